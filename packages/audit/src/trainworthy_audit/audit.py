@@ -1,0 +1,187 @@
+"""The audit: choose rules, run them over the evidence, apply waivers."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+from blake3 import blake3
+
+from trainworthy_audit import __version__, duplicates, formats, measure, waivers
+from trainworthy_audit.finding import NONE
+from trainworthy_audit.formats.scale import in_pixels
+from trainworthy_audit.rules import catalogue
+from trainworthy_audit.types import FINDINGS, Audit, Evidence, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from trainworthy_audit.config import Config
+    from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.source import Source
+    from trainworthy_audit.types import Dataset, Rule, Verdict, Waiver
+
+
+def audit(
+    source: Source,
+    config: Config,
+    measurer: Measurer,
+    *,
+    accepted: Sequence[Waiver] = (),
+    name: str = "",
+    command: str = "",
+) -> Audit:
+    """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
+    dataset = formats.read(source, config.format, config.annotations)
+    evidence = gather(source, dataset, config, measurer)
+    outcomes: dict[str, Outcome] = {}
+    parts: list[pl.DataFrame] = [NONE]
+    for rule in config.rules():
+        outcomes[rule.code], found = _run(rule, evidence, config)
+        parts.append(found)
+    digests = content_digests(source, evidence)
+    findings = pl.concat(parts)
+    findings = findings.with_columns(waivers.keys(findings, evidence, digests))
+    findings, used = waivers.apply(findings, accepted, today=datetime.now(UTC).date())
+    for code, outcome in outcomes.items():
+        outcomes[code] = _count_waived(outcome, findings)
+    return Audit(
+        name=name or source.name,
+        evidence=evidence,
+        findings=findings,
+        outcomes=outcomes,
+        waivers=used,
+        settings=config.settings,
+        fingerprint=fingerprint(digests),
+        digests=digests,
+        verdict=_verdict(findings, outcomes.values()),
+        not_checked=_not_checked(outcomes, evidence),
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Evidence
+
+
+def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer) -> Evidence:
+    """Measure the pixels, find the duplicates, and join what rules need."""
+    pixels = measurer.measure(source, dataset.images["path"].to_list())
+    images = dataset.images.join(pixels, on="image", how="left", maintain_order="left").with_columns(
+        pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
+        pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),
+    )
+    boxes = dataset.boxes.join(
+        images.select("image", "path", "split", "image_width", "image_height"),
+        on="image",
+        how="left",
+        maintain_order="left",
+    )
+    search = config.options_of(catalogue()["D002"])
+    return Evidence(
+        dataset=dataset,
+        pixels=pixels,
+        duplicates=duplicates.find(pixels, measurer.thumbnails, search),
+        images=images,
+        boxes=in_pixels(boxes, fractions=dataset.fractions),
+        labels=config.labels,
+        group_regex=config.group_regex,
+    )
+
+
+def content_digests(source: Source, evidence: Evidence) -> dict[str, str]:
+    """{path: blake3} of every file that training reads; 'unreadable' for one whose bytes cannot be had."""
+    measured = dict(zip(evidence.images["path"], evidence.images["digest"], strict=True))
+    digests: dict[str, str] = {}
+    for path in evidence.dataset.content:
+        known = measured.get(path) or source.digests.get(path)
+        if known is None and path not in measured:
+            try:
+                source.read(path)
+                known = source.digests[path]
+            except OSError:
+                known = None
+        digests[path] = known or "unreadable"
+    return digests
+
+
+def fingerprint(digests: Mapping[str, str]) -> str:
+    """blake3 over the sorted paths and their digests: the same for the same content under the same names."""
+    whole = blake3()
+    for path, digest in sorted(digests.items()):
+        whole.update(f"{digest}  {path}\n".encode("utf-8", "surrogatepass"))
+    return f"blake3:{whole.hexdigest()}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rules
+
+#: What a rule may need of the evidence, and what is said where it is not there.
+NEEDS: Mapping[str, tuple[Callable[[Evidence], bool], str]] = {
+    "images": (lambda e: e.dataset.images.height > 0, "the dataset has no images"),
+    "boxes": (lambda e: e.dataset.boxes.height > 0, "the dataset has no boxes"),
+    "ids": (lambda e: e.dataset.boxes["class_id"].is_not_null().any(), "the format has names, not class ids"),
+    "names": (lambda e: bool(e.dataset.names), "the dataset declares no list of classes"),
+    "fractions": (lambda e: e.dataset.fractions, "the format has pixels, not fractions"),
+    "splits": (lambda e: bool(e.dataset.splits), "the dataset has no splits"),
+    "several-splits": (lambda e: len(e.dataset.splits) > 1, "the dataset has fewer than two splits"),
+    "declared-size": (
+        lambda e: e.dataset.images["declared_width"].is_not_null().any(),
+        "the annotations do not declare the size of images",
+    ),
+    "truncated": (lambda e: e.dataset.boxes["truncated"].is_not_null().any(), "no box has a truncated flag"),
+    "difficult": (lambda e: e.dataset.boxes["difficult"].is_not_null().any(), "no box has a difficult flag"),
+    "flags": (
+        lambda e: any(
+            e.dataset.boxes[flag].is_not_null().any() for flag in ("truncated", "difficult", "occluded", "crowd")
+        ),
+        "no box has a flag",
+    ),
+    "labels": (lambda e: bool(e.labels or e.dataset.names), "no labels are declared or asked for"),
+}
+
+
+def _run(rule: Rule, evidence: Evidence, config: Config) -> tuple[Outcome, pl.DataFrame]:
+    severity = config.severity_of(rule)
+    for need in rule.needs:
+        met, otherwise = NEEDS[need]
+        if not met(evidence):
+            return Outcome(rule, severity, "not-applicable", reason=otherwise), NONE
+    try:
+        found = rule.check(evidence, config.options_of(rule)).select(FINDINGS.names())
+    except Exception as error:  # noqa: BLE001 - a rule that crashes is reported, and never counts as passed
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
+        return Outcome(rule, severity, "crashed", reason=reason), NONE
+    found = found.with_columns(pl.lit(rule.code).alias("rule"), pl.lit(severity).alias("severity"))
+    return Outcome(rule, severity, "failed" if found.height else "passed", found.height), found
+
+
+def _count_waived(outcome: Outcome, findings: pl.DataFrame) -> Outcome:
+    waived = findings.filter(pl.col("rule") == outcome.rule.code, pl.col("waived").is_not_null()).height
+    return Outcome(outcome.rule, outcome.severity, outcome.status, outcome.findings, waived, outcome.reason)
+
+
+def _verdict(findings: pl.DataFrame, outcomes: Iterable[Outcome]) -> Verdict:
+    errors = findings.filter(pl.col("severity") == "error")
+    if errors["waived"].null_count() or any(outcome.status == "crashed" for outcome in outcomes):
+        return "rejected"
+    return "approved-with-waivers" if errors.height else "approved"
+
+
+def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[str, ...]:
+    """Sentences that say what nobody looked at."""
+    said = []
+    deselected = [code for code in catalogue() if code not in outcomes]
+    if deselected:
+        said.append(f"Rules that were switched off: {', '.join(deselected)}.")
+    said += [f"{code} crashed: {outcome.reason}" for code, outcome in outcomes.items() if outcome.status == "crashed"]
+    unmeasured = evidence.pixels.filter(~pl.col("status").is_in(["ok", "damaged"])).height
+    if unmeasured:
+        said.append(f"The pixels of {unmeasured:,} images that could not be decoded.")
+    said.append("Whether boxes fit their objects and labels are right: look at the spot check.")
+    return tuple(said)

@@ -1,0 +1,51 @@
+"""The errors a user can meet, drawn as a tree.
+
+    TrainworthyError                exit 2: it could not be done
+    ├── DatasetError                the dataset cannot be opened or recognised
+    │   ├── NoDatasetError          nothing is there, or nothing that any format knows
+    │   ├── AmbiguousFormatError    two formats fit; an option must decide
+    │   └── BadArchiveError         the zip is broken, or would unpack into more than it should
+    ├── ConfigError                 an option, a configuration file or a waiver file is wrong
+    ├── CertificateError            the certificate cannot be read, or has been edited
+    └── OutputError                 a report cannot be written where it was asked for
+
+Every message says where, what was seen, what was expected and what follows; `next_step` is the command to try.
+"""
+
+from __future__ import annotations
+
+
+class TrainworthyError(Exception):
+    """Something could not be done. `str()` is the whole message, `next_step` the command that helps, or ''."""
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.next_step = next_step
+
+
+class DatasetError(TrainworthyError):
+    """The dataset cannot be opened or recognised."""
+
+
+class NoDatasetError(DatasetError):
+    """Nothing is there, or nothing that any format knows."""
+
+
+class AmbiguousFormatError(DatasetError):
+    """More than one format, or more than one set of annotations, fits."""
+
+
+class BadArchiveError(DatasetError):
+    """The zip is broken, or would unpack into more than it should."""
+
+
+class ConfigError(TrainworthyError):
+    """An option, a configuration file or a waiver file is wrong."""
+
+
+class CertificateError(TrainworthyError):
+    """The certificate cannot be read, or has been edited."""
+
+
+class OutputError(TrainworthyError):
+    """A report cannot be written where it was asked for."""

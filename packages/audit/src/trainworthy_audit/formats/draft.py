@@ -1,0 +1,216 @@
+"""What every reader fills in: the rows of a `Dataset` while it is being read, and the search for images by name."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from trainworthy_audit.types import BOXES, IMAGES, REFERENCES, UNREAD, Dataset, NameList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trainworthy_audit.source import Source
+
+_DRIVE = re.compile(r"^[A-Za-z]:[/\\]")
+
+
+class Resolved(NamedTuple):
+    """Where a written path leads. `path` is None where no file of the dataset fits."""
+
+    path: str | None
+    outside: bool  # it was written so as to leave the dataset by '..', and nothing inside fits
+
+
+class Resolver:
+    """Finds the file of the dataset that a path means, as written by people and tools on other machines.
+
+    In this order: relative to `bases`; then by its longest tail that fits exactly one of the candidates ("D:/x/train/a.jpg"
+    fits "data/train/a.jpg"); the same without regard to case. A bare name that fits several files fits none.
+    """
+
+    def __init__(self, candidates: Iterable[str]) -> None:
+        self.exact: dict[str, str] = {}
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for path in candidates:
+            self.exact[path] = path
+            self._by_name[path.rsplit("/", 1)[-1].lower()].append(path)
+
+    def find(self, written: str, bases: Iterable[str] = ("",)) -> Resolved:
+        """Resolve `written`, which may be Windows-like, absolute or foreign."""
+        plain = written.strip().replace("\\", "/")
+        absolute = plain.startswith("/") or bool(_DRIVE.match(plain))
+        leaves = False
+        if not absolute:
+            for base in bases:
+                inner = normalise(f"{base}/{plain}" if base else plain)
+                if inner is None:
+                    leaves = True
+                elif inner in self.exact:
+                    return Resolved(inner, outside=False)
+        tail = [part for part in plain.split("/") if part not in {"", ".", ".."} and not _DRIVE.match(part + "/")]
+        if not tail:
+            return Resolved(None, outside=leaves)
+        return Resolved(self._by_tail(tail), outside=False) if self._by_tail(tail) else Resolved(None, outside=leaves)
+
+    def _by_tail(self, tail: list[str]) -> str | None:
+        """Of the candidates with this file name, the one that shares the longest tail; None where several do."""
+        lowered = [part.lower() for part in tail]
+        found = self._by_name.get(lowered[-1], [])
+        if len(found) > 1:
+            exact = [path for path in found if path.rsplit("/", 1)[-1] == tail[-1]]
+            found = exact or found
+        if len(found) <= 1:
+            return found[0] if found else None
+        shared = sorted((_shared_tail(path.lower().split("/"), lowered), path) for path in found)
+        return None if shared[-1][0] == shared[-2][0] else shared[-1][1]
+
+
+def _shared_tail(a: list[str], b: list[str]) -> int:
+    count = 0
+    for left, right in zip(reversed(a), reversed(b), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+def normalise(path: str) -> str | None:
+    """'a/./b/../c' -> 'a/c'; None where it climbs above the root."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part in {"", "."}:
+            continue
+        if part != "..":
+            parts.append(part)
+        elif parts:
+            parts.pop()
+        else:
+            return None
+    return "/".join(parts)
+
+
+def folder(path: str) -> str:
+    """'a/b.txt' -> 'a', 'b.txt' -> ''."""
+    return path.rpartition("/")[0]
+
+
+def stem(path: str) -> str:
+    """'a/b.c.jpg' -> 'b.c'."""
+    return PurePosixPath(path).stem
+
+
+class Draft:
+    """Collects what a reader finds. Images are given first, so that their numbers are known: `number[path]`."""
+
+    def __init__(self, source: Source, kind: str, images: Iterable[str]) -> None:
+        self.source = source
+        self.format = kind
+        self.paths = sorted(set(images))
+        self.number = {path: index for index, path in enumerate(self.paths)}
+        self.resolver = Resolver(self.paths)
+        self.names: list[NameList] = []
+        self.splits: list[str] = []
+        self.content: set[str] = set(self.paths)
+        self.notes: list[str] = list(source.notes)
+        self.fractions = False
+        self._split: dict[int, str] = {}
+        self._annotation: dict[int, str] = {}
+        self._declared: dict[int, tuple[float | None, float | None]] = {}
+        self._boxes: dict[str, list[Any]] = {name: [] for name in BOXES}
+        self._frames: list[pl.DataFrame] = []
+        self._unread: list[dict[str, Any]] = []
+        self._references: list[dict[str, Any]] = []
+
+    def split(self, image: int, name: str) -> None:
+        """Put an image in a split; the first one stays."""
+        if name not in self.splits:
+            self.splits.append(name)
+        self._split.setdefault(image, name)
+
+    def refer(  # noqa: D417
+        self,
+        kind: str,
+        source: str,
+        written: str,
+        image: int | None,
+        *,
+        line: int | None = None,
+        split: str | None = None,
+        identity: int | None = None,
+        outside: bool = False,
+    ) -> None:
+        """Note that `source` speaks of an image: see `types.REFERENCES`."""
+        self.content.add(source)
+        if kind == "annotation" and image is not None:
+            self._annotation.setdefault(image, source)
+        self._references.append(
+            {
+                "kind": kind, "source": source, "line": line, "written": written, "image": image, "split": split,
+                "id": identity, "outside": outside,
+            }
+        )  # fmt: skip
+
+    def declare_size(self, image: int, width: float | None, height: float | None) -> None:
+        """Note what an annotation says of the image's size; the first one stays."""
+        self._declared.setdefault(image, (width, height))
+
+    def box(self, **values: Any) -> None:  # noqa: ANN401 - the columns of BOXES
+        """Add a box by the columns of `types.BOXES`; what is not given is null."""
+        for name, column in self._boxes.items():
+            column.append(values.get(name))
+
+    def boxes(self, frame: pl.DataFrame) -> None:
+        """Add many boxes at once: a frame with columns of `types.BOXES`; missing ones are null."""
+        missing = [pl.lit(None, kind).alias(name) for name, kind in BOXES.items() if name not in frame.columns]
+        self._frames.append(frame.with_columns(missing).select(BOXES.names()).cast(dict(BOXES)))
+
+    def unread(
+        self,
+        annotation: str,
+        reason: str,
+        *,
+        text: str = "",
+        line: int | None = None,
+        image: int | None = None,
+        box: int | None = None,
+    ) -> None:
+        """Keep a row that could not be read, verbatim."""
+        self.content.add(annotation)
+        self._unread.append(
+            {"annotation": annotation, "line": line, "image": image, "box": box, "text": text, "reason": reason}
+        )
+
+    def dataset(self) -> Dataset:
+        """The finished dataset."""
+        count = range(len(self.paths))
+        declared = [self._declared.get(index, (None, None)) for index in count]
+        images = pl.DataFrame(
+            {
+                "image": list(count),
+                "path": self.paths,
+                "split": [self._split.get(index) for index in count],
+                "annotation": [self._annotation.get(index) for index in count],
+                "declared_width": [width for width, _ in declared],
+                "declared_height": [height for _, height in declared],
+            },
+            schema=IMAGES,
+        )
+        boxes = pl.concat([pl.DataFrame(self._boxes, schema=BOXES), *self._frames])
+        return Dataset(
+            root=str(self.source.path),
+            format=self.format,
+            images=images,
+            boxes=boxes,
+            unread=pl.DataFrame(self._unread, schema=UNREAD),
+            references=pl.DataFrame(self._references, schema=REFERENCES),
+            names=tuple(self.names),
+            splits=tuple(self.splits),
+            content=tuple(sorted(self.content)),
+            fractions=self.fractions,
+            notes=tuple(self.notes),
+        )
