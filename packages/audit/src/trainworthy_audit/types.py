@@ -92,6 +92,9 @@ REFERENCES = pl.Schema(
     }
 )
 
+#: One row each (image, split) that the dataset puts together; an image that several splits list has several rows.
+MEMBERSHIP = pl.Schema({"image": pl.UInt32, "split": pl.String})
+
 
 @dataclass(frozen=True)
 class NameList:
@@ -126,6 +129,7 @@ class Dataset:
     boxes: pl.DataFrame = field(default_factory=lambda: empty(BOXES))
     unread: pl.DataFrame = field(default_factory=lambda: empty(UNREAD))
     references: pl.DataFrame = field(default_factory=lambda: empty(REFERENCES))
+    membership: pl.DataFrame = field(default_factory=lambda: empty(MEMBERSHIP))
     names: tuple[NameList, ...] = ()  # the first is the one that gives ids their labels
     splits: tuple[str, ...] = ()  # in the dataset's own words: "train", "valid", ...; () where it has none
     content: tuple[str, ...] = ()  # every file that training reads: images, annotations, lists, names; sorted

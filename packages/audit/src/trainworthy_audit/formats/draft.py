@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from trainworthy_audit.types import BOXES, IMAGES, REFERENCES, UNREAD, Dataset, NameList
+from trainworthy_audit.types import BOXES, IMAGES, MEMBERSHIP, REFERENCES, UNREAD, Dataset, NameList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +118,7 @@ class Draft:
         self.content: set[str] = set(self.paths)
         self.notes: list[str] = list(source.notes)
         self.fractions = False
-        self._split: dict[int, str] = {}
+        self._splits: dict[tuple[int, str], None] = {}  # ordered
         self._annotation: dict[int, str] = {}
         self._declared: dict[int, tuple[float | None, float | None]] = {}
         self._boxes: dict[str, list[Any]] = {name: [] for name in BOXES}
@@ -127,10 +127,10 @@ class Draft:
         self._references: list[dict[str, Any]] = []
 
     def split(self, image: int, name: str) -> None:
-        """Put an image in a split; the first one stays."""
+        """Put an image in a split; it may be in several."""
         if name not in self.splits:
             self.splits.append(name)
-        self._split.setdefault(image, name)
+        self._splits[image, name] = None
 
     def refer(  # noqa: D417
         self,
@@ -188,12 +188,15 @@ class Draft:
     def dataset(self) -> Dataset:
         """The finished dataset."""
         count = range(len(self.paths))
+        first: dict[int, str] = {}
+        for image, name in self._splits:
+            first.setdefault(image, name)
         declared = [self._declared.get(index, (None, None)) for index in count]
         images = pl.DataFrame(
             {
                 "image": list(count),
                 "path": self.paths,
-                "split": [self._split.get(index) for index in count],
+                "split": [first.get(index) for index in count],
                 "annotation": [self._annotation.get(index) for index in count],
                 "declared_width": [width for width, _ in declared],
                 "declared_height": [height for _, height in declared],
@@ -208,6 +211,7 @@ class Draft:
             boxes=boxes,
             unread=pl.DataFrame(self._unread, schema=UNREAD),
             references=pl.DataFrame(self._references, schema=REFERENCES),
+            membership=pl.DataFrame(list(self._splits), schema=MEMBERSHIP, orient="row"),
             names=tuple(self.names),
             splits=tuple(self.splits),
             content=tuple(sorted(self.content)),
