@@ -1,0 +1,145 @@
+"""What every report needs: the findings by rule, worst first, and their parts as one clean line of text."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trainworthy_audit.types import SEVERITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainworthy_audit.types import Audit, Outcome, Verdict
+
+#: A mark for each severity and status. Their shapes differ, so that they can be told apart without colour.
+MARKS = {"error": "✖", "warning": "▲", "info": "●", "passed": "✔", "crashed": "✖", "not-applicable": "○"}
+
+VERDICTS: Mapping[Verdict, str] = {
+    "approved": "approved",
+    "approved-with-waivers": "approved with waivers",
+    "rejected": "rejected",
+}
+
+#: Control characters, which move a terminal's cursor, and marks that reverse the text around them.
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The findings of one rule."""
+
+    outcome: Outcome
+    findings: pl.DataFrame  # those that nobody waived first; of these the worst first
+
+    @property
+    def open(self) -> int:
+        """How many findings nobody waived."""
+        return self.findings["waived"].null_count()
+
+    @property
+    def waived(self) -> int:
+        """How many findings a waiver excuses."""
+        return self.findings.height - self.open
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this rule alone keeps the dataset from training."""
+        return self.outcome.status == "crashed" or (self.outcome.severity == "error" and self.open > 0)
+
+
+def groups(audit: Audit) -> list[Group]:
+    """The rules that found something or crashed: errors, warnings, infos, each in the catalogue's order."""
+    found = audit.findings.partition_by("rule", as_dict=True, maintain_order=True)
+    listed = []
+    for code, outcome in audit.outcomes.items():
+        findings = found.get((code,), audit.findings.clear())
+        if findings.height or outcome.status == "crashed":
+            listed.append(Group(outcome, worst_first(findings)))
+    return sorted(listed, key=lambda group: (not group.blocks, SEVERITIES.index(group.outcome.severity)))
+
+
+def worst_first(findings: pl.DataFrame) -> pl.DataFrame:
+    """Sort the findings of a rule by how far each lies from its limit; without numbers their order stays."""
+    distance = (pl.col("measured") - pl.col("limit")).abs().fill_nan(None)
+    return findings.sort(
+        pl.col("waived").is_not_null(),
+        distance,
+        descending=[False, True],
+        nulls_last=True,
+        maintain_order=True,
+    )
+
+
+def blocking(audit: Audit) -> list[Group]:
+    """The rules that keep the dataset from training."""
+    return [group for group in groups(audit) if group.blocks]
+
+
+def verdict(audit: Audit) -> str:
+    """The verdict in a sentence."""
+    blockers = blocking(audit)
+    crashed = len(audit.crashed)
+    if crashed:
+        return f"rejected: {count(crashed, 'rule')} crashed, so nobody knows what they would have found"
+    if blockers:
+        findings = sum(group.open for group in blockers)
+        verb = "blocks" if findings == 1 else "block"
+        return f"rejected: {count(findings, 'finding')} of {count(len(blockers), 'rule')} {verb} training"
+    if audit.verdict == "approved-with-waivers":
+        waived = audit.findings.filter(pl.col("severity") == "error").height
+        verb = "is" if waived == 1 else "are"
+        return f"approved with waivers: {count(waived, 'blocking finding')} {verb} accepted"
+    return "approved: nothing blocks training"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """'1 box', '2,000 boxes'."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: float) -> str:
+    """A number as people read it: at most four significant digits after whole ones, thousands separated."""
+    if math.isnan(value) or math.isinf(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def quantity(row: Mapping[str, Any], name: str) -> str:
+    """'34 px': the `measured` or `limit` of a finding with its unit; '' where there is none."""
+    if row[f"{name}_text"] is not None:
+        return str(row[f"{name}_text"])
+    if row[name] is None:
+        return ""
+    unit = row["unit"] or ""
+    return number(row[name]) + (unit if unit in {"%", "°"} else f" {unit}" if unit else "")
+
+
+def place(row: Mapping[str, Any]) -> str:
+    """'labels/a.txt:3': where a finding is, or '' where it speaks of the whole dataset."""
+    if row["annotation"]:
+        return str(row["annotation"]) + (f":{row['line']}" if row["line"] else "")
+    return str(row["image"] or "")
+
+
+def clean(text: str, limit: int = 0) -> str:
+    """One line: control and direction characters spelled out, cut to `limit` characters (0: not cut)."""
+    if limit and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return _CONTROLS.sub(lambda found: _spell(found[0]), text)
+
+
+def _spell(character: str) -> str:
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    code = ord(character)
+    return named.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")

@@ -1,0 +1,21 @@
+"""Where a dataset's files lie for tools that look at the whole repository."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainworthy_audit.types import Audit
+
+
+def in_repository(audit: Audit, path: str) -> str:
+    """The POSIX path of a dataset's file from the working directory; absolute where it lies elsewhere.
+
+    A zip stands for its members, which no tool can open.
+    """
+    root = PurePath(audit.evidence.dataset.root)
+    if root.is_absolute() and root.is_relative_to(Path.cwd()):
+        root = root.relative_to(Path.cwd())
+    whole = root if root.suffix.lower() == ".zip" else root / path
+    return whole.as_posix()

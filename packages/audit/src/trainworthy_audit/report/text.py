@@ -1,0 +1,142 @@
+"""The report in the terminal: what blocks first, the worst places of each rule, last the verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainworthy_audit.report.groups import MARKS, VERDICTS, clean, count, groups, place, quantity, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from trainworthy_audit.report.groups import Group
+    from trainworthy_audit.types import Audit
+
+WIDTH = 100
+PLACES = 3  # shown of each rule
+LISTED = 8  # classes, splits, notes or waivers that are named before the rest is counted
+
+COLOURS = {"error": "red", "warning": "yellow", "info": "blue", "passed": "green", "crashed": "red"}
+_VERDICT_MARKS = {"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}
+
+
+def render(audit: Audit, *, color: bool = False, report: str = "") -> str:
+    """The report as text of about 100 columns. `report` is the path that the last line points to."""
+    blocks = [_header(audit)]
+    blocks += [_group(group, color=color) for group in groups(audit)]
+    blocks.append(_summary(audit, color=color))
+    blocks.append(_verdict(audit, report, color=color))
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _header(audit: Audit) -> list[str]:
+    dataset = audit.evidence.dataset
+    lines = [f"{clean(audit.name, 60)} · {dataset.format} · {clean(dataset.root)}"]
+    counts = [
+        count(dataset.images.height, "image"),
+        count(dataset.boxes.height, "box", "boxes"),
+        count(len(dataset.classes), "class", "classes"),
+    ]
+    lines += _wrapped(" · ".join(counts), "  ")
+    if dataset.classes:
+        lines += _wrapped("classes: " + _few(clean(name, 30) for name in dataset.classes), "  ")
+    if dataset.splits:
+        sizes = dict(dataset.membership.group_by("split").len().iter_rows())
+        lines += _wrapped(
+            "splits: " + _few(f"{clean(name, 30)} {sizes.get(name, 0):,}" for name in dataset.splits), "  "
+        )
+    return lines
+
+
+def _group(group: Group, *, color: bool) -> list[str]:
+    outcome = group.outcome
+    rule = outcome.rule
+    kind = "crashed" if outcome.status == "crashed" else outcome.severity
+    head = _style(f"{MARKS[kind]} {rule.code} {rule.name}", kind, color=color)
+    if outcome.status == "crashed":
+        return [
+            f"{head}  crashed, so it is not known what it would have found",
+            *_wrapped(clean(outcome.reason, 400), "    "),
+        ]
+    told = count(group.findings.height, "finding")
+    if group.waived:
+        told += f", {group.waived:,} waived"
+    lines = [f"{head}  {outcome.severity}, {told}: {rule.summary}"]
+    shown = group.findings.head(PLACES)
+    for row in shown.iter_rows(named=True):
+        lines += _place(row)
+    rest = group.findings.height - shown.height
+    if rest:
+        lines.append(f"    … and {rest:,} more")
+    return lines
+
+
+def _place(row: Mapping[str, Any]) -> list[str]:
+    where = [clean(place(row))]
+    if row["box"] is not None:
+        where.append(f"box {row['box']}")
+    if row["label"] is not None:
+        where.append(clean(row["label"], 40))
+    where = [part for part in where if part]
+    message = clean(row["message"], 300)
+    if row["waived"] is not None:
+        message += " (waived)"
+    measured, limit = clean(quantity(row, "measured"), 60), clean(quantity(row, "limit"), 60)
+    values = f"measured {measured}" if measured else ""
+    values += (", " if values and limit else "") + (f"limit {limit}" if limit else "")
+    told = _wrapped(f"{message} [{values}]" if values else message, "      " if where else "    ")
+    if row["text"]:
+        told += _wrapped(f"it says: {clean(row['text'], 160)}", "      ")
+    # Places are never broken, so that terminals and editors can open them.
+    return ["    " + "  ".join(where), *told] if where else told
+
+
+def _summary(audit: Audit, *, color: bool) -> list[str]:
+    by_status: dict[str, list[str]] = {}
+    for code, outcome in audit.outcomes.items():
+        by_status.setdefault(outcome.status, []).append(code)
+    told = [
+        f"{len(by_status[status]):,} {status.replace('-', ' ')}"
+        for status in ("failed", "crashed", "passed", "not-applicable")
+        if status in by_status
+    ]
+    mark = _style(MARKS["passed"], "passed", color=color)
+    lines = [f"{mark} {count(len(audit.outcomes), 'rule')}: {', '.join(told)}"]
+    for waiver in audit.waivers[:LISTED]:
+        who = f"{waiver.rule} {waiver.status}: {waiver.reason} ({waiver.author}, until {waiver.expires})"
+        lines += _wrapped(clean(f"waiver {who}", 300), "  ")
+    if len(audit.waivers) > LISTED:
+        lines.append(f"  … and {count(len(audit.waivers) - LISTED, 'waiver')} more")
+    for title, sentences in (("not checked", audit.not_checked), ("note", audit.evidence.dataset.notes)):
+        for sentence in sentences[:LISTED]:
+            lines += _wrapped(clean(f"{title}: {sentence}", 300), "  ")
+        if len(sentences) > LISTED:
+            lines.append(f"  … and {len(sentences) - LISTED:,} more: see the report")
+    return lines
+
+
+def _verdict(audit: Audit, report: str, *, color: bool) -> list[str]:
+    kind = _VERDICT_MARKS[audit.verdict]
+    sentence = verdict(audit)
+    head = VERDICTS[audit.verdict]
+    line = _style(f"{MARKS[kind]} {head}", kind, color=color, bold=True) + sentence.removeprefix(head)
+    return [f"{line} · {report}" if report else line]
+
+
+def _few(names: Iterator[str]) -> str:
+    listed = list(names)
+    rest = len(listed) - LISTED
+    return ", ".join(listed[:LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    )
+
+
+def _style(text: str, kind: str, *, color: bool, bold: bool = False) -> str:
+    return click.style(text, fg=COLOURS[kind], bold=bold) if color else text
