@@ -1,0 +1,60 @@
+"""Image without annotation.
+
+## What it does
+Finds images that no annotation file mentions. An image whose annotation is there but holds no object is a
+negative, and is left to A004.
+
+## Why it hurts training
+Nobody knows what is meant. If the image shows objects that were never labelled, trainers which take it as
+background teach the network to overlook them; trainers which skip it make the dataset smaller than it
+looks.
+
+## Example
+`images/train/street.jpg` where there is no `labels/train/street.txt`.
+
+## When it is wrong
+Ultralytics documents that an image without objects needs no label file, so in such a dataset it may be a
+negative on purpose. An empty label file says the same without doubt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trainworthy_audit import finding
+from trainworthy_audit.types import Box, Example, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for each image that no annotation mentions."""
+    alone = evidence.images.filter(pl.col("annotation").is_null())
+    return finding.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
+
+
+_PICTURES = (
+    Picture("hall.jpg", scene=105, boxes=(Box("cat", 20, 30, 80, 90), Box("dog", 95, 40, 145, 100))),
+    Picture("stairs.jpg", scene=106, boxes=(Box("cat", 30, 20, 100, 70), Box("dog", 50, 75, 120, 110))),
+    Picture("attic.jpg", scene=107, boxes=()),
+)
+
+RULE = Rule(
+    code="A003",
+    name="image-without-annotation",
+    severity="warning",
+    summary="image has no annotation",
+    check=check,
+    clean=Example(_PICTURES),
+    dirty=Example(
+        _PICTURES,
+        files={"labels/train/attic.txt": None},
+        expect=({"image": "images/train/attic.jpg", "annotation": None},),
+    ),
+    needs=("images",),
+)
