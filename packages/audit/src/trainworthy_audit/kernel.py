@@ -1,0 +1,333 @@
+"""The bytes of one image -> one measurement. Never raises on bad data, and never imports Polars: it runs in workers.
+
+JPEGs are decoded by libjpeg-turbo with its warnings taken as damage, in grey and at a scale of 1/8 or a little more:
+that decodes the whole entropy-coded stream, where damage shows, and pays almost no inverse transform. What it cannot see:
+most single flipped bits, and a progressive file whose last scans are missing while its end marker is there.
+PNGs are checked by their chunks' checksums, everything else by Pillow's decoder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+from blake3 import blake3
+from PIL import Image, ImageFile
+
+from trainworthy_audit import structure
+from trainworthy_audit.source import Locator, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Grey = np.ndarray[Any, np.dtype[np.uint8]]
+
+#: Raise it whenever a measurement of the same bytes would come out otherwise: cached ones are then made anew.
+VERSION = 1
+
+#: Larger images are not decoded. It is the number at which Pillow, and with it most trainers, refuses to.
+MAX_PIXELS = 178_956_970
+
+#: The small grey image has at least this many pixels a side, where the image has them: at 1/8 of a smaller one too
+#: little is left to tell two images apart.
+MIN_SIDE = 48
+
+THUMBNAIL = 64
+PICTURE_QUALITY = 80
+
+
+class Measurement(NamedTuple):
+    """What one image measures: the columns of `types.PIXELS` without `image`, and the thumbnail."""
+
+    status: str
+    reason: str | None = None
+    damage_at: float | None = None
+    size_bytes: int | None = None
+    digest: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    orientation: int | None = None
+    mode: str | None = None
+    frames: int | None = None
+    trailing_bytes: int | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    sharpness: float | None = None
+    pixel_digest: str | None = None
+    hashes: tuple[int, ...] | None = None
+    thumbnail: bytes | None = None  # THUMBNAIL x THUMBNAIL grey pixels, rows from the top
+
+
+class Decoded(NamedTuple):
+    """What decoding brought, beside what the header says."""
+
+    grey: Grey | None  # the small grey image, (h, w); None where nothing could be decoded
+    damage: str = ""  # in the decoder's words; "" where there is none
+
+
+def measure(data: bytes) -> Measurement:
+    """Measure an image, given its bytes."""
+    known = {"size_bytes": len(data), "digest": blake3(data).hexdigest(), "format": structure.sniff(data)}
+    try:
+        match known["format"]:
+            case None:
+                return Measurement("unreadable", structure.no_image(data), **known)
+            case "jpeg":
+                return _jpeg(data, known)
+            case "png":
+                return _png(data, known)
+            case _:
+                return _other(data, known)
+    except MemoryError:
+        return Measurement("unreadable", "the decoder ran out of memory on this image", **known)
+    except Exception as error:  # noqa: BLE001 - whatever a decoder raises is said of the image, and costs no other one
+        return Measurement("unreadable", f"{type(error).__name__}: {error}", **known)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One function a kind of file
+
+
+def _jpeg(data: bytes, known: dict[str, Any]) -> Measurement:
+    header = structure.read_jpeg(data)
+    if isinstance(header, str):
+        return Measurement("unreadable", header, **known)
+    known |= {
+        "width": header.width, "height": header.height, "orientation": header.orientation, "mode": header.mode,
+        "frames": 1, "trailing_bytes": structure.jpeg_trailing(data, header),
+    }  # fmt: skip
+    if header.width * header.height > MAX_PIXELS:
+        return _too_large(known)
+    if header.precision != 8:
+        return Measurement(
+            "unreadable", f"{header.precision}-bit JPEG: the decoders of trainers do not read it", **known
+        )
+    decoded = _fast_jpeg(data, header) if header.fast else _pillow(data)[0]
+    at = None
+    if decoded.damage:
+        zeros = data.find(bytes(512), header.scan)
+        at = zeros / len(data) if zeros >= 0 else None
+    return _judge(decoded, known, at)
+
+
+def _png(data: bytes, known: dict[str, Any]) -> Measurement:
+    header = structure.read_png(data)
+    if isinstance(header, str):
+        return Measurement("unreadable", header, **known)
+    known |= {
+        "width": header.width, "height": header.height, "orientation": header.orientation,
+        "trailing_bytes": header.trailing,
+    }  # fmt: skip
+    if header.width * header.height > MAX_PIXELS:
+        return _too_large(known)
+    decoded, said = _pillow(data)
+    said.pop("orientation", None)
+    damage = header.damage or decoded.damage
+    at = None if header.damage_at is None else header.damage_at / len(data)
+    return _judge(Decoded(decoded.grey, damage), known | said, at)
+
+
+def _other(data: bytes, known: dict[str, Any]) -> Measurement:
+    decoded, said = _pillow(data)
+    known |= said
+    if known.get("width", 0) * known.get("height", 0) > MAX_PIXELS:
+        return _too_large(known)
+    return _judge(decoded, known, None)
+
+
+def _too_large(known: dict[str, Any]) -> Measurement:
+    pixels = known["width"] * known["height"]
+    return Measurement("too-large", f"{pixels:,} pixels, more than {MAX_PIXELS:,}: not decoded", **known)
+
+
+def _judge(decoded: Decoded, known: dict[str, Any], damage_at: float | None) -> Measurement:
+    if decoded.grey is None:
+        return Measurement("unreadable", decoded.damage, damage_at, **known)
+    status = "damaged" if decoded.damage else "ok"
+    return Measurement(status, decoded.damage or None, damage_at, **known, **look(decoded.grey, known))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Decoding
+
+
+def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
+    try:
+        return Decoded(_grey_jpeg(data, header, strict=True))
+    except ValueError as error:
+        damage = str(error)
+    if damage.startswith(("Warning: unknown JFIF", "Unknown Adobe color", "Invalid SOS parameters")):
+        data = structure.without_harmless(data, header)
+        try:
+            return Decoded(_grey_jpeg(data, header, strict=True))
+        except ValueError as error:
+            damage = str(error)
+    try:
+        return Decoded(_grey_jpeg(data, header, strict=False), damage)
+    except ValueError:
+        return Decoded(None, damage)
+
+
+def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
+    """The small grey image. Raises `ValueError` in libjpeg's words: where strict, for what it only warns of too."""
+    least = (min(MIN_SIDE, header.height), min(MIN_SIDE, header.width))
+    decoded: Grey = simplejpeg.decode_jpeg(
+        data, "GRAY", min_height=least[0], min_width=least[1], strict=strict
+    )
+    return decoded[:, :, 0]
+
+
+def _pillow(data: bytes) -> tuple[Decoded, dict[str, Any]]:
+    """Decode by Pillow; if it refuses, again as far as it gets. Also what its header says: size, mode, frames."""
+    said: dict[str, Any] = {}
+    damage = ""
+    for tolerant in (False, True):
+        try:
+            with _quiet_pillow(tolerant=tolerant), Image.open(io.BytesIO(data)) as image:
+                said = {"width": image.width, "height": image.height, "mode": image.mode}
+                if image.width * image.height > MAX_PIXELS:
+                    return Decoded(None), said
+                said["frames"] = getattr(image, "n_frames", 1)
+                image.seek(0)
+                said["orientation"] = _orientation(image)
+                image.load()
+                return Decoded(_shrink(as_grey(image)), damage), said
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - decoders raise anything; it is said of the image
+            damage = damage or str(error).replace("<_io.BytesIO object at ", "<") or type(error).__name__
+    return Decoded(None, damage), said
+
+
+@contextlib.contextmanager
+def _quiet_pillow(*, tolerant: bool) -> Iterator[None]:
+    """No warnings, no limit of its own on pixels (ours comes first), and truncated files accepted if `tolerant`."""
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, tolerant
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        value = image.getexif().get(0x0112)
+    except Exception:  # noqa: BLE001 - a broken EXIF block is no damage: there is no orientation in it
+        return None
+    if value is None:
+        return None
+    return value if isinstance(value, int) and 1 <= value <= 8 else 0
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float images brought to 8 bits: by their type's range where they keep to it."""
+    if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    low, high = min(0.0, float(values.min(initial=0))), float(values.max(initial=0))
+    if image.mode.startswith("I;16") or (image.mode == "I" and low == 0 and 255 < high <= 65535):
+        low, high = 0, 65535
+    elif low == 0 and high <= 255 and (image.mode == "I" or high > 1):
+        high = 255
+    elif low == 0 and image.mode == "F":
+        high = max(high, 1.0)
+    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
+
+
+def as_grey(image: Image.Image) -> Image.Image:
+    """Its luma, as `convert("RGB")` and then grey would give it; transparency is not looked at."""
+    return _eight_bits(image).convert("L")
+
+
+def _shrink(image: Image.Image) -> Grey:
+    """What the JPEG path gets from the decoder: n/8 of the size, by the mean over the pixels, for the least n that will do."""
+    width, height = image.size
+    for eighths in range(1, 8):
+        size = (-(-width * eighths // 8), -(-height * eighths // 8))
+        if size[0] >= min(MIN_SIDE, width) and size[1] >= min(MIN_SIDE, height):
+            image = image.resize(size, Image.Resampling.BOX)
+            break
+    return np.asarray(image)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Looking at the small grey image
+
+
+def look(grey: Grey, known: dict[str, Any]) -> dict[str, Any]:
+    """Brightness, contrast, sharpness, hashes and thumbnail of a small grey image, (h, w)."""
+    values = grey.astype(np.float32)
+    small = Image.fromarray(grey)
+    thumbnail = small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX, reducing_gap=None)
+    whole = blake3(f"{known['width']} {known['height']} ".encode())
+    whole.update(np.ascontiguousarray(grey).tobytes())
+    return {
+        "brightness": float(values.mean()) / 255,
+        "contrast": float(values.std()) / 255,
+        "sharpness": _sharpness(values),
+        "pixel_digest": whole.hexdigest(),
+        "hashes": phashes(np.asarray(small.resize((32, 32), Image.Resampling.LANCZOS))),
+        "thumbnail": thumbnail.tobytes(),
+    }
+
+
+def _sharpness(values: np.ndarray[Any, np.dtype[np.float32]]) -> float | None:
+    """The variance of the Laplacian; None for an image with fewer than three pixels a side."""
+    if min(values.shape) < 3:
+        return None
+    inner = values[1:-1, 1:-1]
+    edges = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * inner
+    return float(edges.var())
+
+
+#: The first eight rows of the DCT-II of 32 samples, as scipy scales it.
+_DCT = 2 * np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(32)[None, :] + 1) / 64)
+_EVEN_ODD = np.where(np.arange(8) % 2, -1.0, 1.0)
+_WEIGHTS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
+
+
+def phashes(square: Grey) -> tuple[int, ...]:
+    """The perceptual hash (as imagehash.phash) of a (32, 32) grey image and of its seven flips and rotations.
+
+    In the order of `types.PIXELS`. A mirrored image has the same coefficients with every odd column negated, a
+    transposed one has them transposed: one transform gives all eight.
+    """
+    plain = _DCT @ square.astype(np.float64) @ _DCT.T
+    turned = plain.T
+    columns, rows = _EVEN_ODD[None, :], _EVEN_ODD[:, None]
+    eight = np.stack(
+        [
+            plain,
+            plain * columns,
+            plain * rows,
+            plain * rows * columns,
+            turned,
+            turned
+            * rows,  # rotated by 90 degrees counter-clockwise, as Pillow counts: transposed, then upside down
+            turned * columns,
+            turned * rows * columns,
+        ]
+    ).reshape(8, 64)
+    bits = eight > np.median(eight, axis=1, keepdims=True)
+    return tuple(int(value) for value in (bits * _WEIGHTS).sum(axis=1, dtype=np.uint64))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What runs in workers
+
+
+def measure_file(item: Sequence[Any]) -> Measurement:
+    """Measure the file at a locator."""
+    try:
+        data = fetch(Locator(*item))
+    except OSError as error:
+        return Measurement("unreadable", f"cannot be read: {error.strerror or error}")
+    return measure(data)

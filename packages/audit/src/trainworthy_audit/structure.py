@@ -1,0 +1,238 @@
+"""What the bytes of an image file say without decoding a pixel: its format, its size, its end, its orientation.
+
+Imports nothing but the standard library, so that worker processes start fast.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+#: Signatures that stand at the very start of a file, and the format that each one means.
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+    (b"8BPS", "psd"),
+    (b"\0\0\x01\0", "ico"),
+)
+_BRANDS = {b"avif": "avif", b"avis": "avif"} | dict.fromkeys(
+    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "heif"
+)
+_ORIENTATION = 0x0112
+_SHORT = 3
+
+
+def sniff(data: bytes) -> str | None:
+    """The format by content: "jpeg", "png", "gif", "bmp", "tiff", "webp", "ppm", ...; None where it is no image."""
+    for signature, name in _SIGNATURES:
+        if data.startswith(signature):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[4:8] == b"ftyp":
+        return _brand(data)
+    if data[:1] == b"P" and data[1:2] in b"123456fFyY" and data[2:3] in b" \t\r\n#" and len(data) > 2:
+        return "ppm"
+    return None
+
+
+def _brand(data: bytes) -> str | None:
+    """AVIF or HEIF by the major brand, or by the first compatible one that decides."""
+    end = min(struct.unpack(">I", data[:4])[0], len(data), 256)
+    for start in (8, *range(16, end - 3, 4)):
+        found = _BRANDS.get(data[start : start + 4])
+        if found and not (start == 8 and data[8:12] in {b"mif1", b"msf1"} and b"avif" in data[16:end]):
+            return found
+    return None
+
+
+def no_image(data: bytes) -> str:
+    """Why these bytes, which `sniff` does not know, are no image: a sentence for people."""
+    if not data:
+        return "empty file"
+    if not data.strip(b"\0"):
+        return f"not an image: {len(data):,} zero bytes"
+    if data.startswith(b"version https://git-lfs"):
+        return "not an image but a Git LFS pointer to one: `git lfs pull` fetches it"
+    start = data[:24].decode("ascii", "backslashreplace").strip().split("\n")[0][:24]
+    return f"not an image: begins with {start!r}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# JPEG
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """What the segments of a JPEG before its first scan say."""
+
+    process: int  # the low byte of the SOF marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless, ...
+    precision: int  # bits a sample
+    width: int
+    height: int
+    components: int
+    scan: int  # where the first scan (SOS) begins
+    orientation: int | None
+    several: bool  # it says that further pictures follow it in the file (MPO)
+
+    @property
+    def fast(self) -> bool:
+        """Whether simplejpeg may have it: it crashes on lossless files, and does not know other precisions."""
+        return self.process in {0xC0, 0xC1, 0xC2} and self.precision == 8
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name for its pixels."""
+        return {1: "L", 3: "RGB", 4: "CMYK"}.get(self.components, "RGB")
+
+
+def read_jpeg(data: bytes) -> Jpeg | str:
+    """Walk the segments up to the first scan. Returns the reason, for people, where they lead to none."""
+    at, frame, orientation, several = 2, None, None, False
+    while True:
+        if at + 4 > len(data):
+            return "the file ends within its header"
+        if data[at] != 0xFF:
+            at = data.find(b"\xff", at)  # decoders skip to the next marker too
+            if at < 0:
+                return "the file ends within its header"
+            continue
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in {0x00, 0x01} or 0xD0 <= marker <= 0xD8:
+            at += 2
+            continue
+        if marker == 0xD9:
+            return "the file has a header but no picture"
+        length = int.from_bytes(data[at + 2 : at + 4])
+        body = at + 4
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            if body + 6 > len(data):
+                return "the file ends within its header"
+            precision, height, width, components = struct.unpack(">BHHB", data[body : body + 6])
+            frame = (marker, precision, width, height, components)
+        elif marker == 0xE1 and orientation is None and data[body : body + 6] == b"Exif\0\0":
+            orientation = exif_orientation(data[body + 6 : at + 2 + length])
+        elif marker == 0xE2 and data[body : body + 4] == b"MPF\0":
+            several = True
+        elif marker == 0xDA:
+            if frame is None:
+                return "the picture begins before its size is declared"
+            return Jpeg(*frame, at, orientation, several)
+        at += 2 + length
+
+
+def jpeg_trailing(data: bytes, header: Jpeg) -> int:
+    """How many bytes follow the end marker; 0 where there is no end marker.
+
+    The last end marker in the file counts, which is found at once where nothing follows it; a file that says that it
+    holds further pictures is searched for its first picture's end.
+    """
+    end = data.find(b"\xff\xd9", header.scan) if header.several else data.rfind(b"\xff\xd9", header.scan)
+    return len(data) - end - 2 if end >= 0 else 0
+
+
+def without_harmless(data: bytes, header: Jpeg) -> bytes:
+    """The same JPEG with what decoders warn of and is no damage set right: for a second look at the rest of it.
+
+    That is an unknown JFIF revision, an unknown Adobe colour transform, and the spectral range of a sequential scan.
+    """
+    fixed = bytearray(data)
+    at = 2
+    while at < header.scan:
+        if data[at] != 0xFF or data[at + 1] == 0xFF:
+            at += 1
+            continue
+        if data[at + 4 : at + 9] == b"JFIF\0":
+            fixed[at + 9 : at + 11] = b"\x01\x01"
+        if data[at + 4 : at + 9] == b"Adobe" and at + 16 <= header.scan:
+            fixed[at + 15] = min(fixed[at + 15], 1 if header.components == 3 else 2)
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    if header.process in {0xC0, 0xC1}:
+        tail = header.scan + 2 + int.from_bytes(data[header.scan + 2 : header.scan + 4])
+        fixed[tail - 3 : tail] = b"\x00\x3f\x00"
+    return bytes(fixed)
+
+
+def exif_orientation(tiff: bytes) -> int | None:
+    """The orientation in an EXIF block: 1..8, 0 for a value that EXIF does not know, None where there is none."""
+    order: Literal["little", "big"]
+    if tiff[:4] == b"II*\0":
+        order = "little"
+    elif tiff[:4] == b"MM\0*":
+        order = "big"
+    else:
+        return None
+    start = int.from_bytes(tiff[4:8], order)
+    count = int.from_bytes(tiff[start : start + 2], order)
+    for at in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
+        if int.from_bytes(tiff[at : at + 2], order) == _ORIENTATION:
+            kind = int.from_bytes(tiff[at + 2 : at + 4], order)
+            value = int.from_bytes(tiff[at + 8 : at + (10 if kind == _SHORT else 12)], order)
+            return value if 1 <= value <= 8 else 0
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# PNG
+
+
+@dataclass(frozen=True, slots=True)
+class Png:
+    """What the chunks of a PNG say."""
+
+    width: int
+    height: int
+    depth: int  # bits a sample
+    orientation: int | None
+    trailing: int  # bytes after the end chunk
+    damage: str  # for people; "" where every chunk is whole and the end is there
+    damage_at: int | None  # the byte at which the damaged chunk begins
+
+
+def read_png(data: bytes) -> Png | str:
+    """Walk all chunks with their checksums. Returns the reason, for people, where not even the header can be read."""
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        return "the file ends within its header" if len(data) < 33 else "the header chunk IHDR is missing"
+    width, height, depth = struct.unpack(">IIB", data[16:25])
+    at, orientation, seen = 8, None, False
+    while True:
+        if at + 12 > len(data):
+            found = "no image data" if not seen else "the file ends before its end chunk (IEND)"
+            return Png(width, height, depth, orientation, 0, found, None)
+        length = int.from_bytes(data[at : at + 4])
+        kind = data[at + 4 : at + 8]
+        if not kind.isalpha():
+            return Png(
+                width, height, depth, orientation, 0, f"no chunk begins at byte {at:,}, where one should", at
+            )
+        end = at + 12 + length
+        if end > len(data):
+            found = f"the file ends within a chunk ({kind.decode()}), {end - len(data):,} bytes early"
+            return Png(width, height, depth, orientation, 0, found, None)
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            found = f"wrong checksum of the chunk {kind.decode()} at byte {at:,}"
+            return Png(width, height, depth, orientation, 0, found, at)
+        if kind == b"eXIf":
+            orientation = exif_orientation(data[at + 8 : end - 4])
+        seen = seen or kind == b"IDAT"
+        at = end
+        if kind == b"IEND":
+            return Png(
+                width, height, depth, orientation, len(data) - end, "" if seen else "no image data", None
+            )
