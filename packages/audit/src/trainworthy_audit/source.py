@@ -44,9 +44,13 @@ class Entry:
 
     path: str  # POSIX, relative to the root; undecodable bytes are shown as \\xNN
     size: int  # bytes, as the file system or the zip's directory says
-    stamp: str  # changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and CRC)
+    stamp: (
+        str  # changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and CRC)
+    )
     locator: Locator
-    touched_ns: int  # the later of mtime and ctime: a file touched a moment ago may change again within one tick
+    touched_ns: (
+        int  # the later of mtime and ctime: a file touched a moment ago may change again within one tick
+    )
 
     @property
     def suffix(self) -> str:
@@ -60,7 +64,9 @@ class Source:
 
     path: Path
     entries: dict[str, Entry]  # by path, sorted
-    escapes: tuple[str, ...] = ()  # zip members whose names would leave the folder they are unpacked into: never read
+    escapes: tuple[
+        str, ...
+    ] = ()  # zip members whose names would leave the folder they are unpacked into: never read
     notes: tuple[str, ...] = ()
     zipped: bool = False
     digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -81,6 +87,16 @@ class Source:
         self.digests[path] = blake3(data).hexdigest()
         return data
 
+    def head(self, path: str, count: int = 4096) -> bytes:
+        """The first `count` bytes of a file. Raises `OSError` where they cannot be read."""
+        return fetch(self.entries[path].locator, count)
+
+    def below(self, within: str) -> list[str]:
+        """The paths in the folder `within`, or that file alone; all of them for ''. Sorted."""
+        if not within:
+            return list(self.entries)
+        return [path for path in self.entries if path == within or path.startswith(f"{within}/")]
+
     def images(self) -> list[str]:
         """The paths that look like images by their extension, sorted."""
         return [entry.path for entry in self.entries.values() if entry.suffix in IMAGE_SUFFIXES]
@@ -94,14 +110,26 @@ class Source:
         return found
 
 
-def fetch(locator: Locator) -> bytes:
-    """Read the bytes at `locator`. Raises `OSError`, also for a zip member that is damaged or encrypted."""
+def fetch(locator: Locator, count: int = -1) -> bytes:
+    """Read the bytes at `locator`, the first `count` of them where it is given.
+
+    Raises `OSError`, also for a zip member that is damaged or encrypted.
+    """
     if locator.member is None:
         with open(locator.file, "rb") as handle:  # noqa: PTH123 - the path is bytes, which pathlib does not take
-            return handle.read()
+            return handle.read(count)
     try:
-        return _archive(locator.file).read(locator.member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError, struct.error) as error:
+        with _archive(locator.file).open(locator.member) as member:
+            return member.read(count)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        NotImplementedError,
+        struct.error,
+    ) as error:
         raise OSError(f"the zip member cannot be read: {error}") from error
 
 
@@ -197,7 +225,9 @@ def _walk(
                 f"cannot list {os.fsdecode(folder)}: {error.strerror}\n  The audit reads every file below it.",
                 next_step=f"ls -ld {os.fsdecode(folder)}",
             ) from error
-        notes.append(f"The folder {'/'.join(parts)} cannot be listed ({error.strerror}): its files were not audited.")
+        notes.append(
+            f"The folder {'/'.join(parts)} cannot be listed ({error.strerror}): its files were not audited."
+        )
         return
     if here in seen or len(parts) > MAX_DEPTH:
         notes.append(f"The folder {'/'.join(parts)} links back to a folder above it, and was not followed.")

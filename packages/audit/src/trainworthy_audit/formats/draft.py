@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
-from pathlib import PurePosixPath
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from trainworthy_audit.types import BOXES, IMAGES, MEMBERSHIP, REFERENCES, UNREAD, Dataset, NameList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trainworthy_audit.source import Source
 
@@ -30,7 +31,8 @@ class Resolver:
     """Finds the file of the dataset that a path means, as written by people and tools on other machines.
 
     In this order: relative to `bases`; then by its longest tail that fits exactly one of the candidates ("D:/x/train/a.jpg"
-    fits "data/train/a.jpg"); the same without regard to case. A bare name that fits several files fits none.
+    fits "data/train/a.jpg"); the same without regard to case. A bare name that fits several files fits none. Names that
+    differ only in how Unicode spells them (macOS writes an accent as a letter of its own) are the same.
     """
 
     def __init__(self, candidates: Iterable[str]) -> None:
@@ -38,7 +40,10 @@ class Resolver:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in candidates:
             self.exact[path] = path
-            self._by_name[path.rsplit("/", 1)[-1].lower()].append(path)
+            self._by_name[fold(path.rsplit("/", 1)[-1])].append(path)
+        for path in list(self.exact):
+            if not path.isascii():
+                self.exact.setdefault(composed(path), path)
 
     def find(self, written: str, bases: Iterable[str] = ("",)) -> Resolved:
         """Resolve `written`, which may be Windows-like, absolute or foreign."""
@@ -50,23 +55,26 @@ class Resolver:
                 inner = normalise(f"{base}/{plain}" if base else plain)
                 if inner is None:
                     leaves = True
-                elif inner in self.exact:
-                    return Resolved(inner, outside=False)
-        tail = [part for part in plain.split("/") if part not in {"", ".", ".."} and not _DRIVE.match(part + "/")]
+                elif (found := self.exact.get(inner) or self.exact.get(composed(inner))) is not None:
+                    return Resolved(found, outside=False)
+        tail = [
+            part for part in plain.split("/") if part not in {"", ".", ".."} and not _DRIVE.match(part + "/")
+        ]
         if not tail:
             return Resolved(None, outside=leaves)
-        return Resolved(self._by_tail(tail), outside=False) if self._by_tail(tail) else Resolved(None, outside=leaves)
+        found = self._by_tail(tail)
+        return Resolved(found, outside=leaves and found is None)
 
     def _by_tail(self, tail: list[str]) -> str | None:
         """Of the candidates with this file name, the one that shares the longest tail; None where several do."""
-        lowered = [part.lower() for part in tail]
+        lowered = [fold(part) for part in tail]
         found = self._by_name.get(lowered[-1], [])
         if len(found) > 1:
             exact = [path for path in found if path.rsplit("/", 1)[-1] == tail[-1]]
             found = exact or found
         if len(found) <= 1:
             return found[0] if found else None
-        shared = sorted((_shared_tail(path.lower().split("/"), lowered), path) for path in found)
+        shared = sorted((_shared_tail(fold(path).split("/"), lowered), path) for path in found)
         return None if shared[-1][0] == shared[-2][0] else shared[-1][1]
 
 
@@ -101,7 +109,48 @@ def folder(path: str) -> str:
 
 def stem(path: str) -> str:
     """'a/b.c.jpg' -> 'b.c'."""
-    return PurePosixPath(path).stem
+    name = path.rpartition("/")[2]
+    dot = name.rfind(".")
+    return name[:dot] if dot > 0 else name
+
+
+def composed(name: str) -> str:
+    """The name in Unicode's composed spelling (NFC), which most systems write."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def fold(name: str) -> str:
+    """The name without regard to case and to how Unicode spells it."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def rivals(sets: Mapping[str, set[str]]) -> tuple[str, str, int] | None:
+    """Two of the sets of annotations that speak of the same images, and of how many; None where there are none.
+
+    `sets` maps the name of a set to its images. Two sets are rivals when they share more than half of the larger one,
+    and at least three images: fewer are labels kept twice, which is a finding, not a question.
+    """
+    large = [name for name in sorted(sets) if len(sets[name]) >= 3]
+    for first, second in combinations(large, 2):
+        both = len(sets[first] & sets[second])
+        if both >= 3 and 2 * both > max(len(sets[first]), len(sets[second])):
+            return first, second, both
+    return None
+
+
+def narrowed(candidates: Sequence[str], annotated: set[str], within: str) -> tuple[list[str], list[str]]:
+    """The images that belong to the annotations, and a note about the others.
+
+    All of them do, unless `within` chose annotations: then those in folders in which at least one image is annotated.
+    """
+    if not within or not annotated:
+        return list(candidates), []
+    folders = {folder(path) for path in annotated}
+    kept = [path for path in candidates if folder(path) in folders]
+    rest = len(candidates) - len(kept)
+    return kept, [
+        f"{rest:,} images in folders without any image that {within} annotates were left out."
+    ] if rest else []
 
 
 class Draft:
@@ -166,7 +215,9 @@ class Draft:
 
     def boxes(self, frame: pl.DataFrame) -> None:
         """Add many boxes at once: a frame with columns of `types.BOXES`; missing ones are null."""
-        missing = [pl.lit(None, kind).alias(name) for name, kind in BOXES.items() if name not in frame.columns]
+        missing = [
+            pl.lit(None, kind).alias(name) for name, kind in BOXES.items() if name not in frame.columns
+        ]
         self._frames.append(frame.with_columns(missing).select(BOXES.names()).cast(dict(BOXES)))
 
     def unread(
@@ -182,7 +233,14 @@ class Draft:
         """Keep a row that could not be read, verbatim."""
         self.content.add(annotation)
         self._unread.append(
-            {"annotation": annotation, "line": line, "image": image, "box": box, "text": text, "reason": reason}
+            {
+                "annotation": annotation,
+                "line": line,
+                "image": image,
+                "box": box,
+                "text": text,
+                "reason": reason,
+            }
         )
 
     def dataset(self) -> Dataset:
@@ -204,6 +262,8 @@ class Draft:
             schema=IMAGES,
         )
         boxes = pl.concat([pl.DataFrame(self._boxes, schema=BOXES), *self._frames])
+        for member in self.source.escapes:
+            self._references.append({"kind": "member", "source": member, "written": member, "outside": True})
         return Dataset(
             root=str(self.source.path),
             format=self.format,

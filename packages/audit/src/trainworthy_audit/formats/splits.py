@@ -1,0 +1,49 @@
+"""The splits of a dataset by the names of its folders and files: "train", "valid", "test", in its own words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WORD = re.compile(
+    r"(?:train|training|trn|val|valid|validation|dev|minival|test|testing|trainval)", re.IGNORECASE
+)
+_YEAR = re.compile(r"\d{4}$")
+
+#: Lists of everything, or of what other lists split up.
+WHOLES = frozenset({"trainval", "default", "all"})
+
+
+def word(name: str) -> str | None:
+    """'train2017' -> 'train', 'Valid' -> 'Valid'; None where the name is not that of a split."""
+    plain = _YEAR.sub("", name)
+    return plain if _WORD.fullmatch(plain) else None
+
+
+def of_folder(path: str) -> str | None:
+    """The split that the innermost folder named like one puts the file in."""
+    for part in reversed(path.split("/")[:-1]):
+        if (found := word(part)) is not None:
+            return found
+    return None
+
+
+def of_file(path: str) -> str | None:
+    """The split that a file name speaks of: 'instances_train2017.json' -> 'train'; else that of its folder."""
+    name = path.rpartition("/")[2].partition(".")[0]
+    for part in re.split(r"[_\-\s]+", name):
+        if (found := word(part)) is not None:
+            return found
+    return of_folder(path)
+
+
+def proper(names: Iterable[str]) -> set[str]:
+    """Those of the names that split the dataset: not a list of the whole, nor 'trainval' beside 'train' or 'val'."""
+    found = set(names)
+    if found <= WHOLES and len(found) <= 1:
+        return set()
+    parts = {name.lower() for name in found} & {"train", "val", "valid", "validation"}
+    return {name for name in found if not (name.lower() == "trainval" and parts)}
