@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from trainworthy_audit import formats
+from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.rules import catalogue
+from trainworthy_audit.types import SEVERITIES, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    from trainworthy_audit.types import Rule, Setting, Severity
+    from trainworthy_audit.types import Option, Rule, Severity
+
+FILE_NAME = "trainworthy.toml"
+
+#: The keys of the file that are no tables; those that are lists hold strings.
+LISTS = ("select", "ignore", "labels")
+TEXTS = ("group-regex", "format", "annotations")
+TABLES = ("severity", "rules")
+
+#: A configuration file is a page of text; more is a wrong file.
+MAX_BYTES = 2**20
+
+#: Selects every rule.
+ALL = "ALL"
 
 
 @dataclass(frozen=True)
@@ -20,19 +44,26 @@ class Config:
     select: tuple[str, ...] = ()  # prefixes of codes; () for all
     ignore: tuple[str, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)  # by code or prefix, the longest one wins
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # {code: {option: value}}, overrides only
+    options: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # {code: {option: value}}, overrides only
     format: str = ""
     annotations: str = ""
     labels: tuple[str, ...] = ()
     group_regex: str = ""
     settings: tuple[Setting, ...] = ()  # every setting with its origin, for `--show-settings` and the report
 
+    def __post_init__(self) -> None:
+        if not self.settings:
+            object.__setattr__(self, "settings", _settings(self, {}))
+
     def rules(self) -> list[Rule]:
         """The rules that are to run, in the catalogue's order."""
         return [
             rule
             for code, rule in catalogue().items()
-            if (not self.select or code.startswith(self.select)) and not (self.ignore and code.startswith(self.ignore))
+            if (not self.select or code.startswith(self.select))
+            and not (self.ignore and code.startswith(self.ignore))
         ]
 
     def options_of(self, rule: Rule) -> dict[str, Any]:
@@ -42,5 +73,252 @@ class Config:
 
     def severity_of(self, rule: Rule) -> Severity:
         """The severity of a rule after the configuration."""
+        prefix = self._severity_prefix(rule)
+        return rule.severity if prefix is None else self.severity[prefix]
+
+    def _severity_prefix(self, rule: Rule) -> str | None:
         fitting = [prefix for prefix in self.severity if rule.code.startswith(prefix)]
-        return self.severity[max(fitting, key=len)] if fitting else rule.severity
+        return max(fitting, key=len) if fitting else None
+
+
+def find(dataset: Path) -> Path | None:
+    """A dataset's configuration file: inside its folder, else beside the folder or zip, else None."""
+    here = dataset.resolve()
+    places = ([here] if here.is_dir() else []) + [here.parent]
+    return next((place / FILE_NAME for place in places if (place / FILE_NAME).is_file()), None)
+
+
+def load(dataset: Path, *, file: Path | None = None, given: Mapping[str, Any] | None = None) -> Config:
+    """Return the settings for auditing `dataset`.
+
+    `file` replaces the search for a configuration file. `given` holds what the command line says, by the file's
+    keys ("select", "group-regex", ...); it replaces what the file says of the same key. Raises `ConfigError` for
+    anything unknown or of the wrong kind.
+    """
+    found = file or find(dataset)
+    in_file = _read(found) if found else {}
+    origin: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for source, where in ((in_file, str(found)), (given or {}, "command line")):
+        _check(source, where)
+        for key, value in source.items():
+            values[key] = value
+            origin[key] = where
+    config = Config(
+        select=_prefixes(values.get("select", ())),
+        ignore=_prefixes(values.get("ignore", ())),
+        severity={_prefix(code): severity for code, severity in values.get("severity", {}).items()},
+        options={
+            code: {
+                name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+            }
+            for code, options in values.get("rules", {}).items()
+        },
+        format=values.get("format", ""),
+        annotations=values.get("annotations", ""),
+        labels=tuple(values.get("labels", ())),
+        group_regex=values.get("group-regex", ""),
+    )
+    if not config.rules():
+        raise ConfigError(
+            "select and ignore leave no rule to run\n  An audit without rules would approve anything.",
+            next_step="trainworthy rule",
+        )
+    return dataclasses.replace(config, settings=_settings(config, origin))
+
+
+def show(config: Config) -> str:
+    """Every setting as 'name = value', in TOML's spelling, and where the value came from."""
+    named = [(f"{setting.name} = {_toml(setting.value)}", setting.origin) for setting in config.settings]
+    width = min(max(len(text) for text, _ in named), 60)
+    return "".join(f"{text:<{width}}  # {origin}\n" for text, origin in named)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as handle:
+            data = handle.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error.strerror or error}") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{file} has more than {MAX_BYTES:,} bytes: it is not a configuration file")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{file} is not valid TOML\n  {str(error) or 'it is nested too deeply'}",
+            next_step="trainworthy rule B001",
+        ) from error
+
+
+def _check(values: Mapping[str, Any], where: str) -> None:
+    """Raise `ConfigError` at the first key, code, option or value that is not known."""
+    for key, value in values.items():
+        if key in LISTS:
+            _expect(_is_texts(value), where, key, value, 'a list of strings, such as ["A", "B"]')
+        elif key in TEXTS:
+            _expect(isinstance(value, str), where, key, value, "a string")
+        elif key in TABLES:
+            _expect(isinstance(value, dict), where, key, value, f"a table, such as [{key}]")
+        else:
+            raise _unknown("key", key, (*LISTS, *TEXTS, *TABLES), where)
+    for key in ("select", "ignore", "severity"):
+        for prefix in values.get(key, ()):
+            _check_prefix(prefix, where, key)
+    if values.get("format", "") not in {"", *formats.FORMATS}:
+        raise _unknown("format", values["format"], formats.FORMATS, where)
+    _check_regex(values.get("group-regex", ""), where)
+    _check_severities(values.get("severity", {}), where)
+    for code, options in values.get("rules", {}).items():
+        _check_options(code, options, where)
+
+
+def _check_severities(severities: Mapping[str, Any], where: str) -> None:
+    for prefix, severity in severities.items():
+        if severity not in SEVERITIES:
+            raise ConfigError(
+                f"severity.{prefix} = {_toml(severity)} in {where}\n  Expected one of: {', '.join(SEVERITIES)}.\n"
+                f'  To switch rules off instead: ignore = ["{prefix}"].',
+                next_step="trainworthy rule",
+            )
+
+
+def _check_prefix(prefix: str, where: str, key: str) -> None:
+    if prefix == ALL or (prefix and any(code.startswith(prefix) for code in catalogue())):
+        return
+    raise _unknown(f"rule or prefix in {key}:", prefix, catalogue(), where)
+
+
+def _check_regex(pattern: str, where: str) -> None:
+    """Polars runs the search, and knows less than Python: no look-around, no back-references."""
+    if not pattern:
+        return
+    problem = ""
+    try:
+        if not re.compile(pattern).groups:
+            problem = "it has no group in parentheses, so nothing would name the recording"
+        pl.select(pl.lit("").str.extract(pattern))
+    except re.error as error:
+        problem = str(error)
+    except pl.exceptions.PolarsError as error:
+        problem = f"not supported: {str(error).splitlines()[-1]}"
+    if problem:
+        raise ConfigError(
+            f"group-regex = {_toml(pattern)} in {where}\n  {problem}.\n"
+            "  Expected an expression whose first group is the same for all pictures of one recording.",
+            next_step=r"trainworthy audit DATASET --group-regex '([^/]+)_frame_\d+'",
+        )
+
+
+def _check_options(code: str, options: Any, where: str) -> None:  # noqa: ANN401 - whatever the file holds
+    rule = catalogue().get(code)
+    if rule is None:
+        raise _unknown("rule", code, catalogue(), where)
+    _expect(isinstance(options, dict), where, f"rules.{code}", options, f"a table, such as [rules.{code}]")
+    known = {option.name: option for option in rule.options}
+    for name, value in options.items():
+        if name not in known:
+            raise _unknown(f"option of {code}", name, known, where)
+        _expect(_fits(value, known[name]), where, f"rules.{code}.{name}", value, _kind(known[name]))
+
+
+def _is_texts(value: Any) -> bool:  # noqa: ANN401 - whatever the file holds
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _fits(value: Any, option: Option) -> bool:  # noqa: ANN401 - whatever the file holds
+    if isinstance(option.default, bool):
+        return isinstance(value, bool)
+    if isinstance(option.default, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(option.default, str):
+        return isinstance(value, str)
+    return _is_texts(value)
+
+
+def _kind(option: Option) -> str:
+    if isinstance(option.default, bool):
+        return "true or false"
+    if isinstance(option.default, int | float):
+        return f"a number, such as {option.default}"
+    if isinstance(option.default, str):
+        return f"a string, such as {_toml(option.default)}"
+    return f"a list of strings, such as {_toml(option.default)}"
+
+
+def _expect(fits: bool, where: str, key: str, value: Any, kind: str) -> None:  # noqa: ANN401, FBT001 - a check, not an option
+    if not fits:
+        raise ConfigError(
+            f"{key} = {_toml(value)} in {where}\n  Expected {kind}.", next_step="trainworthy rule B001"
+        )
+
+
+def _unknown(what: str, written: str, known: Iterable[str], where: str) -> ConfigError:
+    names = list(known)
+    near = nearest(written, names)
+    hint = f"Did you mean {near!r}?" if near else f"Known: {', '.join(names) or 'none'}."
+    return ConfigError(f"unknown {what} {written!r} in {where}\n  {hint}", next_step="trainworthy rule")
+
+
+def nearest(written: str, known: Iterable[str]) -> str:
+    """The known word that `written` was most likely meant to be, or ''; a rule's name leads to its code."""
+    words = {word: word for word in known}
+    words |= {rule.name: code for code, rule in catalogue().items() if code in words}
+    folded = {word.lower(): meant for word, meant in words.items()}
+    near = difflib.get_close_matches(written.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else ""
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Settings with their origins
+
+
+def _prefixes(written: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_prefix(code) for code in written)
+
+
+def _prefix(code: str) -> str:
+    return "" if code == ALL else code
+
+
+def _settings(config: Config, origin: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Every setting there is. `origin` says where each top-level key came from; others are defaults."""
+
+    def from_key(key: str) -> str:
+        return origin.get(key, "default")
+
+    named = {key: getattr(config, key.replace("-", "_")) for key in (*LISTS, *TEXTS)}
+    for key in ("select", "ignore"):
+        named[key] = tuple(prefix or ALL for prefix in named[key])
+    named["select"] = named["select"] or (ALL,)
+    settings = [Setting(key, value, from_key(key)) for key, value in named.items()]
+    for code, rule in catalogue().items():
+        changed = config._severity_prefix(rule) is not None  # noqa: SLF001 - the same module
+        settings.append(
+            Setting(
+                f"severity.{code}", config.severity_of(rule), from_key("severity") if changed else "default"
+            )
+        )
+    for code, rule in catalogue().items():
+        given = config.options.get(code, {})
+        settings += [
+            Setting(f"rules.{code}.{name}", value, from_key("rules") if name in given else "default")
+            for name, value in config.options_of(rule).items()
+        ]
+    return tuple(settings)
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 - any TOML value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    return str(value)
