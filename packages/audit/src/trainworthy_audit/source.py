@@ -256,6 +256,7 @@ def _open_zip(path: Path) -> Source:
     skipped = repeated = 0
     try:
         stamp = path.stat()
+        _archive.cache_clear()  # an archive that was replaced under its name would still be read from the old file
         archive = _archive(os.fsencode(path))
         members = archive.infolist()
     except (OSError, zipfile.BadZipFile, struct.error, UnicodeDecodeError, ValueError) as error:
