@@ -153,7 +153,8 @@ def _run(rule: Rule, evidence: Evidence, config: Config) -> tuple[Outcome, pl.Da
             return Outcome(rule, severity, "not-applicable", reason=otherwise), NONE
     try:
         found = rule.check(evidence, config.options_of(rule)).select(FINDINGS.names())
-    except Exception as error:  # noqa: BLE001 - a rule that crashes is reported, and never counts as passed
+    # A panic inside Polars is no Exception. A rule that crashes is reported, and never counts as passed.
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - whatever it is
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
         return Outcome(rule, severity, "crashed", reason=reason), NONE
