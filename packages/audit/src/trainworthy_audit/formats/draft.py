@@ -45,6 +45,10 @@ class Resolver:
             if not path.isascii():
                 self.exact.setdefault(composed(path), path)
 
+    def named(self, written: str) -> list[str]:
+        """Every candidate with the file name of `written`, in any folder."""
+        return self._by_name.get(fold(written.replace("\\", "/").rpartition("/")[2]), [])
+
     def find(self, written: str, bases: Iterable[str] = ("",)) -> Resolved:
         """Resolve `written`, which may be Windows-like, absolute or foreign."""
         plain = written.strip().replace("\\", "/")
@@ -124,6 +128,16 @@ def fold(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
+def within_folder(path: str, where: str) -> bool:
+    """Whether a path is this folder or lies in it; everything lies in ''."""
+    return not where or path == where or path.startswith(f"{where}/")
+
+
+def printable(written: str) -> str:
+    """The text with halves of characters, which JSON can hold and no file can, spelt as \\uD800."""
+    return written if written.isascii() else written.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def rivals(sets: Mapping[str, set[str]]) -> tuple[str, str, int] | None:
     """Two of the sets of annotations that speak of the same images, and of how many; None where there are none.
 
@@ -199,7 +213,7 @@ class Draft:
             self._annotation.setdefault(image, source)
         self._references.append(
             {
-                "kind": kind, "source": source, "line": line, "written": written, "image": image, "split": split,
+                "kind": kind, "source": source, "line": line, "written": printable(written), "image": image, "split": split,
                 "id": identity, "outside": outside,
             }
         )  # fmt: skip

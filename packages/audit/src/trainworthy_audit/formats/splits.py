@@ -13,6 +13,12 @@ _WORD = re.compile(
 )
 _YEAR = re.compile(r"\d{4}$")
 
+_ROLES = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "minival"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
 #: Lists of everything, or of what other lists split up.
 WHOLES = frozenset({"trainval", "default", "all"})
 
@@ -21,6 +27,17 @@ def word(name: str) -> str | None:
     """'train2017' -> 'train', 'Valid' -> 'Valid'; None where the name is not that of a split."""
     plain = _YEAR.sub("", name)
     return plain if _WORD.fullmatch(plain) else None
+
+
+def role(name: str | None) -> str | None:
+    """'train', 'val' or 'test', whatever the dataset calls it; None for other names."""
+    plain = (word(name or "") or "").lower()
+    return _ROLES.get(plain)
+
+
+def agree(one: str | None, other: str | None) -> bool:
+    """Whether two roles may be the same; what is not known may be anything."""
+    return one is None or other is None or one == other
 
 
 def of_folder(path: str) -> str | None:
@@ -45,5 +62,5 @@ def proper(names: Iterable[str]) -> set[str]:
     found = set(names)
     if found <= WHOLES and len(found) <= 1:
         return set()
-    parts = {name.lower() for name in found} & {"train", "val", "valid", "validation"}
+    parts = {role(name) for name in found} & {"train", "val"}
     return {name for name in found if not (name.lower() == "trainval" and parts)}

@@ -13,9 +13,18 @@ from lxml import etree
 
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import Draft, fold, folder, narrowed, normalise, rivals, stem
+from trainworthy_audit.formats.draft import (
+    Draft,
+    fold,
+    folder,
+    narrowed,
+    normalise,
+    rivals,
+    stem,
+    within_folder,
+)
+from trainworthy_audit.formats.names import add_names_beside
 from trainworthy_audit.source import lines, text
-from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +37,7 @@ LOOKED_FOR = "a folder Annotations of .xml files beside a folder JPEGImages, or 
 
 #: The annotation of one picture; a larger file is something else, or an attack.
 MAX_XML = 64 * 2**20
-#: Lists of ids and of names: some ten million rows.
+#: A list of ids: some ten million rows.
 MAX_LIST = 256 * 2**20
 #: What is kept of a part that could not be read, in characters.
 MAX_TEXT = 2000
@@ -36,7 +45,6 @@ MAX_TEXT = 2000
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FLAGS = {"truncated": 0, "difficult": 1, "occluded": 2}
 MASKS = re.compile(r"segmentation(class|object)\w*", re.IGNORECASE)
-NAMES_FILES = frozenset({"labels.txt", "labelmap.txt", "classes.txt", "predefined_classes.txt"})
 
 _ROOT = re.compile(
     r"\A\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>\s*)*<([\w:.-]+)", re.DOTALL
@@ -352,7 +360,7 @@ def read(source: Source, within: str) -> Dataset:
     _add_lists(
         draft, finder, homes, {fold(stem(path)): paths[0] for path, paths in meant.items() if len(paths) == 1}
     )
-    _add_names(draft, homes)
+    add_names_beside(draft, homes)
     return draft.dataset()
 
 
@@ -475,7 +483,9 @@ def _from_zero(edges: dict[str, Any]) -> str:
 def _add_lists(draft: Draft, finder: Finder, homes: set[str], by_xml: dict[str, str]) -> None:
     """Splits by ImageSets/Main, else by folders named like splits."""
     lists = {
-        path: home for path, home in _list_files(draft.source) if any(_holds(home, other) for other in homes)
+        path: home
+        for path, home in _list_files(draft.source)
+        if any(within_folder(other, home) for other in homes)
     }
     read_lists: dict[str, list[tuple[int, str]]] = {}
     for path in lists:
@@ -504,10 +514,6 @@ def _add_lists(draft: Draft, finder: Finder, homes: set[str], by_xml: dict[str, 
         for path, number in draft.number.items():
             if (split := splits.of_folder(path)) is not None:
                 draft.split(number, split)
-
-
-def _holds(home: str, other: str) -> bool:
-    return not home or other == home or other.startswith(f"{home}/")
 
 
 def _list_files(source: Source) -> Iterator[tuple[str, str]]:
@@ -544,35 +550,3 @@ def _listed(row: str, home: str, draft: Draft, finder: Finder, by_xml: dict[str,
         if path is not None:
             return draft.number.get(path)
     return None
-
-
-def _add_names(draft: Draft, homes: set[str]) -> None:
-    """Lists of names that lie in or above a folder of annotations."""
-    for path in draft.source.entries:
-        name = path.rpartition("/")[2].lower()
-        if (name in NAMES_FILES or name.endswith(".names")) and any(
-            _holds(folder(path), home) for home in homes
-        ):
-            try:
-                rows = list(lines(draft.source.read(path, MAX_LIST)))
-            except OSError as error:
-                draft.unread(path, f"cannot be read: {error}")
-                continue
-            draft.names.append(NameList(path, tuple(_names(rows)), declares_ids=False))
-            draft.content.add(path)
-
-
-def _names(rows: list[tuple[int, str]]) -> Iterator[tuple[int, str, int]]:
-    """(index, name, line). CVAT's labelmap has a '#' header and `name:color:parts:actions`; its background is no label."""
-    while rows and not rows[-1][1].strip():
-        rows.pop()
-    labelmap = bool(rows) and rows[0][1].lstrip().startswith("#") and ":" in rows[0][1]
-    count = 0
-    for at, row in rows:
-        name = row
-        if labelmap:
-            name = row.partition(":")[0]
-            if row.lstrip().startswith("#") or name == "background":
-                continue
-        yield count, name, at
-        count += 1
