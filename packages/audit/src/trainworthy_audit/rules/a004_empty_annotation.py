@@ -35,7 +35,8 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image that is annotated as holding no object."""
     data = evidence.dataset
     negatives = (
-        evidence.images.filter(pl.col("annotation").is_not_null())
+        evidence.images.select("image", "path", "split", "annotation")
+        .filter(pl.col("annotation").is_not_null())
         .join(data.boxes.select("image"), on="image", how="anti", maintain_order="left")
         .join(data.unread.select("image"), on="image", how="anti", maintain_order="left")
     )

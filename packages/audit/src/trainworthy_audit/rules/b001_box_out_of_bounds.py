@@ -1,19 +1,20 @@
 """Box out of bounds.
 
 ## What it does
-Finds boxes that reach beyond the left, top, right or bottom edge of their image by more than rounding explains.
+Finds boxes that reach beyond the left, top, right or bottom edge of their image by more than rounding
+explains.
 
 ## Why it hurts training
-The part outside has no pixels. Some trainers clip such a box without a word, some drop it, some drop the whole image,
-and a loss that regresses towards an edge that cannot be seen teaches the network to overshoot. Many boxes out of bounds
-usually mean that the images were resized or rotated and the labels were not.
+The part outside has no pixels. Some trainers clip such a box without a word, some drop it, some drop the
+whole image, and a loss that regresses towards an edge that cannot be seen teaches the network to overshoot.
+Many boxes out of bounds usually mean that the images were resized or rotated and the labels were not.
 
 ## Example
 A box that ends at x = 700 in an image 640 pixels wide.
 
 ## When it is wrong
-When annotators deliberately draw the whole extent of an object that the frame cuts off (amodal boxes). Switch it to a
-warning then, and check that your trainer clips.
+When annotators deliberately draw the whole extent of an object that the frame cuts off (amodal boxes).
+Switch it to a warning then, and check that your trainer clips.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ EDGES = ("left", "top", "right", "bottom")
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box, with how far its worst edge reaches outside, in pixels."""
     width, height = pl.col("image_width"), pl.col("image_height")
-    beyond = {"left": -pl.col("x1"), "top": -pl.col("y1"), "right": pl.col("x2") - width, "bottom": pl.col("y2") - height}
+    beyond = {
+        "left": -pl.col("x1"),
+        "top": -pl.col("y1"),
+        "right": pl.col("x2") - width,
+        "bottom": pl.col("y2") - height,
+    }
     side = {"left": width, "top": height, "right": width, "bottom": height}
 
     def limit(edge: str) -> pl.Expr:
@@ -76,7 +82,9 @@ RULE = Rule(
     clean=_example(right=160.06),  # 1.0004 of the width: rounding
     dirty=Example(
         _example(right=190).pictures,
-        expect=({"image": "images/train/cut.jpg", "annotation": "labels/train/cut.txt", "line": 2, "box": 1},),
+        expect=(
+            {"image": "images/train/cut.jpg", "annotation": "labels/train/cut.txt", "line": 2, "box": 1},
+        ),
     ),
     needs=("boxes",),
     options=(
