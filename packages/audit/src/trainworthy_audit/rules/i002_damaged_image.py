@@ -1,0 +1,64 @@
+"""Damaged image.
+
+## What it does
+Finds images that decode only in part, or whose decoder fills damage with invented pixels and says nothing:
+files that were cut short, blocks of zeros, sectors dropped or swapped, flipped bytes, a height in the
+header that the data does not have.
+
+## Why it hurts training
+Most loaders hand such a picture on without a word: its lower part grey, smeared, or shifted to the side.
+The boxes over that part then teach the network that smear is an object.
+
+## Example
+A JPEG that stops after 60 % of its bytes: the picture ends in a grey band, and the boxes below it frame
+nothing.
+
+## When it is wrong
+A few cameras and web services write JPEGs that break the standard harmlessly. Look at the picture: where
+nothing is missing, waive the finding, or save the file anew. The reverse happens too: a single flipped bit
+is seldom seen by any decoder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trainworthy_audit import finding
+from trainworthy_audit.types import Box, Example, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for each damaged image, with the share of the file before the damage where it is known."""
+    bad = evidence.images.filter(pl.col("status") == "damaged")
+    reason = pl.col("reason").fill_null("it decodes only in part")
+    return finding.rows(
+        bad, pl.format("is damaged: {}", reason), measured=pl.col("damage_at"), unit="of the file is sound"
+    )
+
+
+def _example(*, cut: bool) -> Example:
+    cat = (Box("cat", 30, 20, 90, 60),)
+    shorten = (lambda data: data[: len(data) * 6 // 10]) if cut else None
+    return Example(
+        (Picture("whole.jpg", scene=21, boxes=cat), Picture("part.jpg", scene=22, boxes=cat, mangle=shorten)),
+        expect=({"image": "images/train/part.jpg"},) if cut else (),
+    )
+
+
+RULE = Rule(
+    code="I002",
+    name="damaged-image",
+    severity="error",
+    summary="image decodes only in part, or conceals damage",
+    check=check,
+    clean=_example(cut=False),
+    dirty=_example(cut=True),
+    needs=("images",),
+)

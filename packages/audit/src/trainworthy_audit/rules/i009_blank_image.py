@@ -1,0 +1,82 @@
+"""Blank image.
+
+## What it does
+Finds images that are one colour, or so nearly that nothing can be seen in them: the spread (standard
+deviation) of their brightness is below a limit.
+
+## Why it hurts training
+A blank image with boxes teaches that nothing looks like something. Blank images are also what remains of a
+lens cap, of a camera that failed, or of an export that went wrong, and rarely come alone.
+
+## Example
+A frame that is black from edge to edge, with the boxes of the frame before it.
+
+## When it is wrong
+For scenes that are truly almost uniform, such as fog, deep night or a clean conveyor belt, kept as
+negatives on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trainworthy_audit import finding
+from trainworthy_audit.types import Box, Example, Option, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from PIL.Image import Image
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for each image whose spread of brightness, 0 to 1, is below the limit."""
+    blank = evidence.images.filter(pl.col("contrast") < options["contrast"])
+    shade = (
+        pl.when(pl.col("brightness") < 0.1)
+        .then(pl.lit("black"))
+        .when(pl.col("brightness") > 0.9)
+        .then(pl.lit("white"))
+        .otherwise(pl.lit("of one shade"))
+    )
+    return finding.rows(
+        blank,
+        pl.format("is blank or nearly so: all of it is {}", shade),
+        measured=pl.col("contrast").round(4),
+        limit=options["contrast"],
+        unit="spread of brightness",
+    )
+
+
+def _wipe(image: Image) -> Image:
+    image.paste((96, 104, 112), (0, 0, *image.size))
+    return image
+
+
+def _example(edit: Any = None) -> tuple[Picture, ...]:  # noqa: ANN401 - None or the function above
+    cat = (Box("cat", 30, 30, 100, 100),)
+    return (Picture("fog.jpg", scene=91, boxes=cat, edit=edit), Picture("clear.jpg", scene=92, boxes=cat))
+
+
+RULE = Rule(
+    code="I009",
+    name="blank-image",
+    severity="warning",
+    summary="image is blank, or nearly so",
+    check=check,
+    clean=Example(_example()),
+    dirty=Example(_example(_wipe), expect=({"image": "images/train/fog.jpg", "limit": 0.02},)),
+    needs=("images",),
+    options=(
+        Option(
+            "contrast",
+            0.02,
+            "smallest standard deviation of the brightness, where black is 0 and white 1",
+            "five of 256 grey levels: about what sensor noise and JPEG compression leave of an empty picture",
+        ),
+    ),
+)

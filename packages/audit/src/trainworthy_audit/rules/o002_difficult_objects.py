@@ -1,0 +1,85 @@
+"""Difficult objects.
+
+## What it does
+Lists the boxes that are flagged `difficult` (the annotator needed to look twice, or to guess from what is
+around the object), and says for each label how large their share is where it is above the limit.
+
+## Why it hurts training
+Evaluation after Pascal VOC's rules leaves difficult objects out; many trainers do not know the flag and
+train on them, or leave the objects out and so teach that they are background. Where a large share of a
+label is difficult, its measured quality is that of the easy rest.
+
+## Example
+38 of 273 boxes are flagged difficult: far-off cars of a few pixels.
+
+## When it is wrong
+When your trainer handles the flag, and the share is what your scenes are like.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trainworthy_audit import finding
+from trainworthy_audit.types import Box, Example, Option, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for each label of which too large a share is difficult, then one for each difficult box."""
+    flagged = evidence.boxes.filter(pl.col("difficult").is_not_null())
+    shares = (
+        flagged.drop_nulls("label")
+        .group_by("label")
+        .agg(pl.len().alias("boxes"), (pl.col("difficult") == 1).sum().alias("difficult"))
+        .with_columns((pl.col("difficult") / pl.col("boxes")).alias("share"))
+        .filter(pl.col("share") > options["share"])
+        .sort("share", "label", descending=[True, False])
+    )
+    labels = finding.rows(
+        shares,
+        pl.format("{} of {} boxes of {} are flagged difficult", "difficult", "boxes", "label"),
+        measured=pl.col("share").round(3),
+        limit=options["share"],
+        unit="of the label's boxes",
+    )
+    return finding.join(
+        [labels, finding.rows(flagged.filter(pl.col("difficult") == 1), "object is flagged difficult")]
+    )
+
+
+def _example(difficult: int) -> Example:
+    near = Box("dog", 20, 20, 80, 80, {"truncated": 0, "difficult": 0})
+    far = Box("dog", 100, 30, 140, 70, {"truncated": 0, "difficult": difficult})
+    place = {"image": "JPEGImages/field.jpg", "label": "dog", "box": 1}
+    return Example(
+        (Picture("field.jpg", scene=171, boxes=(near, far)), Picture("meadow.jpg", scene=172, boxes=(near,))),
+        format="voc",
+        expect=({"image": None, "label": "dog", "measured": 0.333, "limit": 0.2}, place) if difficult else (),
+    )
+
+
+RULE = Rule(
+    code="O002",
+    name="difficult-objects",
+    severity="info",
+    summary="object is flagged difficult, or too many of a label are",
+    check=check,
+    clean=_example(0),
+    dirty=_example(1),
+    needs=("boxes", "difficult"),
+    options=(
+        Option(
+            "share",
+            0.2,
+            "largest share of a label's boxes that may be flagged difficult",
+            "our choice: the share that the trainers' documentation allows truncated objects (O001)",
+        ),
+    ),
+)

@@ -1,0 +1,60 @@
+"""No validation split.
+
+## What it does
+Looks for a split for validation, by its name: `val`, `valid`, `validation`, `eval` or `dev`, also with a
+year or a prefix (`val2017`). A test split is none: it is to be looked at once, at the end.
+
+## Why it hurts training
+Without images that are kept out of training nobody can tell whether the network learns or memorises, when
+to stop, or which of its weights are best.
+
+## Example
+All 200 images lie in one folder, and no list divides them.
+
+## When it is wrong
+When your trainer divides the dataset itself. Make sure that it keeps copies and neighbouring frames
+together, as `trainworthy split` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainworthy_audit import finding, roles
+from trainworthy_audit.types import Box, Example, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for the dataset, or none."""
+    splits = evidence.dataset.splits
+    if roles.named(splits, "validation"):
+        return finding.NONE
+    has = f"it has only {', '.join(splits)}" if splits else "it is not divided at all"
+    return finding.one(f"the dataset has no split for validation: {has}", measured=0, limit=1, unit="splits")
+
+
+def _example(split: str) -> Example:
+    cat = (Box("cat", 40, 30, 110, 90),)
+    return Example(
+        (Picture("lamp.jpg", scene=241, boxes=cat), Picture("desk.jpg", scene=242, boxes=cat, split=split)),
+        expect=({"image": None, "measured": 0.0},) if split == "train" else (),
+    )
+
+
+RULE = Rule(
+    code="S001",
+    name="no-validation",
+    severity="info",
+    summary="dataset has no split for validation",
+    check=check,
+    clean=_example("val"),
+    dirty=_example("train"),
+    needs=("images",),
+)

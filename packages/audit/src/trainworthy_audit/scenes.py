@@ -1,0 +1,78 @@
+"""Which images show one scene: duplicates by their pixels, copies of one source by name, one recording."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainworthy_audit.types import Evidence
+
+#: Roboflow writes NAME_jpg.rf.HASH.jpg for each augmented copy that it makes of NAME.jpg.
+SOURCE = r"([^/]+)\.rf\.[0-9A-Za-z]{20,}\.[^./]+$"
+
+#: Relations of images whose pixels are the same.
+IDENTICAL = ("exact", "same pixels")
+
+#: One row a link: `a` and `b` are images, `detail` is the source's or the recording's name.
+LINKS = pl.Schema(
+    {"a": pl.UInt32, "b": pl.UInt32, "relation": pl.String, "distance": pl.UInt32, "detail": pl.String}
+)
+
+
+def links(evidence: Evidence, *, recordings: bool = False) -> pl.DataFrame:
+    """`LINKS` between images of one scene; with `recordings` also between those that `group_regex` joins."""
+    pairs = evidence.duplicates.filter(pl.col("relation") != "source").select(
+        "a", "b", "relation", "distance", pl.lit(None, pl.String).alias("detail")
+    )
+    path = evidence.images["path"]
+    parts = [pairs, _alike(path.str.extract(SOURCE), "source")]
+    if recordings and evidence.group_regex:
+        pattern = re.compile(evidence.group_regex)
+        found = [pattern.search(text) for text in path]
+        names = [match.group(min(1, pattern.groups)) if match else None for match in found]
+        parts.append(_alike(pl.Series(names, dtype=pl.String), "recording"))
+    return pl.concat([part.cast(dict(LINKS)) for part in parts])
+
+
+def _alike(names: pl.Series, relation: str) -> pl.DataFrame:
+    """Links from the first image of a name to each later one; `names` has one an image, null for none."""
+    return (
+        pl.DataFrame({"detail": names})
+        .with_row_index("image")
+        .drop_nulls()
+        .with_columns(pl.col("image").min().over("detail").alias("a"))
+        .filter(pl.col("image") != pl.col("a"))
+        .select(
+            "a",
+            pl.col("image").alias("b"),
+            pl.lit(relation).alias("relation"),
+            pl.lit(0).alias("distance"),
+            "detail",
+        )
+    )
+
+
+def scene_of(evidence: Evidence, found: pl.DataFrame) -> pl.DataFrame:
+    """One row an image: `image`, and `scene`, the smallest image that links (`a`, `b`) connect it with."""
+    scene = components(evidence.dataset.images.height, found["a"].to_numpy(), found["b"].to_numpy())
+    return pl.DataFrame({"image": evidence.dataset.images["image"], "scene": scene}).cast(
+        {"scene": pl.UInt32}
+    )
+
+
+def components(count: int, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:
+    """(count,) the smallest member of each node's connected component, under the edges a[i]-b[i]."""
+    root = np.arange(count)
+    while True:
+        low, high = np.minimum(root[a], root[b]), np.maximum(root[a], root[b])
+        if np.array_equal(low, high):
+            return root
+        np.minimum.at(root, high, low)
+        while not np.array_equal(root, above := root[root]):
+            root = above
