@@ -130,7 +130,7 @@ def find(
     "distance" (bits, 0..64) and "similarity" (-1..1).
     """
     seen = pixels.filter(pl.col("status").is_in(["ok", "damaged"]))
-    groups = _Groups(int(pixels["image"].to_numpy().max(initial=-1)) + 1)
+    groups = _Groups(int(pixels["image"].cast(pl.Int64).to_numpy().max(initial=-1)) + 1)
     edges = [*_equal(seen, "digest", "exact", groups)]
     seen = seen.unique("digest", keep="first", maintain_order=True)
     edges += _equal(seen, "pixel_digest", "same pixels", groups)
