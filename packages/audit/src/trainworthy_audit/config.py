@@ -129,7 +129,7 @@ def load(dataset: Path, *, file: Path | None = None, given: Mapping[str, Any] | 
 
 def show(config: Config) -> str:
     """Every setting as 'name = value', in TOML's spelling, and where the value came from."""
-    named = [(f"{setting.name} = {_toml(setting.value)}", setting.origin) for setting in config.settings]
+    named = [(f"{setting.name} = {spelled(setting.value)}", setting.origin) for setting in config.settings]
     width = min(max(len(text) for text, _ in named), 60)
     return "".join(f"{text:<{width}}  # {origin}\n" for text, origin in named)
 
@@ -181,7 +181,7 @@ def _check_severities(severities: Mapping[str, Any], where: str) -> None:
     for prefix, severity in severities.items():
         if severity not in SEVERITIES:
             raise ConfigError(
-                f"severity.{prefix} = {_toml(severity)} in {where}\n  Expected one of: {', '.join(SEVERITIES)}.\n"
+                f"severity.{prefix} = {spelled(severity)} in {where}\n  Expected one of: {', '.join(SEVERITIES)}.\n"
                 f'  To switch rules off instead: ignore = ["{prefix}"].',
                 next_step="trainworthy rule",
             )
@@ -208,7 +208,7 @@ def _check_regex(pattern: str, where: str) -> None:
         problem = f"not supported: {str(error).splitlines()[-1]}"
     if problem:
         raise ConfigError(
-            f"group-regex = {_toml(pattern)} in {where}\n  {problem}.\n"
+            f"group-regex = {spelled(pattern)} in {where}\n  {problem}.\n"
             "  Expected an expression whose first group is the same for all pictures of one recording.",
             next_step=r"trainworthy audit DATASET --group-regex '([^/]+)_frame_\d+'",
         )
@@ -246,14 +246,14 @@ def _kind(option: Option) -> str:
     if isinstance(option.default, int | float):
         return f"a number, such as {option.default}"
     if isinstance(option.default, str):
-        return f"a string, such as {_toml(option.default)}"
-    return f"a list of strings, such as {_toml(option.default)}"
+        return f"a string, such as {spelled(option.default)}"
+    return f"a list of strings, such as {spelled(option.default)}"
 
 
 def _expect(fits: bool, where: str, key: str, value: Any, kind: str) -> None:  # noqa: ANN401, FBT001 - a check, not an option
     if not fits:
         raise ConfigError(
-            f"{key} = {_toml(value)} in {where}\n  Expected {kind}.", next_step="trainworthy rule B001"
+            f"{key} = {spelled(value)} in {where}\n  Expected {kind}.", next_step="trainworthy rule B001"
         )
 
 
@@ -312,13 +312,32 @@ def _settings(config: Config, origin: Mapping[str, str]) -> tuple[Setting, ...]:
     return tuple(settings)
 
 
-def _toml(value: Any) -> str:  # noqa: ANN401 - any TOML value
+def dump(fields: Mapping[str, Any]) -> str:
+    """The text of a configuration file with these fields of `Config`, as `load` reads it."""
+    lines = [
+        f"{key} = {spelled(fields[name])}"
+        for key in (*LISTS, *TEXTS)
+        if (name := key.replace("-", "_")) in fields
+    ]
+    if "severity" in fields:
+        lines += [
+            "",
+            "[severity]",
+            *(f"{code} = {spelled(value)}" for code, value in fields["severity"].items()),
+        ]
+    for code, options in fields.get("options", {}).items():
+        lines += ["", f"[rules.{code}]", *(f"{name} = {spelled(value)}" for name, value in options.items())]
+    return "\n".join(lines) + "\n"
+
+
+def spelled(value: Any) -> str:  # noqa: ANN401 - any TOML value
+    """A value as TOML spells it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(spelled(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {spelled(item)}" for key, item in value.items()) + "}"
     return str(value)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import os
+import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import numpy as np
+import polars as pl
 from PIL import Image, ImageDraw, ImageFilter
 
+from trainworthy_audit import audit as auditing
+from trainworthy_audit import config
+from trainworthy_audit.errors import OutputError
+from trainworthy_audit.rules import catalogue
+from trainworthy_audit.source import open_source
+from trainworthy_audit.types import Dataset, Evidence
+
 if TYPE_CHECKING:
-    from trainworthy_audit.types import Example, Picture
+    from collections.abc import Callable, Mapping
+
+    from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.types import Audit, Example, Picture, Rule
 
 
 def write(example: Example, folder: Path) -> None:
@@ -38,7 +53,11 @@ def image_path(example: Example, picture: Picture) -> str:
         return f"JPEGImages/{picture.name}"
     if example.format == "darknet":
         return f"data/obj/{picture.name}"
-    return f"{picture.split}/{picture.name}" if example.format == "coco" else f"images/{picture.split}/{picture.name}"
+    return (
+        f"{picture.split}/{picture.name}"
+        if example.format == "coco"
+        else f"images/{picture.split}/{picture.name}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -145,7 +164,9 @@ def _rows(example: Example, picture: Picture) -> bytes:
             (box.x1 + box.x2) / 2 / width, (box.y1 + box.y2) / 2 / height,
             (box.x2 - box.x1) / width, (box.y2 - box.y1) / height,
         )  # fmt: skip
-        rows.append(f"{example.classes.index(box.label)} " + " ".join(f"{number:.6f}" for number in numbers) + "\n")
+        rows.append(
+            f"{example.classes.index(box.label)} " + " ".join(f"{number:.6f}" for number in numbers) + "\n"
+        )
     return "".join(rows).encode()
 
 
@@ -169,3 +190,143 @@ def _darknet(example: Example, files: dict[str, bytes]) -> None:
         files[f"data/{split}.txt"] = "".join(f"data/obj/{picture.name}\n" for picture in pictures).encode()
     files["data/obj.names"] = "".join(f"{name}\n" for name in example.classes).encode()
     files["data/obj.data"] = f"classes = {len(example.classes)}\n{keys}names = data/obj.names\n".encode()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One of each defect
+
+#: Hidden, so that no reader takes it for data. It lists what `make` wrote: only that is ever replaced.
+MANIFEST = ".trainworthy-demo.json"
+
+
+def folder_of(rule: Rule) -> str:
+    """Where `make` puts a rule's dirty example: 'B001-box-out-of-bounds'."""
+    return f"{rule.code}-{rule.name}"
+
+
+def make(folder: Path) -> None:
+    """Write each rule's dirty example to its own folder below `folder`, a dataset that can be audited alone.
+
+    An older demo there is replaced. Raises `OutputError` where `folder` holds anything else.
+    """
+    _check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trainworthy-demo-") as place:
+        fresh = Path(place) / folder.name
+        for rule in catalogue().values():
+            write(rule.dirty, fresh / folder_of(rule))
+            if rule.dirty.settings:
+                (fresh / folder_of(rule) / config.FILE_NAME).write_text(
+                    config.dump(rule.dirty.settings), "utf-8"
+                )
+        (fresh / MANIFEST).write_text(json.dumps(_files(fresh)), "utf-8")
+        if folder.exists():
+            folder.rename(Path(place) / "old")
+        fresh.rename(folder)
+
+
+def _check_replaceable(folder: Path) -> None:
+    try:
+        made = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())}
+    except (OSError, ValueError):
+        made = set()
+    foreign = [path for path in _files(folder) if path not in made]
+    if foreign:
+        raise OutputError(
+            f"{folder} holds files that the demo did not write: {', '.join(foreign[:3])}{', ...' if foreign[3:] else ''}",
+            next_step="trainworthy demo --out FOLDER",
+        )
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def audit(folder: Path, measurer: Measurer, *, command: str = "") -> Audit:
+    """Audit what `make` wrote, each folder for its own rule only, as one audit named "demo".
+
+    Paths start with the rule's folder, so that a `Source` of the whole `folder` has the pictures.
+    """
+    parts = {}
+    for rule in catalogue().values():
+        own = folder / folder_of(rule)
+        wanted = dataclasses.replace(config.load(own, file=_config_file(own)), select=(rule.code,))
+        parts[folder_of(rule)] = auditing.audit(open_source(own), wanted, measurer)
+    return _merged(parts, folder, command)
+
+
+def _config_file(folder: Path) -> Path | None:
+    """The folder's own settings, and not those that lie beside the demo."""
+    file = folder / config.FILE_NAME
+    return file if file.exists() else Path(os.devnull)
+
+
+def _merged(parts: Mapping[str, Audit], folder: Path, command: str) -> Audit:
+    """Several audits as one: paths below their folders, images numbered through."""
+    first = next(iter(parts.values()))
+    offsets = dict(
+        zip(
+            parts,
+            accumulate((part.evidence.images.height for part in parts.values()), initial=0),
+            strict=False,
+        )
+    )
+    digests = {
+        f"{name}/{path}": digest for name, part in parts.items() for path, digest in part.digests.items()
+    }
+
+    def frames(pick: Callable[[Audit], pl.DataFrame]) -> pl.DataFrame:
+        return pl.concat([_moved(pick(part), name, offsets[name]) for name, part in parts.items()])
+
+    dataset = Dataset(
+        root=str(folder),
+        format=", ".join(sorted({part.evidence.dataset.format for part in parts.values()})),
+        images=frames(lambda part: part.evidence.dataset.images),
+        boxes=frames(lambda part: part.evidence.dataset.boxes),
+        unread=frames(lambda part: part.evidence.dataset.unread),
+        references=frames(lambda part: part.evidence.dataset.references),
+        membership=frames(lambda part: part.evidence.dataset.membership),
+        splits=tuple(
+            dict.fromkeys(split for part in parts.values() for split in part.evidence.dataset.splits)
+        ),
+        content=tuple(sorted(digests)),
+        notes=(
+            "A demonstration: each folder is a dataset of its own with one kind of defect, audited for that alone.",
+        ),
+    )
+    evidence = Evidence(
+        dataset=dataset,
+        pixels=frames(lambda part: part.evidence.pixels),
+        duplicates=frames(lambda part: part.evidence.duplicates),
+        images=frames(lambda part: part.evidence.images),
+        boxes=frames(lambda part: part.evidence.boxes),
+    )
+    return dataclasses.replace(
+        first,
+        name="demo",
+        evidence=evidence,
+        findings=frames(lambda part: part.findings),
+        outcomes={code: outcome for part in parts.values() for code, outcome in part.outcomes.items()},
+        settings=(),
+        fingerprint=auditing.fingerprint(digests),
+        digests=digests,
+        verdict="rejected" if any(part.verdict == "rejected" for part in parts.values()) else "approved",
+        not_checked=(
+            "Each folder was audited for its own rule only; audit a folder by itself for all the others.",
+        ),
+        command=command,
+    )
+
+
+def _moved(frame: pl.DataFrame, name: str, offset: int) -> pl.DataFrame:
+    """Put a folder before the paths of a frame, and count its images and groups on from `offset`."""
+    moved: list[pl.Expr] = []
+    for column, kind in frame.schema.items():
+        value = pl.col(column)
+        if column in {"path", "annotation", "source"} or (column == "image" and kind == pl.String):
+            moved.append(pl.lit(f"{name}/") + value)
+        elif column == "related":
+            moved.append(value.list.eval(pl.lit(f"{name}/") + pl.element()))
+        elif column in {"image", "a", "b", "group"}:
+            moved.append((value + offset).cast(kind))
+    return frame.with_columns(moved)

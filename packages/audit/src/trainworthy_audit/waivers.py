@@ -7,6 +7,7 @@ of the picture or of its labels ends the waiver, while renaming or reordering fi
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import re
 import tomllib
 from datetime import UTC, date, datetime
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Evidence
+    from trainworthy_audit.types import Audit, Evidence
 
 #: The keys of a [[waiver]] table; `where` alone may be missing.
 ENTRY = ("rule", "findings", "where", "reason", "author", "expires")
@@ -279,6 +280,35 @@ def _date(written: Any, where: str) -> date:  # noqa: ANN401 - whatever the file
 
 # ------------------------------------------------------------------------------------------------------------
 # Adding one
+
+
+def choose(
+    audit: Audit, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path
+) -> pl.DataFrame:
+    """The findings of `rule` that no waiver excuses yet, on images that fit the glob `pattern`, of the ids `chosen`.
+
+    Raises `ConfigError` where there are none, or an id is unknown.
+    """
+    of_rule = audit.findings.filter(pl.col("rule") == rule)
+    unknown = sorted(set(chosen) - set(of_rule["key"]))
+    if unknown:
+        raise ConfigError(
+            f"{dataset} has no finding {unknown[0]} of {rule}\n  Ids change with the content that they stand for.",
+            next_step=f"trainworthy audit {dataset} --select {rule}",
+        )
+    found = of_rule.filter(pl.col("waived").is_null())
+    if chosen:
+        found = found.filter(pl.col("key").is_in(list(chosen)))
+    if pattern:
+        images = found["image"].drop_nulls().unique().to_list()
+        found = found.filter(pl.col("image").is_in(fnmatch.filter(images, pattern)))
+    if found.is_empty():
+        raise ConfigError(
+            f"nothing to waive: {rule} has {of_rule.height:,} findings in {dataset}, {of_rule['waived'].count():,} of them "
+            f"waived already{f', and none of the others is on an image like {pattern}' if pattern else ''}",
+            next_step=f"trainworthy audit {dataset} --select {rule}",
+        )
+    return found
 
 
 def excuse(

@@ -1,0 +1,241 @@
+"""Certificates: what was approved, sealed, and whether it is still what lies there."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from trainworthy_audit import formats, waivers
+from trainworthy_audit.errors import CertificateError, TrainworthyError
+from trainworthy_audit.source import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainworthy_audit.source import Source
+    from trainworthy_audit.types import Audit
+
+SCHEMA = "trainworthy.certificate/1"
+
+#: A certificate names each file with its digest, about 120 bytes; ten million files would be a wrong file.
+MAX_BYTES = 2**30
+
+READERS = 4  # threads that read files again; more does not help, since hashing is faster than disks
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of comparing a certificate with its dataset: paths, sorted."""
+
+    changed: tuple[str, ...]
+    added: tuple[str, ...]  # training would read them, and nobody has approved them
+    removed: tuple[str, ...]
+    expired: tuple[str, ...]  # waivers that have run out since: "B001: reason (author, until 2027-01-31)"
+    files: int  # how many the certificate covers
+
+    @property
+    def holds(self) -> bool:
+        """Whether the dataset is still what was certified, and may still be excused."""
+        return not (self.changed or self.added or self.removed or self.expired)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Issuing
+
+
+def certify(audit: Audit) -> dict[str, Any] | None:
+    """The certificate of an audit, ready for JSON; None where it was rejected or a rule crashed.
+
+    `files` holds the digest of every file that training reads, `rules` and `settings` what was asked of them,
+    `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over all of the
+    rest: it shows an edit, but it is no signature.
+    """
+    if audit.verdict == "rejected" or audit.crashed:
+        return None
+    dataset = audit.evidence.dataset
+    rules = {
+        code: {
+            "name": outcome.rule.name,
+            "severity": outcome.severity,
+            "status": outcome.status,
+            "findings": outcome.findings,
+            "waived": outcome.waived,
+        }
+        for code, outcome in audit.outcomes.items()
+    }
+    settings = {setting.name: _plain(setting.value) for setting in audit.settings}
+    asked = {code: rule["severity"] for code, rule in rules.items()}
+    sizes = dict(dataset.membership.group_by("split").len().iter_rows())
+    certificate: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": audit.name,
+        "verdict": audit.verdict,
+        "created": audit.created,
+        "version": audit.version,
+        "command": audit.command,
+        "report": "index.html",
+        "fingerprint": audit.fingerprint,
+        "dataset": {
+            "format": dataset.format,
+            "images": dataset.images.height,
+            "boxes": dataset.boxes.height,
+            "classes": list(dataset.classes),
+            "splits": {split: sizes.get(split, 0) for split in dataset.splits},
+        },
+        "rule_set": _digest({"rules": asked, "settings": settings, "version": audit.version}),
+        "rules": rules,
+        "settings": settings,
+        "waivers": [
+            {
+                "rule": waiver.rule,
+                "where": waiver.where,
+                "reason": waiver.reason,
+                "author": waiver.author,
+                "expires": waiver.expires.isoformat(),
+                "findings": list(waiver.findings),
+            }
+            for waiver in audit.waivers
+            if waiver.status == "used"
+        ],
+        "not_checked": list(audit.not_checked),
+        "files": dict(sorted(audit.digests.items())),
+    }
+    return certificate | {"seal": _digest(certificate)}
+
+
+def dump(certificate: Mapping[str, Any]) -> str:
+    """The certificate as the text of certificate.json."""
+    return json.dumps(certificate, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    """blake3 over the canonical JSON of `value`: keys sorted, no spaces."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return (
+        f"blake3:{blake3(text.encode(), derive_key_context='trainworthy 2026 certificate seal').hexdigest()}"
+    )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
+    return list(value) if isinstance(value, tuple) else value
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Verifying
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The certificate in `file`. Raises `CertificateError` where it cannot be read, is none, or has been edited."""
+    try:
+        with file.open("rb") as handle:
+            data = handle.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise CertificateError(
+            f"no certificate at {file}\n  The dataset was not audited yet, or the audit rejected it.",
+            next_step="trainworthy audit DATASET",
+        ) from error
+    except OSError as error:
+        raise CertificateError(f"cannot read the certificate {file}: {error.strerror or error}") from error
+    again = "trainworthy audit DATASET"
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CertificateError(
+            f"{file} is not a certificate: no valid JSON\n  {error}", next_step=again
+        ) from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise CertificateError(
+            f'{file} is not a certificate\n  Expected "schema": "{SCHEMA}".', next_step=again
+        )
+    seal = found.pop("seal", None)
+    if seal != _digest(found):
+        raise CertificateError(
+            f"{file} has been edited since it was issued\n  Its seal does not fit its content: it proves nothing.",
+            next_step=again,
+        )
+    return found
+
+
+def verify(source: Source, certificate: Mapping[str, Any], *, today: date | None = None) -> Verification:
+    """Compare the dataset in `source` with its certificate. Every byte is read again: no cache, no times, no sizes."""
+    covered: Mapping[str, str] = certificate["files"]
+    wanted = _content(source, certificate)
+    now = _digests(source, sorted(wanted))
+    day = today or datetime.now(UTC).date()
+    return Verification(
+        changed=tuple(path for path in sorted(covered.keys() & now) if covered[path] != now[path]),
+        added=tuple(sorted(now.keys() - covered.keys())),
+        removed=tuple(sorted(covered.keys() - now.keys())),
+        expired=tuple(
+            f"{waiver['rule']}: {waiver['reason']} ({waiver['author']}, until {waiver['expires']})"
+            for waiver in certificate["waivers"]
+            if waivers.expired(date.fromisoformat(waiver["expires"]), day)
+        ),
+        files=len(covered),
+    )
+
+
+def _content(source: Source, certificate: Mapping[str, Any]) -> set[str]:
+    """The files that training would read now, and those of the certificate that are still there."""
+    there = certificate["files"].keys() & source.entries.keys()
+    try:
+        within = certificate["settings"].get("annotations", "")
+        dataset = formats.read(source, certificate["dataset"]["format"], within)
+    except TrainworthyError:
+        return set(there)  # what is missing or changed says why it cannot be read
+    return there | set(dataset.content)
+
+
+def _digests(source: Source, paths: list[str]) -> dict[str, str]:
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip(paths, pool.map(lambda path: _of_file(source, path), paths), strict=True))
+
+
+def _of_file(source: Source, path: str) -> str:
+    try:
+        return blake3(fetch(source.entries[path].locator)).hexdigest()
+    except OSError:
+        return "unreadable"
+
+
+NAMED = 5  # paths that are named before the rest is counted
+
+
+def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path) -> str:
+    """What came of a verification, for a terminal."""
+    issued = f"{certificate['verdict']} on {certificate['created'][:10]}"
+    if found.holds:
+        return (
+            f"verified: {dataset} is what was certified ({issued})\n"
+            f"  {found.files:,} files, all read again, {certificate['fingerprint']}"
+        )
+    lines = ["error: certificate no longer describes this dataset"]
+    if not (found.changed or found.added or found.removed):
+        lines = ["error: certificate no longer holds"]
+    lines += _told(found.changed, f"of {found.files:,} files changed")
+    lines += _told(found.removed, f"of {found.files:,} files removed")
+    lines += _told(
+        found.added,
+        "files added that nobody has audited"
+        if len(found.added) > 1
+        else "file added that nobody has audited",
+    )
+    lines += [f"  waiver expired: {told}" for told in found.expired[:NAMED]]
+    if len(found.expired) > NAMED:
+        lines.append(f"  and {len(found.expired) - NAMED:,} more waivers expired")
+    lines.append(f"  It was {issued}; nobody has approved what lies there now.")
+    lines.append(f"  next: trainworthy audit {dataset}")
+    return "\n".join(lines)
+
+
+def _told(paths: tuple[str, ...], what: str) -> list[str]:
+    if not paths:
+        return []
+    more = f", and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return [f"  {len(paths):,} {what}: {', '.join(paths[:NAMED])}{more}"]

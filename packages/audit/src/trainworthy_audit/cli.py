@@ -1,0 +1,579 @@
+"""The command `trainworthy`: parse, call, print, exit code; nothing else. Whatever is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from trainworthy_audit import __version__
+from trainworthy_audit.errors import ConfigError, TrainworthyError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from trainworthy_audit.config import Config
+    from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.source import Source
+    from trainworthy_audit.types import Audit
+
+#: Approved or done; not approved; could not be done; interrupted (128 + SIGINT, as shells have it).
+DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
+
+#: The names in `formats.FORMATS`, here so that `--help` need not import the readers.
+FORMATS = ("voc", "coco", "yolo", "darknet")
+
+#: Packages add commands with entry points of this group: name = "module:command".
+PLUGINS = "trainworthy.commands"
+
+
+# ----------------------------------------------------------------------------------------------------------
+# The group: errors, and commands of other packages
+
+
+class Commands(click.Group):
+    """A group that prints every error the same way, and finds the commands that other packages bring."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command and leave with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            with contextlib.suppress(click.exceptions.Exit):
+                sys.exit(self._run(given, *rest, **extra))
+        finally:
+            _flush()
+
+    def _run(self, given: list[str], *rest: Any, **extra: Any) -> int:
+        extra |= {"standalone_mode": False, "obj": given}
+        try:
+            code = super().main(given, *rest, **extra)
+        except TrainworthyError as error:
+            return _fail(str(error), error.next_step)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "trainworthy"
+            return _fail(error.format_message(), f"{path} --help")
+        except click.ClickException as error:
+            return _fail(error.format_message())
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("interrupted; nothing was written", err=True)
+            return INTERRUPTED
+        except SystemExit:
+            raise
+        except BaseException as error:
+            if os.environ.get("TRAINWORTHY_DEBUG"):
+                raise
+            import shlex
+
+            return _fail(
+                f"internal error: {type(error).__name__}: {error}\n"
+                "  This is a fault of trainworthy, not of your data, which was not changed.",
+                f"TRAINWORTHY_DEBUG=1 {shlex.join(['trainworthy', *given])}",
+            )
+        return code if isinstance(code, int) else DONE
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our own commands in the order in which they are used, then those of other packages."""
+        return [*self.commands, *sorted(_plugins().keys() - self.commands.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command of ours, or one of another package."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in _plugins():
+            return own
+        try:
+            found = _plugins()[cmd_name].load()
+        except Exception as error:  # noqa: BLE001 - a package that does not load must not take the others with it
+            reason = f"{type(error).__name__}: {error}"
+            return click.Command(
+                cmd_name, callback=lambda: _broken(cmd_name, reason), help=f"(does not load: {reason})"
+            )
+        return found if isinstance(found, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with a suggestion for a command that does not exist."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"\n  Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such command: {args[0]}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _plugins() -> Mapping[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=PLUGINS)}
+
+
+def _broken(name: str, reason: str) -> NoReturn:
+    raise TrainworthyError(f"the command {name} does not load\n  {reason}", next_step="trainworthy --help")
+
+
+def _fail(message: str, next_step: str = "") -> int:
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    lines = [click.style("error: ", fg="red", bold=True) if colour else "error: ", _visible(message)]
+    if next_step:
+        lines.append(f"\n  next: {_visible(next_step)}")
+    _echo("".join(lines), err=True)
+    return FAILED
+
+
+def _visible(text: str) -> str:
+    """Text with control characters, which a file's name may bring, spelled out; line ends stay."""
+    return re.sub("[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _echo(text: str, *, err: bool = False, newline: bool = True) -> None:
+    """Print; where the reader has gone (`| head`), be quiet and let the exit code say what it would have said."""
+    try:
+        click.echo(text, err=err, nl=newline)
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
+    except ValueError:  # closed already
+        pass
+
+
+def _nobody_reads() -> None:
+    """Send what is left, and what Python flushes at its end, to nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 approved or done, 1 not approved, 2 could not be done. "
+    'Completion for your shell: eval "$(_TRAINWORTHY_COMPLETE=bash_source trainworthy)" (or zsh_source, fish_source).',
+)
+@click.version_option(__version__, "-V", "--version", message="trainworthy %(version)s")
+def main() -> None:
+    """Is this object-detection dataset worth training on?"""
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Options that several commands share
+
+
+def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """DATASET, and how it is read and measured."""
+    for decorate in reversed(
+        (
+            click.argument("dataset", type=click.Path(path_type=Path)),
+            click.option(
+                "--config",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Settings, in place of the trainworthy.toml in or beside the dataset.",
+            ),
+            click.option(
+                "--format", "kind", type=click.Choice(FORMATS), help="The format, where it is not recognised."
+            ),
+            click.option(
+                "--annotations",
+                metavar="PATH",
+                help="The folder or file of annotations to read, inside the dataset.",
+            ),
+            click.option(
+                "--waivers",
+                "waiver_file",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Waivers, in place of NAME.waivers.toml beside the dataset.",
+            ),
+            click.option(
+                "--workers",
+                type=click.IntRange(min=0),
+                default=0,
+                metavar="N",
+                help="Processes that measure; 0, the default, for one a core.",
+            ),
+            click.option("--no-cache", is_flag=True, help="Measure every image again, and remember nothing."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def _codes(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
+
+
+def _config(dataset: Path, file: Path | None, **given: Any) -> Config:
+    from trainworthy_audit import config
+
+    said = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    return config.load(dataset, file=file, given=said)
+
+
+@contextlib.contextmanager
+def _measurer(workers: int, *, no_cache: bool) -> Iterator[Measurer]:
+    """A measurer that shows its progress where somebody watches."""
+    import platformdirs
+
+    from trainworthy_audit.measure import Measurer
+
+    cache = None if no_cache else platformdirs.user_cache_path("trainworthy")
+    with contextlib.ExitStack() as stack:
+        bars: list[Any] = []
+
+        def progress(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(_bar(total)))
+            bars[0].update(done - bars[0].pos)
+
+        watched = progress if sys.stderr.isatty() else None
+        yield stack.enter_context(Measurer(cache, workers, watched))
+
+
+def _bar(total: int) -> Any:  # noqa: ANN401 - click does not name its type
+    return click.progressbar(length=total, label="measuring", file=sys.stderr)
+
+
+def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:
+    """Where the waivers are, and which there are."""
+    from trainworthy_audit import waivers
+
+    place = file or waivers.beside(source)
+    return place, waivers.read(place) if file or place.exists() else ()
+
+
+# ----------------------------------------------------------------------------------------------------------
+# audit
+
+
+@main.command()
+@_reading
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the report goes, in place of reports/NAME.",
+)
+@click.option("--name", metavar="NAME", help="The dataset's name, in place of its folder's.")
+@click.option(
+    "--select",
+    metavar="CODES",
+    callback=_codes,
+    help="Run only these rules: codes or prefixes, such as B,D001.",
+)
+@click.option("--ignore", metavar="CODES", callback=_codes, help="Leave these rules out.")
+@click.option(
+    "--labels",
+    metavar="A,B",
+    multiple=True,
+    callback=_words,
+    help="The labels you want to train on; others become C006.",
+)
+@click.option(
+    "--group-regex",
+    metavar="RE",
+    help="Its first group names the recording of a path, for leaks between splits.",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="What is printed.",
+)
+@click.option(
+    "--show-settings", is_flag=True, help="Print each setting and where its value came from, and stop."
+)
+@click.option("--no-color", is_flag=True, help="Print without colours; so does the variable NO_COLOR.")
+@click.pass_context
+def audit(
+    context: click.Context,
+    dataset: Path,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    waiver_file: Path | None,
+    workers: int,
+    no_cache: bool,  # noqa: FBT001 - a flag of the command line
+    out: Path | None,
+    name: str | None,
+    output_format: str,
+    show_settings: bool,  # noqa: FBT001 - as above
+    no_color: bool,  # noqa: FBT001 - as above
+    **given: Any,
+) -> int:
+    """Audit a folder or zip of images and labels.
+
+    Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The dataset itself is
+    only ever read.
+    """
+    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import config as settings
+    from trainworthy_audit import output
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    wanted = _config(dataset, config, format=kind, annotations=annotations, **given)
+    if show_settings:
+        _echo(settings.show(wanted), newline=False)
+        return DONE
+    folder = output.folder_for(out, source.name if name is None else name)
+    output.check_folder(folder, source)
+    _, accepted = _waivers(source, waiver_file)
+    running = {rule.code for rule in wanted.rules()}
+    with _measurer(workers, no_cache=no_cache) as measurer:
+        made = auditing.audit(
+            source,
+            wanted,
+            measurer,
+            accepted=[waiver for waiver in accepted if waiver.rule in running],
+            name=name or source.name,
+            command=_command(context),
+        )
+        _write(folder, made, source, measurer, listed=out is None)
+    _print(made, folder, output_format, colour=not no_color)
+    return FAILED if made.crashed else REJECTED if made.verdict == "rejected" else DONE
+
+
+def _command(context: click.Context) -> str:
+    import shlex
+
+    return shlex.join(["trainworthy", *context.obj])
+
+
+def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, listed: bool) -> None:
+    """Write the report to `folder`, and where it is `listed` the list of all reports beside it."""
+    from trainworthy_audit import certificate, output
+    from trainworthy_audit.report import html, sarif
+    from trainworthy_audit.report import json as as_json
+
+    proof = certificate.certify(audit)
+    output.write(
+        folder,
+        {
+            "index.html": html.render(audit, functools.partial(measurer.pictures, source) if hasattr(measurer, 'pictures') else lambda paths, side: dict.fromkeys(paths)),
+            "audit.sarif": sarif.render(audit),
+            "audit.json": as_json.chunks(audit),
+            "certificate.json": None if proof is None else certificate.dump(proof),
+        },
+    )
+
+
+def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
+    from trainworthy_audit.report import github, sarif, text
+    from trainworthy_audit.report import json as as_json
+
+    report = str(folder / "index.html")
+    if kind == "json":
+        for piece in as_json.chunks(audit):
+            _echo(piece, newline=False)
+    elif kind == "sarif":
+        _echo(sarif.render(audit), newline=False)
+    elif kind == "github":
+        _echo(github.render(audit, report=report), newline=False)
+    else:
+        shown = colour and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        _echo(text.render(audit, color=shown, report=report), newline=False)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# verify
+
+
+@main.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--certificate",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate, in place of reports/NAME/certificate.json.",
+)
+def verify(dataset: Path, file: Path | None) -> int:
+    """Check that a dataset is still what its certificate describes.
+
+    Every file is read again, whatever its size and times say. Exit code 1 where anything changed, came or went, or where a
+    waiver on the certificate has expired.
+    """
+    from trainworthy_audit import certificate
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    proof = certificate.read(file or Path("reports") / source.name / "certificate.json")
+    found = certificate.verify(source, proof)
+    _echo(_visible(certificate.describe(found, proof, dataset)))
+    return DONE if found.holds else REJECTED
+
+
+# ----------------------------------------------------------------------------------------------------------
+# waive
+
+
+@main.command()
+@_reading
+@click.option("--rule", "code", required=True, metavar="CODE", help="The rule whose findings are accepted.")
+@click.option(
+    "--image", "pattern", metavar="GLOB", help="Only findings on these images, such as 'images/val/*'."
+)
+@click.option(
+    "--finding", "chosen", multiple=True, metavar="ID", help="Only these findings, by their id in audit.json."
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why they are accepted.")
+@click.option("--author", metavar="NAME", help="Who accepts them; git's user.name where it is not given.")
+@click.option(
+    "--expires",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="The last day on which this holds.",
+)
+def waive(
+    dataset: Path,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    waiver_file: Path | None,
+    workers: int,
+    no_cache: bool,  # noqa: FBT001 - a flag of the command line
+    code: str,
+    pattern: str | None,
+    chosen: tuple[str, ...],
+    reason: str,
+    author: str | None,
+    expires: Any,  # noqa: ANN401 - a datetime
+) -> int:
+    """Accept findings, with a reason and for a time.
+
+    The waiver is bound to the content it excuses, so an edit of the picture or its labels ends it. It is added to
+    NAME.waivers.toml beside the dataset, where the next audit finds it.
+    """
+    import dataclasses
+
+    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import output, waivers
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    wanted = dataclasses.replace(
+        _config(dataset, config, format=kind, annotations=annotations, select=[code]), ignore=()
+    )
+    file, accepted = _waivers(source, waiver_file)
+    with _measurer(workers, no_cache=no_cache) as measurer:
+        made = auditing.audit(source, wanted, measurer, accepted=accepted)
+    found = waivers.choose(made, code, pattern=pattern, chosen=chosen, dataset=dataset)
+    waiver = waivers.excuse(
+        found, code, reason=reason, author=_author() if author is None else author, expires=expires.date()
+    )
+    output.replace_text(file, waivers.appended(file.read_text("utf-8-sig") if file.exists() else "", waiver))
+    count = f"{found.height:,} finding{'' if found.height == 1 else 's'}"
+    _echo(
+        f"{count} of {code} accepted until {waiver.expires}, in {file}\n  next: trainworthy audit {dataset}"
+    )
+    return DONE
+
+
+def _author() -> str:
+    """Who git says is working here. Raises `ConfigError` where it does not say."""
+    import shutil
+    import subprocess
+
+    git = shutil.which("git")
+    told = ""
+    if git:
+        asked = subprocess.run([git, "config", "user.name"], capture_output=True, text=True, check=False)  # noqa: S603 - no input of the user's
+        told = asked.stdout.strip()
+    if not told:
+        raise ConfigError(
+            "who accepts this?\n  git config user.name says nothing here.", next_step='add --author "NAME"'
+        )
+    return told
+
+
+# ----------------------------------------------------------------------------------------------------------
+# rule
+
+
+def _complete_code(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from trainworthy_audit.rules import catalogue
+
+    return [
+        CompletionItem(code, help=rule.summary)
+        for code, rule in catalogue().items()
+        if code.startswith(incomplete.upper())
+    ]
+
+
+@main.command()
+@click.argument("code", required=False, shell_complete=_complete_code)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--markdown", is_flag=True, hidden=True, help="Print the reference that docs/rules.md holds.")
+def rule(code: str | None, as_json: bool, markdown: bool) -> int:  # noqa: FBT001 - flags of the command line
+    """List the rules, or explain one: what, why, example, options."""
+    from trainworthy_audit import reference
+
+    if markdown:
+        _echo(reference.markdown(), newline=False)
+    elif code is None:
+        _echo(reference.listed(as_json=as_json), newline=False)
+    else:
+        _echo(reference.explained(code, as_json=as_json), newline=False)
+    return DONE
+
+
+# ----------------------------------------------------------------------------------------------------------
+# demo
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports/demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the datasets and the report go.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Processes that measure; 0, the default, for one a core.",
+)
+@click.option("--no-color", is_flag=True, help="Print without colours; so does the variable NO_COLOR.")
+@click.pass_context
+def demo(context: click.Context, out: Path, workers: int, no_color: bool) -> int:  # noqa: FBT001 - a flag of the command line
+    """Make a small dataset with one of each defect, audit it, and say where the report is."""
+    from trainworthy_audit import demo as making
+    from trainworthy_audit import output
+    from trainworthy_audit.source import open_source
+
+    folder = output.demo_folder(out)
+    output.check_ours(out, beside=(folder.name,))
+    making.make(folder)
+    with _measurer(workers, no_cache=True) as measurer:
+        made = making.audit(folder, measurer, command=_command(context))
+        _write(out, made, open_source(folder), measurer, listed=out == Path("reports/demo"))
+    _print(made, out, "text", colour=not no_color)
+    return DONE
