@@ -1,61 +1,177 @@
-"""The rows of YOLO label files, which both YOLO readers share."""
+"""The rows of YOLO label files: `class cx cy width height`, or `class x y x y x y ...` for a polygon, in fractions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import re
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import polars as pl
 
-from trainworthy_audit.source import lines
+from trainworthy_audit.source import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trainworthy_audit.formats.draft import Draft
 
+#: A label file larger than this is not read: ten thousand polygons of a hundred points fit into a quarter of it.
+FILE_LIMIT = 64 * 2**20
 
-def read_labels(draft: Draft, labels: Iterable[tuple[str, int]], names: Mapping[int, str]) -> None:
-    """Read each (label file, image) into `draft`: its boxes as fractions, and the rows that cannot be read."""
+#: A line longer than this is not split into numbers: no polygon has fifty thousand points.
+LINE_LIMIT = 2**20
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+#: How much of what is no row at all is kept verbatim.
+KEPT = 1000
+
+
+class Row(NamedTuple):
+    """What one line says. Edges are fractions of the image; those that follow from `nan` or `inf` are NaN or infinite."""
+
+    class_id: int
+    polygon: bool
+    edges: tuple[float, float, float, float]
+
+
+def parse(words: list[str]) -> Row:
+    """Read the words of one line. Raises `ValueError` with the reason where they are no box and no polygon."""
+    class_id = _class_id(words[0])
+    if len(words) == 5:
+        cx, cy, width, height = _numbers(words[1:])
+        return Row(class_id, False, (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
+    if len(words) < 7 or len(words) % 2 == 0:
+        _numbers(words[1:])
+        raise ValueError(_wrong_count(len(words)))
+    values = _numbers(words[1:])
+    left, right = _extent(values[::2])
+    top, bottom = _extent(values[1::2])
+    return Row(class_id, True, (left, top, right, bottom))
+
+
+def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: Mapping[int, str]) -> None:
+    """Read each (label file, image) into `draft`: boxes as fractions, and verbatim the rows that cannot be read.
+
+    `box` counts the lines that are not blank, so that a bad row does not renumber the ones after it.
+    """
     draft.fractions = True
-    columns: dict[str, list[object]] = {
-        name: []
-        for name in (
-            "image",
-            "annotation",
-            "line",
-            "box",
-            "class_id",
-            "label",
-            "shape",
-            "x1",
-            "y1",
-            "x2",
-            "y2",
-        )
-    }
+    files: list[str] = []
+    images: list[int | None] = []
+    counts: list[int] = []
+    lines, boxes, ids, polygons = array("q"), array("q"), array("q"), array("b")
+    edges = array("d")
     for path, image in labels:
-        box = -1
-        for number, text in lines(draft.source.read(path)):
-            words = text.split()
-            if not words:
-                continue
-            box += 1
+        before = len(lines)
+        for number, box, words, line in _rows(draft, path, image):
             try:
-                class_id = int(words[0])
-                values = [float(word) for word in words[1:]]
-            except ValueError:
-                draft.unread(path, "not numbers", text=text, line=number, image=image, box=box)
+                row = parse(words)
+            except ValueError as error:
+                draft.unread(path, str(error), text=line, line=number, image=image, box=box)
                 continue
-            if len(values) == 4:
-                cx, cy, w, h = values
-                edges = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-            elif len(values) >= 6 and len(values) % 2 == 0:
-                edges = (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
-            else:
-                draft.unread(path, f"{len(words)} numbers", text=text, line=number, image=image, box=box)
-                continue
-            shape = "box" if len(values) == 4 else "polygon"
-            row = (image, path, number, box, class_id, names.get(class_id), shape, *edges)
-            for column, value in zip(columns.values(), row, strict=True):
-                column.append(value)
-    draft.boxes(pl.DataFrame(columns, infer_schema_length=None))
+            lines.append(number)
+            boxes.append(box)
+            ids.append(row.class_id)
+            polygons.append(row.polygon)
+            edges.extend(row.edges)
+        files.append(path)
+        images.append(image)
+        counts.append(len(lines) - before)
+    corners = np.frombuffer(edges, dtype=np.float64).reshape(-1, 4)
+    of_file = np.repeat(np.arange(len(files)), counts)
+    frame = pl.DataFrame(
+        {
+            "image": pl.Series(images, dtype=pl.UInt32).gather(of_file),
+            "annotation": pl.Series(files, dtype=pl.String).gather(of_file),
+            "line": np.frombuffer(lines, dtype=np.int64),
+            "box": np.frombuffer(boxes, dtype=np.int64),
+            "class_id": np.frombuffer(ids, dtype=np.int64),
+            "shape": pl.Series(np.frombuffer(polygons, dtype=np.int8)).replace_strict(
+                {0: "box", 1: "polygon"}, return_dtype=pl.String
+            ),
+            **{edge: corners[:, index] for index, edge in enumerate(("x1", "y1", "x2", "y2"))},
+        }
+    )
+    labelled = (
+        pl.col("class_id").replace_strict(names, default=None, return_dtype=pl.String)
+        if names
+        else pl.lit(None)
+    )
+    draft.boxes(frame.with_columns(labelled.alias("label")))
+
+
+def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int, list[str], str]]:
+    """(line number, box, words, line) of each line that holds something; what is no text is put down as unread."""
+    try:
+        content = text(draft.source.read(path, FILE_LIMIT))
+    except OSError as error:
+        draft.unread(path, f"the label file cannot be read: {error.strerror or error}", image=image)
+        return
+    if "\0" in content:
+        draft.unread(
+            path, "the label file is not text: it holds NUL bytes", text=_beginning(content), image=image
+        )
+        return
+    box = -1
+    for number, line in enumerate(content.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+        if not line or line.isspace():
+            continue
+        box += 1
+        if len(line) > LINE_LIMIT:
+            reason = f"a line of {len(line):,} characters, more than the {LINE_LIMIT:,} that are read of one"
+            draft.unread(path, reason, text=_beginning(line), line=number, image=image, box=box)
+            continue
+        yield number, box, line.split(), line
+
+
+def _beginning(content: str) -> str:
+    return content if len(content) <= KEPT else f"{content[:KEPT]}..."
+
+
+def _class_id(word: str) -> int:
+    """The class of a row; some tools write it as `0.0`."""
+    if _WHOLE.fullmatch(word):
+        return int(word)
+    if "," in word:
+        raise ValueError("the numbers are separated by commas; YOLO separates them by spaces")
+    number = _number(word)
+    if not number.is_integer() or abs(number) >= 2**63:
+        raise ValueError(f"the class must be a whole number, not {word[:KEPT]}")
+    return int(number)
+
+
+def _numbers(words: list[str]) -> list[float]:
+    if "_" in "".join(words) or not all(map(str.isascii, words)):
+        return [_number(word) for word in words]
+    try:
+        return list(map(float, words))
+    except ValueError:
+        return [_number(word) for word in words]
+
+
+def _number(word: str) -> float:
+    """As C reads a number. Python would take `1_000` and digits of other scripts, too."""
+    try:
+        if word.isascii() and "_" not in word:
+            return float(word)
+    except ValueError:
+        pass
+    raise ValueError(f"not a number: {word[:KEPT]}")
+
+
+def _extent(values: list[float]) -> tuple[float, float]:
+    """The smallest and the largest; NaN for both where one is NaN, whose order no comparison tells."""
+    if any(map(math.isnan, values)):
+        return math.nan, math.nan
+    return min(values), max(values)
+
+
+def _wrong_count(count: int) -> str:
+    expected = (
+        "expected 5 (class, centre x and y, width, height) or, for a polygon, a class and 3 or more x y pairs"
+    )
+    if count == 6:
+        return f"6 numbers: a row of predictions has a confidence as its sixth, a label has none; {expected}"
+    return f"{count} number{'s' if count != 1 else ''}; {expected}"

@@ -1,65 +1,298 @@
-"""YOLO as ultralytics reads it: a data.yaml, and a label file for each image."""
+"""YOLO as ultralytics reads it: a yaml that names classes and splits, and a label file for each image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import yaml
 
-from trainworthy_audit.formats.draft import Draft, folder, normalise, stem
-from trainworthy_audit.formats.rows import read_labels
+from trainworthy_audit.formats import labels
+from trainworthy_audit.formats.draft import folder
+from trainworthy_audit.formats.plan import (
+    Mention,
+    Part,
+    Places,
+    Plan,
+    carry_out,
+    choose,
+    is_absolute,
+    read_names,
+)
+from trainworthy_audit.formats.splits import of_folder
 from trainworthy_audit.source import text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
 
 TITLE = "YOLO (ultralytics)"
-LOOKED_FOR = "a data.yaml with the keys train, val and names, and .txt label files in folders named labels"
+LOOKED_FOR = "a data.yaml with train, val and names, and .txt label files in folders named labels"
+
+#: A dataset's yaml is smaller by far, even with ten thousand names.
+YAML_LIMIT = 2**20
+
+#: In a dataset that keeps a yaml for each image, only so many are looked into, those nearest to the root first.
+YAML_COUNT = 100
+
+_SPLITS = ("train", "val", "valid", "validation", "test")
+_VALIDATION = frozenset({"val", "valid", "validation"})
+_KEY = re.compile(r"(?P<key>[A-Za-z_]\w*)[ \t]*:(\s|$)")
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")
+)
+_NULL = "tag:yaml.org,2002:null"
 
 
 def sniff(source: Source, within: str) -> str:
     """Say which dataset yaml there is, or ''."""
-    return next(iter(_yamls(source, within)), "")
+    found = _dataset_yamls(source, within)
+    if not found:
+        return ""
+    count = labels.any_labels(source, within)
+    others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
+    if not count and (others or (within in source.folders() and not labels.is_within(found[0].path, within))):
+        return ""
+    return f"{found[0].path}, {count:,} .txt labels"
 
 
 def read(source: Source, within: str) -> Dataset:
-    """Read the splits of the dataset's yaml and their labels."""
-    draft = Draft(source, "yolo", source.images())
-    path, settings = next(iter(_yamls(source, within).items()))
-    draft.content.add(path)
-    names = settings.get("names") or {}
-    listed = names.items() if isinstance(names, dict) else enumerate(names)
-    draft.names.append(
-        NameList(
-            path, tuple((int(number), str(name), None) for number, name in listed), count=settings.get("nc")
+    """Read the dataset that its yaml describes. Raises `AmbiguousFormatError` where several yamls describe different ones."""
+    places = Places(source)
+    plans = [_plan(places, settings) for settings in _dataset_yamls(source, within)]
+    used, others = choose(source, plans or [Plan("")])
+    return carry_out(source, "yolo", within, used, others)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# The yaml
+
+
+@dataclass
+class Settings:
+    """A yaml as nodes that know their lines. Nothing is ever constructed from them, so no tag and no alias can do harm."""
+
+    path: str
+    nodes: dict[str, tuple[yaml.Node, int]] = field(default_factory=dict)  # {key: (value, line of the key)}
+    unread: list[tuple[str, str, str, int | None]] = field(default_factory=list)
+
+    def value(self, key: str) -> str | None:
+        """The key's value where it is one plain word or text."""
+        return scalar(self.nodes[key][0]) if key in self.nodes else None
+
+    def values(self, key: str) -> list[tuple[str, int]]:
+        """(value, line) of a key that holds a text or a list of them."""
+        if key not in self.nodes:
+            return []
+        node, line = self.nodes[key]
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        return [(value, _line(item, line)) for item in items if (value := scalar(item))]
+
+
+def scalar(node: yaml.Node) -> str | None:
+    """The text of a plain value as it is written, so that a class called `no` keeps its name; None for all else."""
+    if isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN_TAGS:
+        return None if node.tag == _NULL and node.value in {"~", "null", "Null", "NULL"} else str(node.value)
+    return None
+
+
+def _line(node: yaml.Node, otherwise: int) -> int:
+    return node.start_mark.line + 1 if node.start_mark else otherwise
+
+
+def _dataset_yamls(source: Source, within: str) -> list[Settings]:
+    """The yamls that describe a dataset: those within, else (where only labels are meant by it) anywhere."""
+    paths = [path for path, entry in source.entries.items() if entry.suffix in {".yaml", ".yml"}]
+    inside = [path for path in paths if labels.is_within(path, within)]
+    nearest = sorted(inside or paths, key=lambda path: (path.count("/"), path))[:YAML_COUNT]
+    return [
+        settings for path in nearest if (settings := _load(source, path)) and _describes_dataset(settings)
+    ]
+
+
+def _describes_dataset(settings: Settings) -> bool:
+    """Whether it has names or their number, or paths of splits; the yaml of a model, which has `nc`, is none."""
+    keys = settings.nodes.keys()
+    if keys & {"backbone", "head"}:
+        return False
+    return bool(keys & {"names", "nc"} or settings.values("train") or settings.values("val"))
+
+
+def _load(source: Source, path: str) -> Settings | None:
+    """The top-level keys of a yaml; of a broken one those that can be made out. None where it is no mapping."""
+    settings = Settings(path)
+    try:
+        content = text(source.read(path, YAML_LIMIT))
+    except OSError as error:
+        settings.unread.append((path, f"the yaml cannot be read: {error.strerror or error}", "", None))
+        return settings
+    try:
+        _take(settings, yaml.compose(content, Loader=yaml.SafeLoader), content, 0)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        settings.nodes.clear()
+        settings.unread = [(path, *_complaint(error, content))]
+        _salvage(settings, content)
+    return settings if settings.nodes else None
+
+
+def _take(settings: Settings, node: yaml.Node | None, content: str, offset: int) -> None:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        name = scalar(key)
+        if name is None:
+            continue
+        line = _line(key, 1) + offset
+        if name in settings.nodes:
+            reason = f"the key {name} stands here for the second time; only the last one counts"
+            settings.unread.append((settings.path, reason, _text_at(content, line - offset), line))
+        settings.nodes[name] = (value, line)
+
+
+def _complaint(error: Exception, content: str) -> tuple[str, str, int | None]:
+    """(reason, the line's text, its number) of what the yaml parser says."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None and isinstance(getattr(error, "position", None), int):
+        number = content.count("\n", 0, error.position) + 1  # type: ignore[attr-defined]
+        return "not valid yaml: a character that yaml does not allow", _text_at(content, number), number
+    if mark is None:
+        return (
+            "not valid yaml: nested too deeply"
+            if isinstance(error, RecursionError)
+            else f"not valid yaml: {error}",
+            "",
+            None,
         )
+    problem = " ".join(str(getattr(error, "problem", "") or error).split())
+    return f"not valid yaml: {problem}", _text_at(content, mark.line + 1), mark.line + 1
+
+
+def _text_at(content: str, number: int) -> str:
+    found = content.splitlines()[number - 1 : number]
+    return found[0][:1000] if found else ""
+
+
+def _salvage(settings: Settings, content: str) -> None:
+    """Read each top-level key of a broken yaml by itself, tabs taken for spaces."""
+    plain = re.sub(r"[^\t\n -~\x85\xa0-\ud7ff\ue000-\ufffd]", "", content.replace("\r\n", "\n")).replace(
+        "\t", "    "
     )
-    base = normalise(f"{folder(path)}/{settings.get('path') or ''}") or ""
-    for split in ("train", "val", "test"):
-        where = settings.get(split)
-        inner = normalise(f"{base}/{where}") if where else None
-        for image, number in draft.number.items() if inner is not None else ():
-            if image.startswith(f"{inner}/"):
-                draft.split(number, split)
-    by_stem = {stem(image): number for image, number in draft.number.items()}
-    labels = []
-    for label in source.entries:
-        if label.endswith(".txt") and "labels" in label.split("/")[:-1]:
-            image = by_stem.get(stem(label))
-            draft.refer("annotation", label, label, image)
-            if image is not None:
-                labels.append((label, image))
-    read_labels(draft, labels, draft.names[0].by_id())
-    return draft.dataset()
+    blocks: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(plain.split("\n")):
+        if _KEY.match(line):
+            blocks.append((number, [line]))
+        elif blocks:
+            blocks[-1][1].append(line)
+    for number, block in blocks:
+        try:
+            node = yaml.compose("\n" * number + "\n".join(block), Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, RecursionError, ValueError):
+            continue
+        _take(settings, node, "", 0)
 
 
-def _yamls(source: Source, within: str) -> dict[str, dict[str, Any]]:
-    found = {}
-    for path, entry in source.entries.items():
-        if entry.suffix in {".yaml", ".yml"} and path.startswith(within):
-            whole = yaml.safe_load(text(source.read(path, 2**20)))
-            if isinstance(whole, dict) and whole.keys() & {"names", "nc", "train", "val"}:
-                found[path] = whole
-    return found
+# ----------------------------------------------------------------------------------------------------------
+# What it says
+
+
+def _plan(places: Places, settings: Settings) -> Plan:
+    plan = Plan(settings.path, files={settings.path}, unread=settings.unread)
+    plan.names = _names(places, settings, plan)
+    home = folder(settings.path)
+    bases = [home, ""]
+    if path := settings.value("path"):
+        found, _, _ = places.find(path, bases)
+        if found in places.folders:
+            bases.insert(0, str(found))
+        else:
+            plan.notes.append(
+                f"The path {path} of {settings.path} is not in the dataset, and was left out of account."
+            )
+    for split in _SPLITS:
+        for value, line in settings.values(split):
+            _add_split(places, plan, split, value, line, list(dict.fromkeys(bases)))
+    return plan
+
+
+def _add_split(places: Places, plan: Plan, split: str, value: str, line: int, bases: list[str]) -> None:
+    """A folder of images or a list of them."""
+    found, just_there, outside = places.find(value, bases)
+    if found is None and value.lower().endswith(".txt"):
+        found = places.beside(value, bases)
+    if found is not None and not just_there:
+        plan.notes.append(f"{plan.source}: {split}: {value} was taken to mean {found}.")
+    if found in places.source.entries:
+        part = Part(split, str(found))
+        places.read_list(part, plan, [folder(str(found)), *bases])
+    elif found is not None and (images := places.below(found)):
+        part = Part(_own_word(split, found), plan.source, images=images)
+    else:
+        part = Part(split, plan.source, [Mention(line, value, None, outside)])
+        if not is_absolute(value.replace("\\", "/")) or found is not None:
+            plan.notes.append(f"{plan.source}: {split}: {value} holds no images.")
+        else:
+            plan.notes.append(f"{plan.source}: {split}: {value} is not in the dataset.")
+    plan.parts.append(part)
+
+
+def _own_word(split: str, found: str) -> str:
+    """The key, but the folder's word for it where the folder says `valid` and the key `val`."""
+    word = of_folder(f"{found}/x")
+    return word if word and {word.lower(), split} <= _VALIDATION else split
+
+
+def _names(places: Places, settings: Settings, plan: Plan) -> NameList | None:
+    """The names as list or mapping, or in the file that `names` points at; of `nc` alone what ultralytics makes of it."""
+    count = _count(settings, plan)
+    if "names" not in settings.nodes:
+        if count is None or count > 10_000:
+            return None
+        plan.notes.append(
+            f"{settings.path} has nc and no names: the classes are called class_0, class_1, ... as in training."
+        )
+        return NameList(
+            settings.path, tuple((index, f"class_{index}", None) for index in range(count)), count=count
+        )
+    node, line = settings.nodes["names"]
+    if isinstance(node, yaml.SequenceNode):
+        pairs = [(str(index), item) for index, item in enumerate(node.value)]
+    elif isinstance(node, yaml.MappingNode):
+        pairs = [(scalar(key) or "", value) for key, value in node.value]
+    else:
+        written = scalar(node)
+        found = places.find(written, [folder(settings.path), ""])[0] if written else None
+        if found in places.source.entries:
+            return read_names(places.source, str(found), plan, count)
+        reason = "names must be a list of classes, or a mapping from their numbers"
+        plan.unread.append((settings.path, reason, f"names: {written or ''}".rstrip(), line))
+        return None
+    names: list[tuple[int, str, int | None]] = []
+    for key, value in pairs:
+        name, at = scalar(value), _line(value, line)
+        if re.fullmatch(r"[0-9]{1,9}", key) and name is not None:
+            names.append((int(key), name, at))
+        else:
+            reason = (
+                "expected the number of a class and its name"
+                if name is not None
+                else "the name of a class must be text"
+            )
+            plan.unread.append(
+                (settings.path, reason, f"{key}: {name if name is not None else ''}".rstrip(), at)
+            )
+    return NameList(settings.path, tuple(names), count=count)
+
+
+def _count(settings: Settings, plan: Plan) -> int | None:
+    if "nc" not in settings.nodes:
+        return None
+    value = settings.value("nc")
+    if value is not None and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    reason = "nc must be the number of classes"
+    plan.unread.append((settings.path, reason, f"nc: {value or ''}".rstrip(), settings.nodes["nc"][1]))
+    return None
