@@ -1,0 +1,101 @@
+"""The trainers' two checklists, filled in from the audit.
+
+The items and the codes that answer them are data: an item is judged by how those rules fared, whatever they
+look at. An item without codes is one that only a person can judge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from trainworthy_audit.report.groups import count
+
+if TYPE_CHECKING:
+    from trainworthy_audit.types import Audit, Outcome
+
+State = Literal["passed", "error", "warning", "judge", "unchecked"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A line of a checklist."""
+
+    text: str
+    codes: tuple[str, ...] = ()  # of the rules that answer it
+    look: str = ""  # the part of the report in which a person can judge it
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An item as the audit answers it."""
+
+    item: Item
+    state: State
+    told: str
+    rules: tuple[Outcome, ...]  # that found something
+
+
+STARTER = (
+    Item("Labels are consistent: one name for one thing, spelled one way", ("C003", "C005", "C006", "B005")),
+    Item("Boxes enclose their objects tightly, and no object is left out", look="spot-check"),
+    Item("Enough examples of each label", ("N001",), look="labels"),
+    Item("Labels are balanced", ("N002", "C004"), look="labels"),
+    Item("Variety: light, angles, distances and backgrounds as in use", ("D001", "D002", "D005")),
+    Item("Images without objects are among them, as in use", ("N003", "A004")),
+    Item(
+        "Truncated and difficult objects are few, and flagged",
+        ("O001", "O002", "O003", "O004"),
+        look="labels",
+    ),
+    Item("A validation split, large enough, with every label", ("S001", "S002", "S003"), look="splits"),
+    Item("Images are sharp, lit, and alike in size to those in use", ("I008", "I009", "I010"), look="shapes"),
+)
+
+DEBUGGING = (
+    Item("Spot-check 20 to 50 images across the dataset", look="spot-check"),
+    Item("The order of names fits the ids in the labels", ("C001", "C002", "C007")),
+    Item("Boxes are in bounds, finite and not zero-sized", ("B001", "B002", "B003", "B008")),
+    Item("Boxes are neither specks nor repeated", ("B004", "B006", "B007", "B009")),
+    Item(
+        "Every image can be read, as what it claims to be",
+        ("I001", "I002", "I003", "I004", "I005", "I006", "I007"),
+    ),
+    Item("Every annotation can be read", ("A001", "A005", "A007")),
+    Item("Every annotation has its image, and every image its annotation", ("A002", "A003", "A006", "S004")),
+    Item("No duplicates, and validation is not too similar to training", ("D001", "D002", "D003", "D004")),
+)
+
+
+def answer(audit: Audit, items: tuple[Item, ...]) -> list[Answer]:
+    """Each item with its state, a sentence, and the rules that found something."""
+    return [_answer(audit, item) for item in items]
+
+
+def _answer(audit: Audit, item: Item) -> Answer:
+    if not item.codes:
+        return Answer(item, "judge", "Yours to judge.", ())
+    asked = [audit.outcomes[code] for code in item.codes if code in audit.outcomes]
+    ran = [outcome for outcome in asked if outcome.status in {"passed", "failed"}]
+    found = tuple(outcome for outcome in asked if outcome.findings or outcome.status == "crashed")
+    if any(outcome.status == "crashed" for outcome in asked):
+        return Answer(item, "unchecked", "Not checked: a rule crashed.", found)
+    if not ran:
+        reasons = sorted({outcome.reason for outcome in asked if outcome.reason})
+        return Answer(
+            item, "unchecked", f"Not checked: {'; '.join(reasons) or 'the rules were switched off'}.", found
+        )
+    for severity in ("error", "warning"):
+        alike = [
+            outcome for outcome in found if outcome.severity == severity and outcome.findings > outcome.waived
+        ]
+        if alike:
+            number = sum(outcome.findings - outcome.waived for outcome in alike)
+            state: State = "error" if severity == "error" else "warning"
+            return Answer(item, state, f"{count(number, 'finding')} of {_codes(alike)}.", found)
+    told = f"Passed {_codes(ran)}" + (", with findings to know about." if found else ".")
+    return Answer(item, "passed", told, found)
+
+
+def _codes(outcomes: list[Outcome]) -> str:
+    return ", ".join(outcome.rule.code for outcome in outcomes)

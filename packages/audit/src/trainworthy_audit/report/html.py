@@ -1,0 +1,463 @@
+"""The report as one HTML file: no network, every text escaped, bounded however large the dataset is."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from trainworthy_audit.report import charts, checklists, groups, prose, spotcheck
+from trainworthy_audit.report.groups import Group, clean, count
+
+if TYPE_CHECKING:
+    from trainworthy_audit.types import Audit, Outcome, Severity
+
+SIZE_LIMIT = 10_000_000  # bytes of the whole file: what can be mailed
+CARDS = 24  # findings of a rule that are shown with a picture
+ROWS = 120  # findings of a rule that are listed below them
+ROWS_IN_ALL = 2_000
+PICTURES = 140  # images that are embedded, each once
+PICTURE_BYTES = 4_800_000  # of JPEG in all; base64 makes a third more of it
+SIDES = (
+    800,
+    640,
+    480,
+    360,
+)  # pixels of the longer side of a picture: the first one with which all pictures fit
+RELATED = 3  # pictures beside that of the finding itself
+OTHERS = 150  # boxes that are drawn in a picture
+NAMED = 20  # a picture with more boxes shows no labels: they would cover it
+HUES = 8  # labels that have a colour of their own in pictures; see style.css
+
+
+class Shot(Protocol):
+    """A picture of an image, as it decodes."""
+
+    @property
+    def jpeg(self) -> bytes:
+        """The bytes of a JPEG file, in the orientation of the pixels as stored."""
+
+
+Pictures = Callable[[Sequence[str], int], Mapping[str, Shot | None]]
+"""(paths, longest side in pixels) -> the picture of each path; None for an image that does not decode."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that the report shows: in the page it is `#p{index}` and its boxes are `#b{index}`."""
+
+    index: int
+    path: str
+    width: float
+    height: float
+    facts: str
+    jpeg: str | None  # base64; None where it does not decode or did not fit
+    boxes: tuple[Drawn, ...]
+    hidden: int  # boxes that are not drawn
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A box as it is drawn, in pixels of the image."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    hue: int
+
+
+@dataclass(frozen=True)
+class View:
+    """An image within a card: which part of it is seen, and the box that it is about."""
+
+    image: Image
+    view: tuple[float, float, float, float]  # x, y, width, height
+    whole: tuple[float, float, float, float]  # the same once it is opened
+    box: Drawn | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finding as the page shows it."""
+
+    row: Mapping[str, Any]
+    place: str
+    measured: str
+    limit: str
+    views: tuple[View, ...]
+    relations: tuple[str, ...]  # how each related image is alike, beside its view
+    unseen: int  # related images that are not shown
+    waiver: Any
+
+
+@dataclass(frozen=True)
+class Section:
+    """A rule with what it found."""
+
+    group: Group
+    docs: list[tuple[str, Markup]]
+    options: list[tuple[str, str, str, str]]  # name, value, meaning, source
+    cards: list[Entry]
+    rows: list[Entry]
+    left: int  # findings that are in audit.json only
+
+
+def wanted(audit: Audit) -> list[str]:
+    """The images whose pictures the report shows, the most needed first."""
+    return _wanted(audit, groups.groups(audit))
+
+
+def render(audit: Audit, pictures: Pictures) -> str:
+    """The whole page, below `SIZE_LIMIT`: what does not fit is counted, with a pointer to audit.json."""
+    found = groups.groups(audit)
+    images = _images(audit, _wanted(audit, found), pictures)
+    page = ""
+    for cut in (1, 4, 40):
+        page = _page(audit, found, images, cut)
+        if len(page.encode("utf-8", "backslashreplace")) < SIZE_LIMIT:
+            break
+    return page
+
+
+# --------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+def _wanted(audit: Audit, found: list[Group]) -> list[str]:
+    """Half of the spot check first, then the rules in turn, each with its worst finding, then the rest."""
+    spot = spotcheck.choose(audit)
+    half = len(spot) * 2 // 3
+    queues = [
+        [[row["image"], *(row["related"] or [])[:RELATED]] for row in _pictured(group).iter_rows(named=True)]
+        for group in found
+    ]
+    turns = [path for turn in range(CARDS) for queue in queues if turn < len(queue) for path in queue[turn]]
+    known = set(audit.evidence.images["path"])
+    ordered = dict.fromkeys([*spot[:half], *turns, *spot[half:]])
+    return [path for path in ordered if path in known][:PICTURES]
+
+
+def _pictured(group: Group) -> pl.DataFrame:
+    return group.findings.filter(pl.col("image").is_not_null()).head(CARDS)
+
+
+def _images(audit: Audit, paths: list[str], pictures: Pictures) -> dict[str, Image]:
+    shots = _shots(paths, pictures)
+    evidence = audit.evidence
+    boxes = evidence.boxes.filter(pl.col("path").is_in(paths))
+    held = {key[0]: frame for key, frame in boxes.partition_by("path", as_dict=True).items()}
+    table = evidence.images.filter(pl.col("path").is_in(paths))
+    rows = {row["path"]: row for row in table.iter_rows(named=True)}
+    hues = _hues(audit)
+    images = {}
+    for index, path in enumerate(paths):
+        frame = held.get(path, boxes.clear())
+        drawn = [box for row in frame.head(OTHERS).iter_rows(named=True) if (box := _drawn(row, hues))]
+        images[path] = Image(
+            index=index,
+            path=path,
+            width=rows[path]["image_width"] or 1.0,
+            height=rows[path]["image_height"] or 1.0,
+            facts=_facts(rows[path], frame.height),
+            jpeg=shots.get(path),
+            boxes=tuple(drawn),
+            hidden=max(0, frame.height - OTHERS),
+        )
+    return images
+
+
+def _shots(paths: list[str], pictures: Pictures) -> dict[str, str]:
+    """{path: base64} of the pictures that fit, at the largest side at which all of them do."""
+    sides = SIDES if len(paths) <= PICTURES // 2 else SIDES[1:]
+    found: Mapping[str, Shot | None] = {}
+    for side in sides:
+        found = pictures(paths, side)
+        if sum(len(shot.jpeg) for shot in found.values() if shot) <= PICTURE_BYTES:
+            break
+    fitting: dict[str, str] = {}
+    room = PICTURE_BYTES
+    for path in paths:
+        shot = found.get(path)
+        if shot and len(shot.jpeg) <= room:
+            room -= len(shot.jpeg)
+            fitting[path] = base64.b64encode(shot.jpeg).decode()
+    return fitting
+
+
+def _facts(row: Mapping[str, Any], boxes: int) -> str:
+    """'640 x 480 px · 52 kB · train · 3 boxes': by what alike images may differ."""
+    parts = []
+    if row["image_width"] and row["image_height"]:
+        parts.append(f"{row['image_width']:.0f} x {row['image_height']:.0f} px")
+    if row["size_bytes"] is not None:
+        parts.append(size(row["size_bytes"]))
+    if row["split"]:
+        parts.append(clean(row["split"], 30))
+    parts.append(count(boxes, "box", "boxes") if row["annotation"] or boxes else "no annotation")
+    return " · ".join(parts)
+
+
+def size(number: float) -> str:
+    """'52 kB'."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"
+
+
+def _hues(audit: Audit) -> dict[str, int]:
+    """The most frequent labels each have a colour; the others share one."""
+    common = (
+        audit.evidence.boxes["label"]
+        .drop_nulls()
+        .value_counts(sort=True)
+        .sort("count", "label", descending=[True, False])
+    )
+    return {label: hue for hue, label in enumerate(common["label"][:HUES], start=1)}
+
+
+def _drawn(row: Mapping[str, Any], hues: Mapping[str, int]) -> Drawn | None:
+    """The box, its edges in order and near the image; None for one that has no place."""
+    width, height = row["image_width"] or 1.0, row["image_height"] or 1.0
+    edges = [row["x1"], row["y1"], row["x2"], row["y2"]]
+    if any(edge is None or not math.isfinite(edge) for edge in edges):
+        return None
+    x = sorted(min(max(edge, -width), 2 * width) for edge in edges[::2])
+    y = sorted(min(max(edge, -height), 2 * height) for edge in edges[1::2])
+    label = row["label"]
+    shown = "no label" if label is None else clean(label, 24)
+    sides = (round(x[1] - x[0], 1), round(y[1] - y[0], 1))
+    return Drawn(round(x[0], 1), round(y[0], 1), *sides, shown, hues.get(label or "", 0))
+
+
+def _view(image: Image, box: Drawn | None) -> View:
+    """Look at the box and its surroundings, at least a third of the image; without one at all of it."""
+    whole = (0.0, 0.0, image.width, image.height)
+    if box is None:
+        return View(image, whole, whole, None)
+    left, top = min(0.0, box.x), min(0.0, box.y)
+    right, bottom = max(image.width, box.x + box.width), max(image.height, box.y + box.height)
+    margin = 0.02 * max(image.width, image.height)
+    opened = (left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin)
+    wide = min(max(box.width * 1.8, box.height * 1.8 * 4 / 3, image.width / 3), opened[2])
+    tall = min(max(box.height * 1.8, wide * 3 / 4), opened[3])
+    x = min(max(box.x + box.width / 2 - wide / 2, opened[0]), opened[0] + opened[2] - wide)
+    y = min(max(box.y + box.height / 2 - tall / 2, opened[1]), opened[1] + opened[3] - tall)
+    return View(image, (x, y, wide, tall), opened, box)
+
+
+# --------------------------------------------------------------------------------------------------------
+# Findings
+
+
+def _sections(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: int) -> list[Section]:
+    """The rules; the room for rows is shared out in their order, so that what blocks comes first."""
+    subjects = _subjects(audit, found)
+    pairs = _relations(audit, images)
+    room = ROWS_IN_ALL // cut
+    sections = []
+    for group in found:
+        rows = group.findings.head(CARDS + ROWS).to_dicts()
+        entries = [_entry(audit, row, images, subjects, pairs) for row in rows]
+        cards = [entry for entry in entries if entry.views][: CARDS // cut]
+        chosen = {id(entry) for entry in cards}
+        listed = [entry for entry in entries if id(entry) not in chosen][: min(ROWS // cut, room)]
+        room -= len(listed)
+        left = group.findings.height - len(cards) - len(listed)
+        options = _options(audit, group.outcome)
+        sections.append(Section(group, prose.sections(group.outcome.rule.docs), options, cards, listed, left))
+    return sections
+
+
+def _subjects(audit: Audit, found: list[Group]) -> dict[tuple[Any, ...], Drawn]:
+    """The boxes that pictured findings are about, by (image, annotation, index)."""
+    places = pl.concat([audit.findings.clear(), *(_pictured(group) for group in found)])
+    places = places.select(pl.col("image").alias("path"), "annotation", "box").drop_nulls().unique()
+    boxes = audit.evidence.boxes.join(places, on=["path", "annotation", "box"], how="semi")
+    hues = _hues(audit)
+    return {
+        (row["path"], row["annotation"], row["box"]): box
+        for row in boxes.iter_rows(named=True)
+        if (box := _drawn(row, hues))
+    }
+
+
+def _relations(audit: Audit, images: Mapping[str, Image]) -> dict[frozenset[str], str]:
+    """How two images of the page are alike, where the search for duplicates says so."""
+    names = audit.evidence.images.filter(pl.col("path").is_in(list(images))).select("image", "path")
+    pairs = audit.evidence.duplicates.join(names, left_on="a", right_on="image").join(
+        names, left_on="b", right_on="image", suffix="_b"
+    )
+    told = {}
+    for row in pairs.iter_rows(named=True):
+        parts = [row["relation"]]
+        if row["distance"]:
+            parts.append(f"{row['distance']} of 64 bits differ")
+        if row["similarity"] is not None:
+            parts.append(f"similarity {row['similarity']:.2f}")
+        told[frozenset((row["path"], row["path_b"]))] = ", ".join(parts)
+    return told
+
+
+def _entry(
+    audit: Audit,
+    row: dict[str, Any],
+    images: Mapping[str, Image],
+    subjects: Mapping[tuple[Any, ...], Drawn],
+    relations: Mapping[frozenset[str], str],
+) -> Entry:
+    image = images.get(row["image"] or "")
+    related = row["related"] or []
+    views: list[View] = []
+    told: list[str] = []
+    if image:
+        views.append(_view(image, subjects.get((row["image"], row["annotation"], row["box"]))))
+        beside = [path for path in related[:RELATED] if path in images]
+        views += [_view(images[path], None) for path in beside]
+        told = [relations.get(frozenset((row["image"], path)), "") for path in beside]
+    return Entry(
+        row=row,
+        place=groups.place(row),
+        measured=groups.quantity(row, "measured"),
+        limit=groups.quantity(row, "limit"),
+        views=tuple(views),
+        relations=tuple(told),
+        unseen=len(related) - max(0, len(views) - 1),
+        waiver=None if row["waived"] is None else audit.waivers[row["waived"]],
+    )
+
+
+def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
+    """The thresholds of a rule as they were in this audit."""
+    settings = {setting.name: setting.value for setting in audit.settings}
+    return [
+        (
+            option.name,
+            str(settings.get(f"rules.{outcome.rule.code}.{option.name}", option.default)),
+            option.meaning,
+            option.source,
+        )
+        for option in outcome.rule.options
+    ]
+
+
+# --------------------------------------------------------------------------------------------------------
+# The page
+
+
+def _page(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: int) -> str:
+    sections = _sections(audit, found, images, cut)
+    evidence = audit.evidence
+    script = _asset("report.js")
+    shown = sum(len(section.cards) + len(section.rows) for section in sections)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            audit=audit,
+            dataset=evidence.dataset,
+            verdict=groups.verdict(audit),
+            kind={"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}[
+                audit.verdict
+            ],
+            parts=_parts(sections),
+            sections=sections,
+            shown=shown,
+            choices=_choices(sections),
+            images=list(images.values()),
+            spot=[
+                _view(images[path], None)
+                for path in spotcheck.choose(audit)
+                if path in images and images[path].jpeg
+            ],
+            legend=[(label, hue) for label, hue in _hues(audit).items()],
+            checklists=[
+                ("Before training", checklists.answer(audit, checklists.STARTER)),
+                ("When training goes wrong", checklists.answer(audit, checklists.DEBUGGING)),
+            ],
+            labels=charts.labels(audit),
+            splits=charts.splits(evidence),
+            heat=charts.heat_map(evidence),
+            bars=[
+                ("Boxes per image", "images", charts.boxes_per_image(evidence)),
+                ("Box sizes, as a share of the image's side", "boxes", charts.box_sizes(evidence)),
+                ("Box shapes, width : height", "boxes", charts.box_shapes(evidence)),
+                ("Resolutions, px", "images", charts.resolutions(evidence)),
+                ("Duplicates, by how they are alike", "pairs", charts.duplicates(evidence)),
+            ],
+            damage=_damage(audit, images),
+            passed=[outcome for outcome in audit.outcomes.values() if outcome.status == "passed"],
+            inapplicable=[
+                outcome for outcome in audit.outcomes.values() if outcome.status == "not-applicable"
+            ],
+            changed=[setting for setting in audit.settings if setting.origin != "default"],
+            style=Markup(_asset("style.css")),  # noqa: S704 - a file of this package
+            script=Markup(script),  # noqa: S704 - a file of this package
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            NAMED=NAMED,
+        )
+    )
+
+
+def _parts(sections: list[Section]) -> list[tuple[str, str, str, list[Section]]]:
+    """(id, title, kind, rules): what blocks, what was accepted, what to look at, what to know."""
+
+    def those(severity: Severity) -> list[Section]:
+        return [one for one in sections if not one.group.blocks and one.group.outcome.severity == severity]
+
+    parts = [
+        ("blocking", "Blocking", "error", [section for section in sections if section.group.blocks]),
+        ("accepted", "Blocking, but accepted by a waiver", "error", those("error")),
+        ("review", "Review", "warning", those("warning")),
+        ("information", "Information", "info", those("info")),
+    ]
+    return [part for part in parts if part[3]]
+
+
+def _choices(sections: list[Section]) -> dict[str, list[tuple[str, int]]]:
+    """What can be filtered, with how many of the findings on the page have it."""
+    rows = [entry.row for section in sections for entry in (*section.cards, *section.rows)]
+    return {
+        key: Counter(row[key] for row in rows if row[key] is not None).most_common(200)
+        for key in ("severity", "rule", "label", "split")
+    }
+
+
+def _damage(audit: Audit, images: Mapping[str, Image]) -> dict[str, tuple[str, float | None]]:
+    """{path: (why it does not decode as it should, share of the file at which that begins)}."""
+    bad = audit.evidence.images.filter(pl.col("path").is_in(list(images)), pl.col("status") != "ok")
+    return {
+        path: (reason or "", at) for path, reason, at in bad.select("path", "reason", "damage_at").iter_rows()
+    }
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("trainworthy_audit.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"clean": clean, "count": count, "size": size, "number": groups.number}
+    environment.globals |= {"MARKS": groups.MARKS}
+    return environment
+
+
+def _asset(name: str) -> str:
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
