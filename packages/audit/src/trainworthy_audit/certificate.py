@@ -45,7 +45,7 @@ class Verification:
         return not (self.changed or self.added or self.removed or self.expired)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Issuing
 
 
@@ -53,8 +53,8 @@ def certify(audit: Audit) -> dict[str, Any] | None:
     """The certificate of an audit, ready for JSON; None where it was rejected or a rule crashed.
 
     `files` holds the digest of every file that training reads, `rules` and `settings` what was asked of them,
-    `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over all of the
-    rest: it shows an edit, but it is no signature.
+    `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over
+    all of the rest: it shows an edit, but it is no signature.
     """
     if audit.verdict == "rejected" or audit.crashed:
         return None
@@ -126,12 +126,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
     return list(value) if isinstance(value, tuple) else value
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Verifying
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The certificate in `file`. Raises `CertificateError` where it cannot be read, is none, or has been edited."""
+    """The certificate in `file`. Raises `CertificateError` where it cannot be read, or has been edited."""
     try:
         with file.open("rb") as handle:
             data = handle.read(MAX_BYTES + 1)
@@ -156,14 +156,15 @@ def read(file: Path) -> dict[str, Any]:
     seal = found.pop("seal", None)
     if seal != _digest(found):
         raise CertificateError(
-            f"{file} has been edited since it was issued\n  Its seal does not fit its content: it proves nothing.",
+            f"{file} has been edited since it was issued\n"
+            "  Its seal does not fit its content: it proves nothing.",
             next_step=again,
         )
     return found
 
 
 def verify(source: Source, certificate: Mapping[str, Any], *, today: date | None = None) -> Verification:
-    """Compare the dataset in `source` with its certificate. Every byte is read again: no cache, no times, no sizes."""
+    """Compare the dataset in `source` with its certificate. Every byte is read again: no cache, no times."""
     covered: Mapping[str, str] = certificate["files"]
     wanted = _content(source, certificate)
     now = _digests(source, sorted(wanted))
@@ -183,12 +184,12 @@ def verify(source: Source, certificate: Mapping[str, Any], *, today: date | None
 
 def _content(source: Source, certificate: Mapping[str, Any]) -> set[str]:
     """The files that training would read now, and those of the certificate that are still there."""
-    there = certificate["files"].keys() & source.entries.keys()
+    there = {path for path in certificate["files"] if path in source.entries}
     try:
         within = certificate["settings"].get("annotations", "")
         dataset = formats.read(source, certificate["dataset"]["format"], within)
     except TrainworthyError:
-        return set(there)  # what is missing or changed says why it cannot be read
+        return there  # what is missing or changed says why it cannot be read
     return there | set(dataset.content)
 
 

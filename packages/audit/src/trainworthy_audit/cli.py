@@ -1,4 +1,4 @@
-"""The command `trainworthy`: parse, call, print, exit code; nothing else. Whatever is heavy is imported where it is used."""
+"""The command `trainworthy`: parse, call, print, exit code. What is heavy is imported where it is used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +16,8 @@ from trainworthy_audit import __version__
 from trainworthy_audit.errors import ConfigError, TrainworthyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from click.shell_completion import CompletionItem
 
     from trainworthy_audit.config import Config
@@ -34,29 +35,26 @@ FORMATS = ("voc", "coco", "yolo", "darknet")
 PLUGINS = "trainworthy.commands"
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # The group: errors, and commands of other packages
 
 
 class Commands(click.Group):
     """A group that prints every error the same way, and finds the commands that other packages bring."""
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:  # type: ignore[override]
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override] # noqa: ANN401 - click's
         """Run a command and leave with its exit code."""
         given = list(sys.argv[1:] if args is None else args)
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        try:
-            with contextlib.suppress(click.exceptions.Exit):
-                sys.exit(self._run(given, *rest, **extra))
-        finally:
-            _flush()
+        code = self._run(given, extra)
+        _flush()
+        sys.exit(code)
 
-    def _run(self, given: list[str], *rest: Any, **extra: Any) -> int:
-        extra |= {"standalone_mode": False, "obj": given}
+    def _run(self, given: list[str], extra: dict[str, Any]) -> int:
         try:
-            code = super().main(given, *rest, **extra)
+            code = super().main(given, **(extra | {"standalone_mode": False, "obj": given}))
         except TrainworthyError as error:
             return _fail(str(error), error.next_step)
         except click.UsageError as error:
@@ -70,6 +68,7 @@ class Commands(click.Group):
         except SystemExit:
             raise
         except BaseException as error:
+            # Polars raises its panics beside `Exception`
             if os.environ.get("TRAINWORTHY_DEBUG"):
                 raise
             import shlex
@@ -81,7 +80,7 @@ class Commands(click.Group):
             )
         return code if isinstance(code, int) else DONE
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Our own commands in the order in which they are used, then those of other packages."""
         return [*self.commands, *sorted(_plugins().keys() - self.commands.keys())]
 
@@ -137,7 +136,7 @@ def _visible(text: str) -> str:
 
 
 def _echo(text: str, *, err: bool = False, newline: bool = True) -> None:
-    """Print; where the reader has gone (`| head`), be quiet and let the exit code say what it would have said."""
+    """Print; where the reader has gone (`| head`), be quiet, and let the exit code be what it was to be."""
     try:
         click.echo(text, err=err, nl=newline)
     except BrokenPipeError:
@@ -163,14 +162,15 @@ def _nobody_reads() -> None:
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 approved or done, 1 not approved, 2 could not be done. "
-    'Completion for your shell: eval "$(_TRAINWORTHY_COMPLETE=bash_source trainworthy)" (or zsh_source, fish_source).',
+    'Completion in bash: eval "$(_TRAINWORTHY_COMPLETE=bash_source trainworthy)"; '
+    "in zsh and fish likewise, with zsh_source and fish_source.",
 )
 @click.version_option(__version__, "-V", "--version", message="trainworthy %(version)s")
 def main() -> None:
-    """Is this object-detection dataset worth training on?"""
+    """Tell whether an object-detection dataset is worth training on."""
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Options that several commands share
 
 
@@ -222,7 +222,7 @@ def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> lis
     return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
 
 
-def _config(dataset: Path, file: Path | None, **given: Any) -> Config:
+def _config(dataset: Path, file: Path | None, given: Mapping[str, Any]) -> Config:
     from trainworthy_audit import config
 
     said = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
@@ -261,7 +261,7 @@ def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:
     return place, waivers.read(place) if file or place.exists() else ()
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # audit
 
 
@@ -307,24 +307,26 @@ def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:
 @click.pass_context
 def audit(
     context: click.Context,
+    /,
+    *,
     dataset: Path,
     config: Path | None,
     kind: str | None,
     annotations: str | None,
     waiver_file: Path | None,
     workers: int,
-    no_cache: bool,  # noqa: FBT001 - a flag of the command line
+    no_cache: bool,
     out: Path | None,
     name: str | None,
     output_format: str,
-    show_settings: bool,  # noqa: FBT001 - as above
-    no_color: bool,  # noqa: FBT001 - as above
-    **given: Any,
+    show_settings: bool,
+    no_color: bool,
+    **given: Any,  # noqa: ANN401 - select, ignore, labels and group_regex
 ) -> int:
     """Audit a folder or zip of images and labels.
 
-    Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The dataset itself is
-    only ever read.
+    Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The
+    dataset itself is only ever read.
     """
     from trainworthy_audit import audit as auditing
     from trainworthy_audit import config as settings
@@ -332,7 +334,7 @@ def audit(
     from trainworthy_audit.source import open_source
 
     source = open_source(dataset)
-    wanted = _config(dataset, config, format=kind, annotations=annotations, **given)
+    wanted = _config(dataset, config, {"format": kind, "annotations": annotations} | given)
     if show_settings:
         _echo(settings.show(wanted), newline=False)
         return DONE
@@ -370,7 +372,12 @@ def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, li
     output.write(
         folder,
         {
-            "index.html": html.render(audit, functools.partial(measurer.pictures, source) if hasattr(measurer, 'pictures') else lambda paths, side: dict.fromkeys(paths)),
+            "index.html": html.render(
+                audit,
+                functools.partial(measurer.pictures, source)
+                if hasattr(measurer, "pictures")
+                else lambda paths, side: dict.fromkeys(paths),
+            ),
             "audit.sarif": sarif.render(audit),
             "audit.json": as_json.chunks(audit),
             "certificate.json": None if proof is None else certificate.dump(proof),
@@ -395,7 +402,7 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
         _echo(text.render(audit, color=shown, report=report), newline=False)
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # verify
 
 
@@ -408,11 +415,11 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
     metavar="FILE",
     help="The certificate, in place of reports/NAME/certificate.json.",
 )
-def verify(dataset: Path, file: Path | None) -> int:
+def verify(*, dataset: Path, file: Path | None) -> int:
     """Check that a dataset is still what its certificate describes.
 
-    Every file is read again, whatever its size and times say. Exit code 1 where anything changed, came or went, or where a
-    waiver on the certificate has expired.
+    Every file is read again, whatever its size and times say. Exit code 1 where anything changed, came or
+    went, or where a waiver on the certificate has expired.
     """
     from trainworthy_audit import certificate
     from trainworthy_audit.source import open_source
@@ -424,7 +431,7 @@ def verify(dataset: Path, file: Path | None) -> int:
     return DONE if found.holds else REJECTED
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # waive
 
 
@@ -447,13 +454,14 @@ def verify(dataset: Path, file: Path | None) -> int:
     help="The last day on which this holds.",
 )
 def waive(
+    *,
     dataset: Path,
     config: Path | None,
     kind: str | None,
     annotations: str | None,
     waiver_file: Path | None,
     workers: int,
-    no_cache: bool,  # noqa: FBT001 - a flag of the command line
+    no_cache: bool,
     code: str,
     pattern: str | None,
     chosen: tuple[str, ...],
@@ -463,8 +471,8 @@ def waive(
 ) -> int:
     """Accept findings, with a reason and for a time.
 
-    The waiver is bound to the content it excuses, so an edit of the picture or its labels ends it. It is added to
-    NAME.waivers.toml beside the dataset, where the next audit finds it.
+    The waiver is bound to the content it excuses, so an edit of the picture or its labels ends it. It is
+    added to NAME.waivers.toml beside the dataset, where the next audit finds it.
     """
     import dataclasses
 
@@ -474,7 +482,7 @@ def waive(
 
     source = open_source(dataset)
     wanted = dataclasses.replace(
-        _config(dataset, config, format=kind, annotations=annotations, select=[code]), ignore=()
+        _config(dataset, config, {"format": kind, "annotations": annotations, "select": [code]}), ignore=()
     )
     file, accepted = _waivers(source, waiver_file)
     with _measurer(workers, no_cache=no_cache) as measurer:
@@ -508,7 +516,7 @@ def _author() -> str:
     return told
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # rule
 
 
@@ -528,7 +536,7 @@ def _complete_code(_: click.Context, __: click.Parameter, incomplete: str) -> li
 @click.argument("code", required=False, shell_complete=_complete_code)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("--markdown", is_flag=True, hidden=True, help="Print the reference that docs/rules.md holds.")
-def rule(code: str | None, as_json: bool, markdown: bool) -> int:  # noqa: FBT001 - flags of the command line
+def rule(*, code: str | None, as_json: bool, markdown: bool) -> int:
     """List the rules, or explain one: what, why, example, options."""
     from trainworthy_audit import reference
 
@@ -541,7 +549,7 @@ def rule(code: str | None, as_json: bool, markdown: bool) -> int:  # noqa: FBT00
     return DONE
 
 
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # demo
 
 
@@ -563,7 +571,7 @@ def rule(code: str | None, as_json: bool, markdown: bool) -> int:  # noqa: FBT00
 )
 @click.option("--no-color", is_flag=True, help="Print without colours; so does the variable NO_COLOR.")
 @click.pass_context
-def demo(context: click.Context, out: Path, workers: int, no_color: bool) -> int:  # noqa: FBT001 - a flag of the command line
+def demo(context: click.Context, /, *, out: Path, workers: int, no_color: bool) -> int:
     """Make a small dataset with one of each defect, audit it, and say where the report is."""
     from trainworthy_audit import demo as making
     from trainworthy_audit import output

@@ -91,9 +91,9 @@ def find(dataset: Path) -> Path | None:
 def load(dataset: Path, *, file: Path | None = None, given: Mapping[str, Any] | None = None) -> Config:
     """Return the settings for auditing `dataset`.
 
-    `file` replaces the search for a configuration file. `given` holds what the command line says, by the file's
-    keys ("select", "group-regex", ...); it replaces what the file says of the same key. Raises `ConfigError` for
-    anything unknown or of the wrong kind.
+    `file` replaces the search for a configuration file. `given` holds what the command line says, by the
+    file's keys ("select", "group-regex", ...); it replaces what the file says of the same key. Raises
+    `ConfigError` for anything unknown or of the wrong kind.
     """
     found = file or find(dataset)
     in_file = _read(found) if found else {}
@@ -181,7 +181,7 @@ def _check_severities(severities: Mapping[str, Any], where: str) -> None:
     for prefix, severity in severities.items():
         if severity not in SEVERITIES:
             raise ConfigError(
-                f"severity.{prefix} = {spelled(severity)} in {where}\n  Expected one of: {', '.join(SEVERITIES)}.\n"
+                f"severity.{prefix} = {spelled(severity)} in {where}\n  Expected {', '.join(SEVERITIES)}.\n"
                 f'  To switch rules off instead: ignore = ["{prefix}"].',
                 next_step="trainworthy rule",
             )

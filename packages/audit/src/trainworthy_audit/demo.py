@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def write(example: Example, folder: Path) -> None:
-    """Write the example's images, annotations and extra files below `folder`, which must not exist or be empty."""
+    """Write the example's images, annotations and extra files below `folder`, which must not exist yet."""
     files = _images(example)
     {"voc": _voc, "coco": _coco, "yolo": _yolo, "darknet": _darknet}[example.format](example, files)
     for path, content in example.files.items():
@@ -60,12 +60,12 @@ def image_path(example: Example, picture: Picture) -> str:
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Pictures
 
 
 def paint(picture: Picture) -> Image.Image:
-    """Draw a scene: soft background with texture, and each box as an object. The same scene gives the same background."""
+    """Draw a scene: a soft background, the same for the same scene, and each box as an object."""
     rng = np.random.default_rng(1000 + picture.scene)
     width, height = picture.size
     coarse = rng.integers(30, 226, size=(6, 8, 3), dtype=np.uint8)
@@ -104,7 +104,7 @@ def _images(example: Example) -> dict[str, bytes]:
     return files
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Annotations
 
 
@@ -121,14 +121,15 @@ def _voc(example: Example, files: dict[str, bytes]) -> None:
         if picture.boxes is None:
             continue
         parts = [
-            f"<annotation>\n  <filename>{escape(picture.name)}</filename>\n  <size><width>{picture.size[0]}</width>"
-            f"<height>{picture.size[1]}</height><depth>3</depth></size>\n"
+            f"<annotation>\n  <filename>{escape(picture.name)}</filename>\n"
+            + f"  <size><width>{picture.size[0]}</width><height>{picture.size[1]}</height><depth>3</depth></size>\n"
         ]
         for box in picture.boxes:
             flags = "".join(f"<{name}>{value}</{name}>" for name, value in box.flags.items())
             parts.append(
                 f"  <object><name>{escape(box.label)}</name>{flags}<bndbox><xmin>{box.x1 + 1:g}</xmin>"
-                f"<ymin>{box.y1 + 1:g}</ymin><xmax>{box.x2:g}</xmax><ymax>{box.y2:g}</ymax></bndbox></object>\n"
+                f"<ymin>{box.y1 + 1:g}</ymin><xmax>{box.x2:g}</xmax><ymax>{box.y2:g}</ymax></bndbox>"
+                "</object>\n"
             )
         files[f"Annotations/{Path(picture.name).stem}.xml"] = ("".join(parts) + "</annotation>\n").encode()
     for split, pictures in _splits(example).items():
@@ -148,9 +149,17 @@ def _coco(example: Example, files: dict[str, bytes]) -> None:
             for box in picture.boxes:
                 sides = [box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1]
                 annotations.append(
-                    {"id": len(annotations) + 1, "image_id": number, "category_id": example.classes.index(box.label) + 1,
-                     "bbox": sides, "area": sides[2] * sides[3], "iscrowd": 0, "segmentation": [], **box.flags}
-                )  # fmt: skip
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": example.classes.index(box.label) + 1,
+                        "bbox": sides,
+                        "area": sides[2] * sides[3],
+                        "iscrowd": 0,
+                        "segmentation": [],
+                        **box.flags,
+                    }
+                )
         categories = [{"id": index, "name": name} for index, name in enumerate(example.classes, start=1)]
         whole = {"images": images, "annotations": annotations, "categories": categories}
         files[f"{split}/_annotations.coco.json"] = json.dumps(whole).encode()
@@ -192,7 +201,7 @@ def _darknet(example: Example, files: dict[str, bytes]) -> None:
     files["data/obj.data"] = f"classes = {len(example.classes)}\n{keys}names = data/obj.names\n".encode()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # One of each defect
 
 #: Hidden, so that no reader takes it for data. It lists what `make` wrote: only that is ever replaced.
@@ -233,7 +242,7 @@ def _check_replaceable(folder: Path) -> None:
     foreign = [path for path in _files(folder) if path not in made]
     if foreign:
         raise OutputError(
-            f"{folder} holds files that the demo did not write: {', '.join(foreign[:3])}{', ...' if foreign[3:] else ''}",
+            f"{folder} holds files that the demo did not write: {foreign[0]}",
             next_step="trainworthy demo --out FOLDER",
         )
 
@@ -290,9 +299,7 @@ def _merged(parts: Mapping[str, Audit], folder: Path, command: str) -> Audit:
             dict.fromkeys(split for part in parts.values() for split in part.evidence.dataset.splits)
         ),
         content=tuple(sorted(digests)),
-        notes=(
-            "A demonstration: each folder is a dataset of its own with one kind of defect, audited for that alone.",
-        ),
+        notes=("A demonstration: each folder is a dataset with one kind of defect, audited for that alone.",),
     )
     evidence = Evidence(
         dataset=dataset,
@@ -324,9 +331,12 @@ def _moved(frame: pl.DataFrame, name: str, offset: int) -> pl.DataFrame:
     for column, kind in frame.schema.items():
         value = pl.col(column)
         if column in {"path", "annotation", "source"} or (column == "image" and kind == pl.String):
-            moved.append(pl.lit(f"{name}/") + value)
+            moved.append((pl.lit(f"{name}/") + value).alias(column))
         elif column == "related":
-            moved.append(value.list.eval(pl.lit(f"{name}/") + pl.element()))
+            moved.append(value.list.eval(pl.lit(f"{name}/") + pl.element()).alias(column))
         elif column in {"image", "a", "b", "group"}:
             moved.append((value + offset).cast(kind))
+        elif column == "message":  # what has no place of its own names the folder
+            bare = pl.all_horizontal(pl.col("image", "annotation").is_null())
+            moved.append(pl.when(bare).then(pl.lit(f"{name}: ") + value).otherwise(value).alias(column))
     return frame.with_columns(moved)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from trainworthy_audit.source import Source
 
 #: What a file of ours begins with, by its name. A folder is ours if it has an audit.json of ours.
@@ -21,17 +22,17 @@ MARKS = {
 }
 MARKED_WITHIN = 4096  # bytes
 
-#: Files that are being written: `.NAME.trainworthy-PID`. One that was left behind by a killed process is no one's content.
+#: Files that are being written are called `.NAME.trainworthy-PID`; a killed process may leave one behind.
 TEMPORARY = ".trainworthy-"
 
 
 def folder_for(out: Path | None, name: str) -> Path:
-    """The folder of a dataset's report: `out`, or reports/NAME below the current folder. Raises `OutputError`."""
+    """The folder of a report: `out`, or reports/NAME below the current folder. Raises `OutputError`."""
     if out is not None:
         return out
     if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
         raise OutputError(
-            f"{name!r} cannot be the name of a folder in reports/\n  Expected a single word, such as --name streets.",
+            f"{name!r} cannot be the name of a folder in reports/\n  Expected one word: --name streets.",
             next_step="trainworthy audit DATASET --name streets",
         )
     return Path("reports") / name
@@ -44,7 +45,8 @@ def check_folder(folder: Path, source: Source) -> None:
         dataset = {os.path.realpath(source.path), *_folders(source)}
         if any(str(place) in dataset for place in (target, *target.parents)):
             raise OutputError(
-                f"the report would lie inside the dataset: {folder}\n  Writing there would change what is audited.",
+                f"the report would lie inside the dataset: {folder}\n"
+                "  Writing there would change what is audited.",
                 next_step=f"trainworthy audit {source.path.resolve()} --out {_elsewhere(source)}",
             )
     check_ours(folder)
@@ -52,10 +54,8 @@ def check_folder(folder: Path, source: Source) -> None:
 
 def _folders(source: Source) -> set[str]:
     """The real folders that the dataset's files lie in, beyond links."""
-    return {
-        os.path.realpath(os.fsdecode(place))
-        for place in {os.path.dirname(e.locator.file) for e in source.entries.values()}
-    }  # noqa: PTH120 - bytes
+    folders = {entry.locator.file.rpartition(b"/")[0] for entry in source.entries.values()}
+    return {os.path.realpath(os.fsdecode(place)) for place in folders}
 
 
 def _elsewhere(source: Source) -> Path:
@@ -68,7 +68,11 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
     What is named in `beside` may be there without a report.
     """
     try:
-        found = sorted(entry.name for entry in os.scandir(folder) if TEMPORARY not in entry.name and entry.name not in beside)
+        found = sorted(
+            entry.name
+            for entry in os.scandir(folder)
+            if TEMPORARY not in entry.name and entry.name not in beside
+        )
     except FileNotFoundError:
         return
     except OSError as error:
@@ -77,8 +81,9 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
             next_step="trainworthy audit DATASET --out FOLDER",
         ) from error
     if found and not is_ours(folder / "audit.json"):
+        more = ", ..." if found[3:] else ""
         raise OutputError(
-            f"{folder} holds files that trainworthy did not write: {', '.join(found[:3])}{', ...' if found[3:] else ''}\n"
+            f"{folder} holds files that trainworthy did not write: {', '.join(found[:3])}{more}\n"
             "  A report overwrites only an older report.",
             next_step=f"trainworthy audit DATASET --out {folder}/report",
         )
@@ -99,10 +104,11 @@ def is_ours(file: Path) -> bool:
 
 
 def write(folder: Path, files: Mapping[str, str | Iterable[str] | None]) -> None:
-    """Write `files`, {name: text, or its pieces} below `folder`, all or none; None removes an old file of ours.
+    """Write `files`, {name: text or its pieces}, below `folder`, all or none; None removes an old one.
 
-    Each file is written beside its place, and takes it when all are complete: whoever reads the folder sees the old
-    report or the new one, and an interruption or a full disk leaves the old one. Raises `OutputError`.
+    Each file is written beside its place, and takes it when all are complete: whoever reads the folder sees
+    the old report or the new one, and an interruption or a full disk leaves the old one. Raises
+    `OutputError`.
     """
     made = _make(folder)
     written: list[tuple[Path, Path]] = []
@@ -126,7 +132,8 @@ def write(folder: Path, files: Mapping[str, str | Iterable[str] | None]) -> None
                 empty.rmdir()
         if isinstance(error, OSError):
             raise OutputError(
-                f"cannot write the report to {folder}: {error.strerror or error}\n  Nothing there was changed.",
+                f"cannot write the report to {folder}: {error.strerror or error}\n"
+                "  Nothing there was changed.",
                 next_step="trainworthy audit DATASET --out FOLDER",
             ) from error
         raise
@@ -155,7 +162,7 @@ def _fill(file: Path, pieces: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two audits that end at once replace their files one after the other, so that those of one run stay together."""
+    """Two audits that end at once take turns, so that the files of one run stay together."""
     try:
         import fcntl
     except ImportError:  # Windows: no locks on folders; each file is still complete

@@ -1,7 +1,7 @@
 """Waivers: what a person accepts, for a reason and for a time. Read, match, expire.
 
-A waiver names findings by their keys. A key is a digest of the content that a finding speaks of, so that an edit
-of the picture or of its labels ends the waiver, while renaming or reordering files does not.
+A waiver names findings by their keys. A key is a digest of the content that a finding speaks of, so that an
+edit of the picture or of its labels ends the waiver, while renaming or reordering files does not.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ MAX_BYTES = 64 * 2**20
 def keys(findings: pl.DataFrame, evidence: Evidence, digests: Mapping[str, str]) -> pl.Series:
     """The key of each finding, a String series "key": 16 hex digits, and a number where several are alike.
 
-    A finding on an image is bound to the image's bytes, all of its boxes, its own box and what it relates to; one
-    on an annotation file to that file's bytes and what was measured; one on the dataset to the label or split, the
-    measured value and the message.
+    A finding on an image is bound to the image's bytes, all of its boxes, its own box and what it relates to;
+    one on an annotation file to that file's bytes and what was measured; one on the dataset to the label or
+    split, the measured value and the message.
     """
     boxes = _box_rows(evidence)
     related = findings["related"].explode().drop_nulls()
@@ -155,8 +155,9 @@ def apply(
 ) -> tuple[pl.DataFrame, tuple[Waiver, ...]]:
     """Mark the findings that a waiver excuses.
 
-    Returns the findings with the column `waived` (UInt32 index into the waivers, the first that fits; null where
-    none does), and the waivers with their status. A waiver holds until the end of the day on which it expires.
+    Returns the findings with the column `waived` (UInt32 index into the waivers, the first that fits; null
+    where none does), and the waivers with their status. A waiver holds until the end of the day on which it
+    expires.
     """
     valid = [
         (waiver.rule, key, index)
@@ -230,7 +231,7 @@ def _waiver(entry: Any, where: str) -> Waiver:  # noqa: ANN401 - whatever the fi
         if key not in ENTRY:
             near = nearest(key, ENTRY)
             raise ConfigError(
-                f"unknown key {key!r} in {where}\n  {f'Did you mean {near!r}?' if near else ''}".rstrip()
+                f"unknown key {key!r} in {where}" + (f"\n  Did you mean {near!r}?" if near else "")
             )
     for key in ("rule", "reason", "author"):
         if not isinstance(entry.get(key), str) or not entry[key].strip():
@@ -240,7 +241,7 @@ def _waiver(entry: Any, where: str) -> Waiver:  # noqa: ANN401 - whatever the fi
     if entry["rule"] not in catalogue():
         near = nearest(entry["rule"], catalogue())
         raise ConfigError(
-            f"unknown rule {entry['rule']!r} in {where}\n  {f'Did you mean {near!r}?' if near else ''}".rstrip()
+            f"unknown rule {entry['rule']!r} in {where}" + (f"\n  Did you mean {near!r}?" if near else "")
         )
     where_text = entry.get("where", "")
     if not isinstance(where_text, str):
@@ -263,8 +264,8 @@ def _keys_in(written: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401 - wha
     )
     if not fits:
         raise ConfigError(
-            f"findings in {where} is not a list of finding ids\n  Expected ids as audit.json gives them, such as "
-            '["0123456789abcdef"].',
+            f"findings in {where} is not a list of finding ids\n"
+            '  Expected ids as audit.json gives them, such as ["0123456789abcdef"].',
             next_step="trainworthy waive --help",
         )
     return tuple(written)
@@ -285,15 +286,17 @@ def _date(written: Any, where: str) -> date:  # noqa: ANN401 - whatever the file
 def choose(
     audit: Audit, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path
 ) -> pl.DataFrame:
-    """The findings of `rule` that no waiver excuses yet, on images that fit the glob `pattern`, of the ids `chosen`.
+    """The findings of `rule` that no waiver excuses yet.
 
-    Raises `ConfigError` where there are none, or an id is unknown.
+    `pattern` is a glob that their images fit, `chosen` their ids; None and () are no limit. Raises
+    `ConfigError` where there are none, or an id is unknown.
     """
     of_rule = audit.findings.filter(pl.col("rule") == rule)
     unknown = sorted(set(chosen) - set(of_rule["key"]))
     if unknown:
         raise ConfigError(
-            f"{dataset} has no finding {unknown[0]} of {rule}\n  Ids change with the content that they stand for.",
+            f"{dataset} has no finding {unknown[0]} of {rule}\n"
+            "  Ids change with the content that they stand for.",
             next_step=f"trainworthy audit {dataset} --select {rule}",
         )
     found = of_rule.filter(pl.col("waived").is_null())
@@ -303,9 +306,10 @@ def choose(
         images = found["image"].drop_nulls().unique().to_list()
         found = found.filter(pl.col("image").is_in(fnmatch.filter(images, pattern)))
     if found.is_empty():
+        waived = of_rule["waived"].count()
+        other = f", and no other is on an image like {pattern}" if pattern else ""
         raise ConfigError(
-            f"nothing to waive: {rule} has {of_rule.height:,} findings in {dataset}, {of_rule['waived'].count():,} of them "
-            f"waived already{f', and none of the others is on an image like {pattern}' if pattern else ''}",
+            f"nothing to waive: {rule} found {of_rule.height:,} in {dataset}, {waived:,} are waived{other}",
             next_step=f"trainworthy audit {dataset} --select {rule}",
         )
     return found
@@ -314,7 +318,7 @@ def choose(
 def excuse(
     findings: pl.DataFrame, rule: str, *, reason: str, author: str, expires: date, today: date | None = None
 ) -> Waiver:
-    """A waiver for all of `findings`, which are of `rule` and not empty. Raises `ConfigError` where it is void."""
+    """A waiver for all of `findings`, at least one, of `rule`. Raises `ConfigError` where it is void."""
     if expired(expires, today or datetime.now(UTC).date()):
         raise ConfigError(f"--expires {expires} is in the past\n  The waiver would excuse nothing.")
     for name, value in (("reason", reason), ("author", author)):
@@ -341,7 +345,7 @@ def _where(findings: pl.DataFrame) -> str:
 
 
 def appended(text: str, waiver: Waiver) -> str:
-    """The text of a waiver file with one more waiver at its end; what stood there stays, comments included."""
+    """The text of a waiver file with one more at its end; what stood there stays, comments included."""
     import tomlkit
 
     document = tomlkit.parse(text)
