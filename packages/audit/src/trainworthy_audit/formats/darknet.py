@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Dataset
 
 TITLE = "YOLO (darknet)"
-LOOKED_FOR = "a .data file or a list of classes (.names, classes.txt), and .txt label files beside the images or in labels"
+LOOKED_FOR = (
+    "a .data file or a list of classes (.names, classes.txt), and .txt labels beside the images or in labels"
+)
 
 _KEYS = ("classes", "train", "valid", "names")
 _SPLITS = ("train", "valid", "val", "test")
@@ -39,7 +41,7 @@ def sniff(source: Source, within: str) -> str:
 
 
 def read(source: Source, within: str) -> Dataset:
-    """Read the names, the lists and the labels. Raises `AmbiguousFormatError` where several sets of them fit."""
+    """Read names, lists and labels. Raises `AmbiguousFormatError` where several sets of them fit."""
     places = Places(source)
     plans = [_plan(places, path) for path in _data_files(source, within)]
     used, others = choose(source, plans or [Plan("")])
@@ -94,12 +96,14 @@ def _plan(places: Places, path: str) -> Plan:
             plan.names = read_names(places.source, found, plan, count)
     for split in _SPLITS:
         if settings.get(split, ("", 0))[0]:
-            value, line = settings[split]
-            _add_split(places, plan, split, value, line, bases)
+            _add_split(places, plan, split, settings[split], bases)
     return plan
 
 
-def _add_split(places: Places, plan: Plan, split: str, value: str, line: int, bases: tuple[str, ...]) -> None:
+def _add_split(
+    places: Places, plan: Plan, split: str, written: tuple[str, int], bases: tuple[str, ...]
+) -> None:
+    value, line = written
     found = _file(places, value, bases)
     if found is not None:
         part = Part(split, found)

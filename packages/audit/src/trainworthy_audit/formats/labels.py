@@ -60,7 +60,7 @@ def texts(source: Source, within: str) -> list[str]:
 
 
 def expected(image: str) -> str:
-    """Where ultralytics looks for the label, without extension: beside the image, the last /images/ read as /labels/."""
+    """Where ultralytics looks for the label, less its extension: the last /images/ is read as /labels/."""
     head, found, tail = f"/{image}".rpartition("/images/")
     return _bare(f"{head}/labels/{tail}"[1:] if found else image)
 
@@ -75,9 +75,9 @@ def pair(
 ) -> Labels:
     """Find each image's label file among the candidates.
 
-    In this order: where ultralytics looks for it; beside the image; by its name in a folder called labels, or with
-    `anywhere` in any folder whose files look like labels. `written` says by which path a list speaks of an image: of
-    several label files, the one whose path is most like it is meant.
+    In this order: where ultralytics looks for it; beside the image; by its name in a folder called labels, or
+    with `anywhere` in any folder whose files look like labels. `written` says by which path a list speaks of
+    an image: of several label files, the one whose path is most like it is meant.
     """
     images = list(images)
     by_place: dict[str, str] = {}
@@ -127,7 +127,7 @@ def _pair_by_name(labels: Labels, bare: list[str], found: list[str], written: Ma
 
 
 def _of_no_image(labels: Labels, proper: list[str], images: list[str]) -> list[str]:
-    """Of the files in folders named labels those that fit no image; those of images with other labels are ignored."""
+    """The files in folders named labels that fit no image; those of images with other labels are ignored."""
     by_split = {(stem(image), of_folder(image)) for image in images}
     stems = {name for name, _ in by_split}
     used = {path for path, _ in labels.pairs}
@@ -198,7 +198,7 @@ def _bare(path: str) -> str:
 
 
 def looks_like_labels(source: Source, path: str) -> bool:
-    """Whether the first line that is not blank is made of numbers, or there is none. What cannot be read does not."""
+    """Whether the first line that is not blank is made of numbers, or there is no such line."""
     lines = _peek(source, path)
     if lines is None:
         return False
@@ -212,7 +212,11 @@ def looks_like_labels(source: Source, path: str) -> bool:
 def is_list(source: Source, path: str) -> bool:
     """Whether the first line that is not blank names an image file."""
     lines = _peek(source, path)
-    return bool(lines) and f".{lines[0].strip().lower().rpartition('.')[2]}" in IMAGE_SUFFIXES
+    return (
+        lines is not None
+        and len(lines) > 0
+        and f".{lines[0].strip().lower().rpartition('.')[2]}" in IMAGE_SUFFIXES
+    )
 
 
 def is_names(path: str) -> bool:
@@ -240,13 +244,13 @@ def _mostly_labels(source: Source, paths: list[str]) -> bool:
 
 
 def _is_orphan(source: Source, path: str, beside: set[str]) -> bool:
-    """In a folder of labels, whatever is not a list of images; elsewhere, or where images lie, what looks like a label."""
+    """In a folder of labels whatever is no list of images; elsewhere only what looks like a label."""
     mixed = folder(path) in beside or "labels" not in _parts(path)
     return looks_like_labels(source, path) if mixed else not is_list(source, path)
 
 
 def _peek(source: Source, path: str) -> list[str] | None:
-    """The first line that is not blank, if any, as a list; None where the file cannot be read or is too large."""
+    """The first line that is not blank, if any, as a list; None where the file cannot be read."""
     try:
         content = text(source.read(path, PEEK))
     except OSError:

@@ -1,9 +1,9 @@
-"""What a YOLO dataset's own file (data.yaml, or .data) says of names and splits, and the dataset that follows from it."""
+"""What a YOLO dataset's own file (data.yaml, .data) says of names and splits, and what follows from it."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,11 +82,11 @@ class Places:
             self._by_name[path.rpartition("/")[2].lower()].append(path)
 
     def find(self, written: str, bases: Sequence[str]) -> tuple[str | None, bool, bool]:
-        """(path, whether it lies just where it is written, whether it was written so as to leave the dataset)."""
+        """(path, whether it lies where it is written, whether it was written so as to leave the dataset)."""
         plain = _plain(written)
         leaves = False
         if not is_absolute(plain):
-            # `../train/images` often stands in a yaml that lies beside `train`; ultralytics allows for it, too.
+            # `../train/images` often stands in a yaml that lies beside `train`; ultralytics allows for it.
             for one in dict.fromkeys((plain, re.sub(r"^(\.\./)+", "", plain))):
                 for base in bases:
                     inner = normalise(f"{base}/{one}")
@@ -97,7 +97,7 @@ class Places:
         return by_tail, False, leaves and by_tail is None
 
     def _by_tail(self, plain: str, bases: Sequence[str]) -> str | None:
-        """The folder or file that agrees in the last two names, or wholly; of several the one below the first base."""
+        """The one that agrees in the last two names or wholly; of several the one below the first base."""
         tail = [
             part.lower()
             for part in plain.split("/")
@@ -144,7 +144,7 @@ class Places:
             best[above] = max(best[above], shared)
             found.append((number, line, path, shared, outside))
         for number, line, path, shared, outside in found:
-            # Where the other lines of this folder fit better, this one is missing, and its namesake is another image.
+            # Where other lines of this folder fit better, this one is missing: its namesake is another image.
             fits = path is not None and shared == best[folder(_plain(line))]
             part.mentions.append(Mention(number, line, path if fits else None, outside))
 
@@ -185,7 +185,7 @@ def shared_tail(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def read_names(source: Source, path: str, plan: Plan, count: int | None = None) -> NameList | None:
-    """A file of class names, one in each line; blank lines at its end are none. None where it cannot be read."""
+    """A file of class names, one a line, less blank lines at its end. None where it cannot be read."""
     plan.files.add(path)
     try:
         found = list(lines(source.read(path, TEXT_LIMIT)))
@@ -199,38 +199,29 @@ def read_names(source: Source, path: str, plan: Plan, count: int | None = None) 
     )
 
 
-def _nearby(
-    source: Source, plan: Plan, images: Iterable[str], labels: Iterable[str], within: str
-) -> list[str]:
-    """Names files in the folders of labels, images and the plan, and above them; those nearest to the labels first."""
-    near: Counter[str] = Counter()
-    for path in [*images, *labels, plan.source]:
-        above = folder(path)
-        if above not in near:
-            near.update({above: 0})
-    for above in list(near):
-        while above:
-            above = folder(above)  # noqa: PLW2901 - climbs to the root
-            near.update({above: 0})
+def _nearby(draft: Draft, plan: Plan, labels: list[str], within: str) -> list[str]:
+    """Names files beside labels, images and the plan, or above them; those nearest to the labels first."""
     homes = {folder(path) for path in labels}
-    limit = within if within in source.folders() else ""
-    found = [
-        path
-        for path in source.entries
-        if labelling.is_names(path)
-        and folder(path) in near
-        and labelling.is_within(path, limit)
-        and path not in plan.files
-    ]
+    places = homes | {folder(path) for path in (*draft.paths, plan.source)}
+    near = {above for place in places for above in _above(place)}
+    taken = plan.files | {names.source for names in draft.names}
+    limit = within if within in draft.source.folders() else ""
 
     def distance(path: str) -> int:
-        here = folder(path).split("/") if folder(path) else []
-        return min(
-            (len(home.split("/")) - len(here) for home in homes if labelling.is_within(home, folder(path))),
-            default=99,
-        )
+        levels = [list(_above(home)).index(folder(path)) for home in homes if folder(path) in _above(home)]
+        return min(levels, default=99)
 
-    return sorted(found, key=lambda path: (distance(path), path))
+    found = [
+        path
+        for path in draft.source.entries
+        if labelling.is_names(path) and folder(path) in near and labelling.is_within(path, limit)
+    ]
+    return sorted(set(found) - taken, key=lambda path: (distance(path), path))
+
+
+def _above(home: str) -> tuple[str, ...]:
+    """The folder itself and those above it, up to the root: 'a/b' -> 'a/b', 'a', ''."""
+    return (home, *_above(folder(home))) if home else ("",)
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -238,7 +229,7 @@ def _nearby(
 
 
 def choose(source: Source, plans: Iterable[Plan]) -> tuple[Plan, list[Plan]]:
-    """The plan whose splits are there, nearest to the root, and the others that speak of the same images or of names only.
+    """The plan whose splits are there, nearest to the root, and those of the same images or of names only.
 
     Raises `AmbiguousFormatError` where two lead to different images.
     """
@@ -266,7 +257,7 @@ def choose(source: Source, plans: Iterable[Plan]) -> tuple[Plan, list[Plan]]:
 
 
 def carry_out(source: Source, kind: str, within: str, plan: Plan, others: Sequence[Plan]) -> Dataset:
-    """Read the dataset that the plan describes. Raises `AmbiguousFormatError` where several folders of labels fit."""
+    """Read what the plan describes. Raises `AmbiguousFormatError` where several folders of labels fit."""
     written = {
         mention.image: mention.written for part in plan.parts for mention in part.mentions if mention.image
     }
@@ -309,7 +300,7 @@ def _refuse(source: Source, labels: labelling.Labels) -> None:
 
 
 def _belonging(everything: list[str], plan: Plan, labels: labelling.Labels, *, explicit: bool) -> list[str]:
-    """The images of the splits, those with labels, and what lies in one folder with them; all where there are none.
+    """The images of the splits, those with labels, and what lies in one folder with them; else all.
 
     Where the user names the file that describes the dataset, labelled images elsewhere are another dataset's.
     """
@@ -361,7 +352,7 @@ def _fill_splits(draft: Draft, plan: Plan) -> None:
 
 def _fill_names(draft: Draft, plan: Plan, others: Sequence[Plan], labels: list[str], within: str) -> None:
     draft.names += [names for one in (plan, *others) if (names := one.names) is not None]
-    for path in _nearby(draft.source, plan, draft.paths, labels, within):
+    for path in _nearby(draft, plan, labels, within):
         if (names := read_names(draft.source, path, plan)) is not None:
             draft.names.append(names)
     draft.content.update(names.source for names in draft.names)
@@ -383,11 +374,11 @@ def _fill_labels(draft: Draft, everything: list[str], labels: labelling.Labels) 
         draft.refer("annotation", label, label, number)
     if labels.torn:
         draft.notes.append(
-            f"{len(labels.torn):,} images have label files in several folders, and none where it belongs."
+            f"{len(labels.torn):,} images have labels in several folders, and none where they belong."
         )
     if labels.ignored:
         draft.notes.append(
-            f"{len(labels.ignored):,} label files such as {labels.ignored[0]} were not read: the labels of their images lie "
-            "elsewhere."
+            f"{len(labels.ignored):,} label files such as {labels.ignored[0]} were not read: their images "
+            "have labels elsewhere."
         )
     read_labels(draft, sorted(pairs, key=lambda pair: pair[0]), draft.names[0].by_id() if draft.names else {})

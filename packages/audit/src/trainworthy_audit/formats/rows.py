@@ -1,4 +1,4 @@
-"""The rows of YOLO label files: `class cx cy width height`, or `class x y x y x y ...` for a polygon, in fractions."""
+"""The rows of YOLO label files: `class cx cy width height`, or `class x y x y x y ...` for a polygon."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.formats.draft import Draft
 
-#: A label file larger than this is not read: ten thousand polygons of a hundred points fit into a quarter of it.
+#: A label file larger than this is not read: ten thousand polygons of a hundred points fit into half of it.
 FILE_LIMIT = 64 * 2**20
 
 #: A line longer than this is not split into numbers: no polygon has fifty thousand points.
@@ -30,7 +30,7 @@ KEPT = 1000
 
 
 class Row(NamedTuple):
-    """What one line says. Edges are fractions of the image; those that follow from `nan` or `inf` are NaN or infinite."""
+    """What one line says. Edges are fractions of the image; `nan` and `inf` make them NaN or infinite."""
 
     class_id: int
     polygon: bool
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 def parse(words: list[str]) -> Row:
-    """Read the words of one line. Raises `ValueError` with the reason where they are no box and no polygon."""
+    """Read the words of one line. Raises `ValueError` with the reason where they are no box or polygon."""
     class_id = _class_id(words[0])
     if len(words) == 5:
         cx, cy, width, height = _numbers(words[1:])
@@ -53,7 +53,7 @@ def parse(words: list[str]) -> Row:
 
 
 def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: Mapping[int, str]) -> None:
-    """Read each (label file, image) into `draft`: boxes as fractions, and verbatim the rows that cannot be read.
+    """Read each (label file, image) into `draft`: boxes as fractions, and verbatim what cannot be read.
 
     `box` counts the lines that are not blank, so that a bad row does not renumber the ones after it.
     """
@@ -103,7 +103,7 @@ def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: M
 
 
 def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int, list[str], str]]:
-    """(line number, box, words, line) of each line that holds something; what is no text is put down as unread."""
+    """(line number, box, words, line) of each line that is not blank; a file that is no text is unread."""
     try:
         content = text(draft.source.read(path, FILE_LIMIT))
     except OSError as error:

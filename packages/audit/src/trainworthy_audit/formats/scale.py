@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import polars as pl
 
-EDGES = ("x1", "y1", "x2", "y2")
+#: Each edge, and the side of the image that it is a fraction of.
+SIDES = {"x1": "image_width", "y1": "image_height", "x2": "image_width", "y2": "image_height"}
 
 #: A number above this cannot be a fraction that is merely out of bounds: the row holds pixels (rule B008).
 PIXELS_FROM = 2.0
+
+#: Centre and size are had back from the edges, which costs the last digits.
+ROUNDING = 1e-9
 
 
 def in_pixels(boxes: pl.DataFrame, *, fractions: bool) -> pl.DataFrame:
     """Add `finite`, `unit_error` and `fx1..fy2` to boxes that have `image_width` and `image_height`.
 
-    Fractions become pixels in `x1..y2` and are kept in `fx1..fy2`. A row that holds pixels where fractions belong is
-    marked `unit_error`, and keeps its numbers as the pixels that they are. `finite` says that all four edges are known
-    and finite.
+    Fractions become pixels in `x1..y2`, null where the image has no size, and are kept in `fx1..fy2`. A row that
+    holds pixels where fractions belong is marked `unit_error`, and keeps its numbers as the pixels that they are.
+    `finite` says that all four edges are known and finite. Neither mark is ever null.
     """
-    raw = [pl.col(edge) for edge in EDGES]
     if fractions:
-        side = {"x1": "image_width", "x2": "image_width", "y1": "image_height", "y2": "image_height"}
-        wrong = pl.any_horizontal(edge.is_finite() & (edge.abs() > PIXELS_FROM) for edge in raw).fill_null(value=False)
+        pixels = [
+            pl.when("unit_error").then(pl.col(edge)).otherwise(pl.col(edge) * pl.col(side)).alias(edge)
+            for edge, side in SIDES.items()
+        ]
         boxes = boxes.with_columns(
-            wrong.alias("unit_error"), *(pl.col(edge).alias(f"f{edge}") for edge in EDGES)
-        ).with_columns(
-            pl.when("unit_error").then(pl.col(edge)).otherwise(pl.col(edge) * pl.col(side[edge])).alias(edge)
-            for edge in EDGES
-        )
+            _holds_pixels().alias("unit_error"), *(pl.col(edge).alias(f"f{edge}") for edge in SIDES)
+        ).with_columns(pixels)
     else:
         boxes = boxes.with_columns(
-            pl.lit(False).alias("unit_error"), *(pl.lit(None, pl.Float64).alias(f"f{edge}") for edge in EDGES)
+            pl.lit(value=False).alias("unit_error"),
+            *(pl.lit(None, pl.Float64).alias(f"f{edge}") for edge in SIDES),
         )
-    return boxes.with_columns(pl.all_horizontal(edge.is_finite() for edge in raw).fill_null(value=False).alias("finite"))
+    known = [pl.col(edge).is_finite().fill_null(value=False) for edge in SIDES]
+    return boxes.with_columns(pl.all_horizontal(known).alias("finite"))
+
+
+def _holds_pixels() -> pl.Expr:
+    """Whether a number of the row exceeds what a fraction can be: a box's centre or size, a polygon's edge."""
+    x1, y1, x2, y2 = (pl.col(edge) for edge in SIDES)
+    centre_and_size = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+
+    def exceeds(number: pl.Expr) -> pl.Expr:
+        return (number.is_finite() & (number.abs() > PIXELS_FROM + ROUNDING)).fill_null(value=False)
+
+    return (
+        pl.when(pl.col("shape") == "polygon")
+        .then(pl.any_horizontal(exceeds(edge) for edge in (x1, y1, x2, y2)))
+        .otherwise(pl.any_horizontal(exceeds(number) for number in centre_and_size))
+    )

@@ -25,8 +25,6 @@ from trainworthy_audit.source import text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
 
@@ -36,7 +34,7 @@ LOOKED_FOR = "a data.yaml with train, val and names, and .txt label files in fol
 #: A dataset's yaml is smaller by far, even with ten thousand names.
 YAML_LIMIT = 2**20
 
-#: In a dataset that keeps a yaml for each image, only so many are looked into, those nearest to the root first.
+#: Where each image has a yaml, only so many are looked into, those nearest to the root first.
 YAML_COUNT = 100
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
@@ -61,7 +59,7 @@ def sniff(source: Source, within: str) -> str:
 
 
 def read(source: Source, within: str) -> Dataset:
-    """Read the dataset that its yaml describes. Raises `AmbiguousFormatError` where several yamls describe different ones."""
+    """Read what the yaml describes. Raises `AmbiguousFormatError` where several describe different images."""
     places = Places(source)
     plans = [_plan(places, settings) for settings in _dataset_yamls(source, within)]
     used, others = choose(source, plans or [Plan("")])
@@ -74,7 +72,7 @@ def read(source: Source, within: str) -> Dataset:
 
 @dataclass
 class Settings:
-    """A yaml as nodes that know their lines. Nothing is ever constructed from them, so no tag and no alias can do harm."""
+    """A yaml as nodes that know their lines. None is ever constructed: no tag and no alias can do harm."""
 
     path: str
     nodes: dict[str, tuple[yaml.Node, int]] = field(default_factory=dict)  # {key: (value, line of the key)}
@@ -94,7 +92,7 @@ class Settings:
 
 
 def scalar(node: yaml.Node) -> str | None:
-    """The text of a plain value as it is written, so that a class called `no` keeps its name; None for all else."""
+    """The text of a plain value as written, so that a class called `no` keeps its name; None for all else."""
     if isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN_TAGS:
         return None if node.tag == _NULL and node.value in {"~", "null", "Null", "NULL"} else str(node.value)
     return None
@@ -115,7 +113,7 @@ def _dataset_yamls(source: Source, within: str) -> list[Settings]:
 
 
 def _describes_dataset(settings: Settings) -> bool:
-    """Whether it has names or their number, or paths of splits; the yaml of a model, which has `nc`, is none."""
+    """Whether it has names, their number, or paths of splits; a model's yaml, with `nc`, is none."""
     keys = settings.nodes.keys()
     if keys & {"backbone", "head"}:
         return False
@@ -123,7 +121,7 @@ def _describes_dataset(settings: Settings) -> bool:
 
 
 def _load(source: Source, path: str) -> Settings | None:
-    """The top-level keys of a yaml; of a broken one those that can be made out. None where it is no mapping."""
+    """The top keys of a yaml; of a broken one those that can be made out. None where it is no mapping."""
     settings = Settings(path)
     try:
         content = text(source.read(path, YAML_LIMIT))
@@ -213,13 +211,14 @@ def _plan(places: Places, settings: Settings) -> Plan:
                 f"The path {path} of {settings.path} is not in the dataset, and was left out of account."
             )
     for split in _SPLITS:
-        for value, line in settings.values(split):
-            _add_split(places, plan, split, value, line, list(dict.fromkeys(bases)))
+        for written in settings.values(split):
+            _add_split(places, plan, split, written, list(dict.fromkeys(bases)))
     return plan
 
 
-def _add_split(places: Places, plan: Plan, split: str, value: str, line: int, bases: list[str]) -> None:
+def _add_split(places: Places, plan: Plan, split: str, written: tuple[str, int], bases: list[str]) -> None:
     """A folder of images or a list of them."""
+    value, line = written
     found, just_there, outside = places.find(value, bases)
     if found is None and value.lower().endswith(".txt"):
         found = places.beside(value, bases)
@@ -246,13 +245,13 @@ def _own_word(split: str, found: str) -> str:
 
 
 def _names(places: Places, settings: Settings, plan: Plan) -> NameList | None:
-    """The names as list or mapping, or in the file that `names` points at; of `nc` alone what ultralytics makes of it."""
+    """The names as list, mapping, or file that is pointed at; of `nc` alone what ultralytics makes of it."""
     count = _count(settings, plan)
     if "names" not in settings.nodes:
         if count is None or count > 10_000:
             return None
         plan.notes.append(
-            f"{settings.path} has nc and no names: the classes are called class_0, class_1, ... as in training."
+            f"{settings.path} has nc and no names: classes are called class_0, class_1, ... as in training."
         )
         return NameList(
             settings.path, tuple((index, f"class_{index}", None) for index in range(count)), count=count
