@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,4 +46,13 @@ def codes(audit: Audit) -> set[str]:
 def write(example: Example, folder: Path) -> Path:
     """Write an example dataset, and return its folder."""
     demo.write(example, folder)
+    return folder
+
+
+def put(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write these files, {path: content}, below `folder`, and return it."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
