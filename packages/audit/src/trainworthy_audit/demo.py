@@ -74,7 +74,7 @@ def paint(picture: Picture) -> Image.Image:
     image = Image.fromarray(np.clip(np.asarray(image, dtype=float) + noise, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     for _ in range(6):
-        x, y = rng.integers(0, width), rng.integers(0, height)
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
         reach = int(rng.integers(8, 30))
         colour = tuple(int(value) for value in rng.integers(0, 256, 3))
         draw.polygon([(x, y - reach), (x + reach, y + reach), (x - reach, y + reach // 2)], fill=colour)
@@ -97,7 +97,8 @@ def _images(example: Example) -> dict[str, bytes]:
             image = picture.edit(image) if picture.edit else image
             kind = Image.registered_extensions()[Path(picture.name).suffix.lower()]
             buffer = io.BytesIO()
-            image.save(buffer, **({"format": kind, "quality": 90} | dict(picture.save)))
+            settings: dict[str, Any] = {"format": kind, "quality": 90} | dict(picture.save)
+            image.save(buffer, **settings)
             data = buffer.getvalue()
         data = picture.mangle(data) if picture.mangle else data
         by_name[picture.name] = files[image_path(example, picture)] = data
@@ -120,9 +121,12 @@ def _voc(example: Example, files: dict[str, bytes]) -> None:
     for picture in example.pictures:
         if picture.boxes is None:
             continue
+        width, height = picture.size
         parts = [
-            f"<annotation>\n  <filename>{escape(picture.name)}</filename>\n"
-            + f"  <size><width>{picture.size[0]}</width><height>{picture.size[1]}</height><depth>3</depth></size>\n"
+            f"""<annotation>
+  <filename>{escape(picture.name)}</filename>
+  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+"""
         ]
         for box in picture.boxes:
             flags = "".join(f"<{name}>{value}</{name}>" for name, value in box.flags.items())
