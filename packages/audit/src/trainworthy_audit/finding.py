@@ -28,9 +28,9 @@ def rows(
 ) -> pl.DataFrame:
     """One finding for each row of `frame`.
 
-    The places are taken from the frame's own columns where it has them: `path` (the image), `annotation`, `line`,
-    `box`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants; a string constant is
-    text, not a column. `message` likewise: an expression (see `polars.format`) or a constant.
+    The places are taken from the frame's own columns where it has them: `path` (the image), `annotation`,
+    `line`, `box`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants;
+    a string constant is text, not a column. `message` is an expression (see `polars.format`) or a constant.
     """
     have = frame.columns
 
@@ -54,7 +54,7 @@ def rows(
         .pipe(_split_value, "measured")
         .pipe(_split_value, "limit")
         .select(FINDINGS.names())
-        .cast(dict(FINDINGS))
+        .cast(FINDINGS)
     )
 
 
@@ -74,7 +74,14 @@ def one(
     text: str | None = None,
 ) -> pl.DataFrame:
     """A single finding, for a rule that speaks of the dataset, of a label or of a split as a whole."""
-    place = {"path": image, "annotation": annotation, "line": line, "box": box, "label": label, "split": split}
+    place = {
+        "path": image,
+        "annotation": annotation,
+        "line": line,
+        "box": box,
+        "label": label,
+        "split": split,
+    }
     return rows(
         pl.DataFrame([place], schema={"path": pl.String, **{k: FINDINGS[k] for k in list(place)[1:]}}),
         message,
@@ -84,6 +91,11 @@ def one(
         related=pl.lit(list(related), pl.List(pl.String)),
         text=None if text is None else pl.lit(text),
     )
+
+
+def number(value: pl.Expr, digits: int = 2) -> pl.Expr:
+    """The number as text for a message, rounded and without idle zeros: '30', '1.5'."""
+    return value.round(digits).cast(pl.String).str.strip_suffix(".0")
 
 
 def join(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

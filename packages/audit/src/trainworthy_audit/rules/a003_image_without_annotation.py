@@ -42,6 +42,7 @@ _PICTURES = (
     Picture("hall.jpg", scene=105, boxes=(Box("cat", 20, 30, 80, 90), Box("dog", 95, 40, 145, 100))),
     Picture("stairs.jpg", scene=106, boxes=(Box("cat", 30, 20, 100, 70), Box("dog", 50, 75, 120, 110))),
     Picture("attic.jpg", scene=107, boxes=()),
+    Picture("cupboard.jpg", scene=156, boxes=()),
 )
 
 RULE = Rule(

@@ -61,7 +61,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return finding.rows(
         over,
-        pl.format("box reaches {} px beyond the {} edge of the image", pl.col("beyond").round(2), "edge"),
+        pl.format(
+            "box reaches {} px beyond the {} edge of the image", finding.number(pl.col("beyond")), "edge"
+        ),
         measured=pl.col("beyond"),
         limit=pl.col("allowed"),
         unit="px",

@@ -38,7 +38,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     without = evidence.boxes.filter(
         "finite", ~pl.col("unit_error"), (width <= 0) | (height <= 0)
     ).with_columns(width.alias("width"), height.alias("height"))
-    size = pl.format("{} x {} px", pl.col("width").round(2), pl.col("height").round(2))
+    size = pl.format("{} x {} px", finding.number(pl.col("width")), finding.number(pl.col("height")))
     message = (
         pl.when((pl.col("width") < 0) | (pl.col("height") < 0))
         .then(pl.format("box is {}: opposite edges are swapped", size))

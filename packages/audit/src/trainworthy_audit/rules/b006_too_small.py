@@ -44,7 +44,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     ).with_columns(
         pl.when(longer < cell).then(longer).otherwise(shorter).round(2).alias("measured"),
         pl.when(longer < cell).then(pl.lit(float(cell))).otherwise(pl.lit(float(thin))).alias("limit"),
-        pl.format("{} x {}", width.round(1), height.round(1)).alias("scaled"),
+        pl.format("{} x {}", finding.number(width, 1), finding.number(height, 1)).alias("scaled"),
     )
     return finding.rows(
         small,

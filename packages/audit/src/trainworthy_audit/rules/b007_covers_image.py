@@ -47,7 +47,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return finding.rows(
         whole,
-        pl.format("box covers {} % of the image", (pl.col("share") * 100).round(1)),
+        pl.format("box covers {} % of the image", finding.number(pl.col("share") * 100, 1)),
         measured=pl.col("share").round(4),
         limit=options["share"],
         unit="of the image",

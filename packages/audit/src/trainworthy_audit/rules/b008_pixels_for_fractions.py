@@ -53,7 +53,9 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
     centre = [(pl.col("x1") + pl.col("x2")) / 2, (pl.col("y1") + pl.col("y2")) / 2]
     sides = [pl.col("x2") - pl.col("x1"), pl.col("y2") - pl.col("y1")]
-    example = pl.format("centre {}, {} and size {} x {}", *(number.round(2) for number in (*centre, *sides)))
+    example = pl.format(
+        "centre {}, {} and size {} x {}", *(finding.number(number) for number in (*centre, *sides))
+    )
     return finding.rows(
         found,
         pl.format(

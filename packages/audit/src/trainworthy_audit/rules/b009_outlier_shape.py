@@ -94,23 +94,26 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
     def times(off: str) -> pl.Expr:
         return pl.col(off).abs().exp().round(1)
 
+    def said(off: str) -> pl.Expr:
+        return finding.number(pl.col(off).abs().exp(), 1)
+
     wide = pl.col("ratio") > 0
-    long = pl.format("box is {} times as {}", times("ratio"), _either(wide, "wide as high", "high as wide"))
+    long = pl.format("box is {} times as {}", said("ratio"), _either(wide, "wide as high", "high as wide"))
     ratio = pl.format(
         "for its height, box is {} times as {} as the label's median",
-        times("ratio_off"),
+        said("ratio_off"),
         _either(pl.col("ratio_off") > 0, "wide", "narrow"),
     )
     share = pl.format(
         "box is {} times as {} as the label's median, by its share of the image",
-        times("share_off"),
+        said("share_off"),
         _either(pl.col("share_off") > 0, "large", "small"),
     )
     described = pl.concat([evidence.boxes[far["row"]], far.drop("row", "label")], how="horizontal")
     message = pl.when("long").then(long).when("odd_ratio").then(ratio).otherwise(share)
     measured = pl.when("long").then(times("ratio")).when("odd_ratio").then(times("ratio_off"))
-    limit = pl.when("long").then(pl.lit(float(options["longest-ratio"])))
-    limit = limit.when("odd_ratio").then(pl.col("ratio_allowed").exp())
+    longest = pl.lit(float(options["longest-ratio"]))
+    limit = pl.when("long").then(longest).when("odd_ratio").then(pl.col("ratio_allowed").exp())
     return finding.rows(
         described,
         message,

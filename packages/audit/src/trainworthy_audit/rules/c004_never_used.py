@@ -1,0 +1,80 @@
+"""Class never used.
+
+## What it does
+Finds classes that a list declares and no box has. Where all ids are off by one (C007), they are counted as
+they were meant.
+
+## Why it hurts training
+The network has an output for the class and no example of it: it learns to say "never", and its average
+precision, which is undefined or 0, spoils the mean. Often the class was forgotten by the annotators, or its
+boxes carry another name.
+
+## Example
+data.yaml declares cat, dog and bird; no label file has id 2.
+
+## When it is wrong
+When the dataset is a part of a larger one and keeps its ids. Roboflow's COCO exports declare the project's
+own name as category 0, the parent of all others: nothing is missing there, but trainers that count
+categories train one too many.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainworthy_audit import classes, finding
+from trainworthy_audit.types import Box, Example, Picture, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from trainworthy_audit.types import Evidence
+
+
+def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
+    """One finding for each declared label that no box of the dataset has, where it is declared first."""
+    counts = classes.by_label(evidence, classes.usage(evidence))
+    declared: dict[str, list[tuple[str, int, int | None]]] = {}
+    for names in evidence.dataset.names:
+        if names.source == evidence.dataset.names[0].source or evidence.dataset.format == "coco":
+            for number, name, line in names.names:
+                declared.setdefault(name, []).append((names.source, number, line))
+    return finding.join(
+        [
+            finding.one(
+                f'"{name}" (id {places[0][1]}) is declared, and no box has it',
+                annotation=places[0][0],
+                line=places[0][2],
+                label=name,
+                related=list(dict.fromkeys(source for source, _, _ in places[1:] if source != places[0][0])),
+                measured=0,
+                limit=1,
+                unit="boxes",
+            )
+            for name, places in declared.items()
+            if name not in counts and name.strip()
+        ]
+    )
+
+
+_PICTURES = (
+    Picture("ridge.jpg", scene=146, boxes=(Box("cat", 20, 30, 80, 90), Box("dog", 95, 40, 145, 100))),
+    Picture("slope.jpg", scene=147, boxes=(Box("cat", 30, 20, 100, 70), Box("dog", 50, 75, 120, 110))),
+)
+
+RULE = Rule(
+    code="C004",
+    name="class-never-used",
+    severity="warning",
+    summary="class is declared and never used",
+    check=check,
+    clean=Example(_PICTURES),
+    dirty=Example(
+        _PICTURES,
+        classes=("cat", "dog", "bird"),
+        expect=({"image": None, "annotation": "data.yaml", "label": "bird", "measured": 0.0},),
+    ),
+    needs=("boxes", "names"),
+)
