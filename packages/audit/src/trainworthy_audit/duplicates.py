@@ -1,4 +1,4 @@
-"""Which images are copies of one another: byte for byte, by their pixels, or nearly, flips and turns included.
+"""Which images are copies of one another: byte for byte, by their pixels, or nearly, flips and turns too.
 
 Two images are near-duplicates when their perceptual hashes differ in few bits and their thumbnails, turned
 alike, correlate: the hashes make candidates quickly, the thumbnails decide. Chains count as one group, so the
@@ -248,9 +248,10 @@ def _gathered(lots: Iterable[Pairs]) -> Iterator[Pairs]:
 def candidates(hashes: Bits, limit: int) -> Iterator[Pairs]:
     """Each pair of rows of which the second's hash is within `limit` bits of one of the first's eight.
 
-    `hashes` is (N, 8). If two hashes differ in at most `limit` bits, and are cut into m parts with radii r that
-    add up to limit + 1 - m, then in at least one part they differ in at most that part's r bits. So each part is
-    looked up in a table of its own, under all keys within r bits of it, and what is found there is counted out.
+    `hashes` is (N, 8). If two hashes differ in at most `limit` bits, and are cut into m parts with radii r
+    that add up to limit + 1 - m, then in at least one part they differ in at most that part's r bits. So each
+    part is looked up in a table of its own, under all keys within r bits of it, and what is found there is
+    counted out.
     """
     if len(hashes) < 2:
         return

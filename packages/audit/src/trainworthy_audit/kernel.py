@@ -1,22 +1,24 @@
-"""The bytes of one image -> one measurement. Never raises on bad data, and never imports Polars: it runs in workers.
+"""The bytes of one image -> one measurement. Never raises on bad data; imports no Polars: it runs in workers.
 
-JPEGs are decoded by libjpeg-turbo with its warnings taken as damage, in grey and at a scale of 1/8 or a little more:
-that decodes the whole entropy-coded stream, where damage shows, and pays almost no inverse transform. What it cannot see:
-most single flipped bits, and a progressive file whose last scans are missing while its end marker is there.
-PNGs are checked by their chunks' checksums, everything else by Pillow's decoder.
+JPEGs are decoded by libjpeg-turbo with its warnings taken as damage, in grey and at a scale of 1/8 or a
+little more: that decodes the whole entropy-coded stream, where damage shows, and pays almost no inverse
+transform. What it cannot see: most single flipped bits, and a progressive file whose last scans are missing
+while its end marker is there. PNGs are checked by their chunks' checksums, everything else by Pillow's
+decoder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import simplejpeg
 from blake3 import blake3
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from trainworthy_audit import structure
 from trainworthy_audit.source import Locator, fetch
@@ -32,8 +34,8 @@ VERSION = 1
 #: Larger images are not decoded. It is the number at which Pillow, and with it most trainers, refuses to.
 MAX_PIXELS = 178_956_970
 
-#: The small grey image has at least this many pixels a side, where the image has them: at 1/8 of a smaller one too
-#: little is left to tell two images apart.
+#: The small grey image has at least this many pixels a side, where the image has them: at 1/8 of a smaller
+#: one too little is left to tell two images apart.
 MIN_SIDE = 48
 
 THUMBNAIL = 64
@@ -70,27 +72,33 @@ class Decoded(NamedTuple):
     damage: str = ""  # in the decoder's words; "" where there is none
 
 
-def measure(data: bytes) -> Measurement:
-    """Measure an image, given its bytes."""
-    known = {"size_bytes": len(data), "digest": blake3(data).hexdigest(), "format": structure.sniff(data)}
+def measure(data: bytes, digest: str | None = None) -> Measurement:
+    """Measure an image, given its bytes, and their blake3 where that is known."""
+    known: dict[str, Any] = {
+        "size_bytes": len(data),
+        "digest": digest or blake3(data).hexdigest(),
+        "format": structure.sniff(data),
+    }
+    measure_kind = {None: _no_image, "jpeg": _jpeg, "png": _png}.get(known["format"], _other)
     try:
-        match known["format"]:
-            case None:
-                return Measurement("unreadable", structure.no_image(data), **known)
-            case "jpeg":
-                return _jpeg(data, known)
-            case "png":
-                return _png(data, known)
-            case _:
-                return _other(data, known)
+        return measure_kind(data, known)
     except MemoryError:
         return Measurement("unreadable", "the decoder ran out of memory on this image", **known)
-    except Exception as error:  # noqa: BLE001 - whatever a decoder raises is said of the image, and costs no other one
+    except Exception as error:  # noqa: BLE001 - it is said of the image, and costs no other one
         return Measurement("unreadable", f"{type(error).__name__}: {error}", **known)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+def unread(error: OSError) -> Measurement:
+    """What can be said of a file whose bytes cannot be had."""
+    return Measurement("unreadable", f"cannot be read: {error.strerror or error}")
+
+
+# -----------------------------------------------------------------------------------------------------------
 # One function a kind of file
+
+
+def _no_image(data: bytes, known: dict[str, Any]) -> Measurement:
+    return Measurement("unreadable", structure.no_image(data), **known)
 
 
 def _jpeg(data: bytes, known: dict[str, Any]) -> Measurement:
@@ -98,9 +106,13 @@ def _jpeg(data: bytes, known: dict[str, Any]) -> Measurement:
     if isinstance(header, str):
         return Measurement("unreadable", header, **known)
     known |= {
-        "width": header.width, "height": header.height, "orientation": header.orientation, "mode": header.mode,
-        "frames": 1, "trailing_bytes": structure.jpeg_trailing(data, header),
-    }  # fmt: skip
+        "width": header.width,
+        "height": header.height,
+        "orientation": header.orientation,
+        "mode": header.mode,
+        "frames": 1,
+        "trailing_bytes": structure.jpeg_trailing(data, header),
+    }
     if header.width * header.height > MAX_PIXELS:
         return _too_large(known)
     if header.precision != 8:
@@ -120,9 +132,11 @@ def _png(data: bytes, known: dict[str, Any]) -> Measurement:
     if isinstance(header, str):
         return Measurement("unreadable", header, **known)
     known |= {
-        "width": header.width, "height": header.height, "orientation": header.orientation,
+        "width": header.width,
+        "height": header.height,
+        "orientation": header.orientation,
         "trailing_bytes": header.trailing,
-    }  # fmt: skip
+    }
     if header.width * header.height > MAX_PIXELS:
         return _too_large(known)
     decoded, said = _pillow(data)
@@ -152,7 +166,7 @@ def _judge(decoded: Decoded, known: dict[str, Any], damage_at: float | None) -> 
     return Measurement(status, decoded.damage or None, damage_at, **known, **look(decoded.grey, known))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------
 # Decoding
 
 
@@ -174,7 +188,7 @@ def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
 
 
 def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
-    """The small grey image. Raises `ValueError` in libjpeg's words: where strict, for what it only warns of too."""
+    """The small grey image. Raises `ValueError` in libjpeg's words; where strict, for its warnings too."""
     least = (min(MIN_SIDE, header.height), min(MIN_SIDE, header.width))
     decoded: Grey = simplejpeg.decode_jpeg(
         data, "GRAY", min_height=least[0], min_width=least[1], strict=strict
@@ -183,7 +197,7 @@ def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
 
 
 def _pillow(data: bytes) -> tuple[Decoded, dict[str, Any]]:
-    """Decode by Pillow; if it refuses, again as far as it gets. Also what its header says: size, mode, frames."""
+    """Decode by Pillow; if it refuses, again as far as it gets. Also what its header says: size, mode, ..."""
     said: dict[str, Any] = {}
     damage = ""
     for tolerant in (False, True):
@@ -200,13 +214,20 @@ def _pillow(data: bytes) -> tuple[Decoded, dict[str, Any]]:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - decoders raise anything; it is said of the image
-            damage = damage or str(error).replace("<_io.BytesIO object at ", "<") or type(error).__name__
+            damage = damage or _in_words(error)
     return Decoded(None, damage), said
+
+
+def _in_words(error: Exception) -> str:
+    """What a decoder raised, without the addresses of our objects."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no decoder knows what follows its signature"
+    return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager
 def _quiet_pillow(*, tolerant: bool) -> Iterator[None]:
-    """No warnings, no limit of its own on pixels (ours comes first), and truncated files accepted if `tolerant`."""
+    """No warnings, no limit on pixels (ours comes first), and truncated files accepted if `tolerant`."""
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -228,18 +249,18 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float images brought to 8 bits: by their type's range where they keep to it."""
-    if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
+    """Images of more bits brought to 8: by the range of their type, or of their values."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in {"I", "F"}:
         return image
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
     low, high = min(0.0, float(values.min(initial=0))), float(values.max(initial=0))
-    if image.mode.startswith("I;16") or (image.mode == "I" and low == 0 and 255 < high <= 65535):
-        low, high = 0, 65535
-    elif low == 0 and high <= 255 and (image.mode == "I" or high > 1):
-        high = 255
-    elif low == 0 and image.mode == "F":
-        high = max(high, 1.0)
-    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
+    for usual in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
+        if low == 0 and high <= usual:
+            high = usual
+            break
+    return Image.fromarray(((values - low) * (255 / (high - low or 1.0))).astype(np.uint8))
 
 
 def as_grey(image: Image.Image) -> Image.Image:
@@ -248,7 +269,7 @@ def as_grey(image: Image.Image) -> Image.Image:
 
 
 def _shrink(image: Image.Image) -> Grey:
-    """What the JPEG path gets from the decoder: n/8 of the size, by the mean over the pixels, for the least n that will do."""
+    """What the JPEG decoder makes at once: n/8 of the size, by the mean of the pixels, n as small as may be."""
     width, height = image.size
     for eighths in range(1, 8):
         size = (-(-width * eighths // 8), -(-height * eighths // 8))
@@ -258,7 +279,7 @@ def _shrink(image: Image.Image) -> Grey:
     return np.asarray(image)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------
 # Looking at the small grey image
 
 
@@ -297,8 +318,8 @@ _WEIGHTS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 def phashes(square: Grey) -> tuple[int, ...]:
     """The perceptual hash (as imagehash.phash) of a (32, 32) grey image and of its seven flips and rotations.
 
-    In the order of `types.PIXELS`. A mirrored image has the same coefficients with every odd column negated, a
-    transposed one has them transposed: one transform gives all eight.
+    In the order of `types.PIXELS`. A mirrored image has the same coefficients with every odd column negated,
+    a transposed one has them transposed: one transform gives all eight.
     """
     plain = _DCT @ square.astype(np.float64) @ _DCT.T
     turned = plain.T
@@ -320,14 +341,59 @@ def phashes(square: Grey) -> tuple[int, ...]:
     return tuple(int(value) for value in (bits * _WEIGHTS).sum(axis=1, dtype=np.uint64))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------
+# Pictures for people
+
+
+def picture(data: bytes, side: int) -> tuple[bytes, int, int, float]:
+    """JPEG bytes, width, height and scale of the image, at most `side` pixels a side and never enlarged.
+
+    Shows as much of a damaged image as can be decoded. Raises whatever the decoder does where that is
+    nothing.
+    """
+    pixels, width = _colours(data, side)
+    scale = min(1.0, side / max(pixels.size))
+    size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+    if size != pixels.size:
+        pixels = pixels.resize(size, Image.Resampling.BOX if min(size) < 2 else Image.Resampling.BICUBIC)
+    jpeg = simplejpeg.encode_jpeg(np.asarray(pixels), PICTURE_QUALITY, "RGB", "420")
+    return jpeg, pixels.width, pixels.height, pixels.width / width
+
+
+def _colours(data: bytes, side: int) -> tuple[Image.Image, int]:
+    """The image as RGB, of `side` pixels or more where it has them, and its true width."""
+    header = structure.read_jpeg(data) if structure.sniff(data) == "jpeg" else ""
+    if isinstance(header, structure.Jpeg) and header.width * header.height > MAX_PIXELS:
+        raise ValueError("too large")
+    if isinstance(header, structure.Jpeg) and header.fast and header.components != 4:
+        shrink = min(1.0, side / max(header.width, header.height))
+        least = (math.ceil(header.height * shrink), math.ceil(header.width * shrink))
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1], strict=False)
+        return Image.fromarray(pixels), header.width
+    with _quiet_pillow(tolerant=True), Image.open(io.BytesIO(data)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError("too large")
+        image.load()
+        return as_rgb(image), image.width
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Its colours in 8 bits, what is transparent over white."""
+    image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+# -----------------------------------------------------------------------------------------------------------
 # What runs in workers
 
 
-def measure_file(item: Sequence[Any]) -> Measurement:
-    """Measure the file at a locator."""
+def picture_file(item: Sequence[Any], side: int) -> tuple[bytes, int, int, float] | None:
+    """A picture of the image at a locator, as `picture` makes it; None where there is nothing to show."""
     try:
-        data = fetch(Locator(*item))
-    except OSError as error:
-        return Measurement("unreadable", f"cannot be read: {error.strerror or error}")
-    return measure(data)
+        return picture(fetch(Locator(*item)), side)
+    except Exception:  # noqa: BLE001 - what is wrong with the image has been said when it was measured
+        return None

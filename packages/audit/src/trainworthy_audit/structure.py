@@ -1,4 +1,4 @@
-"""What the bytes of an image file say without decoding a pixel: its format, its size, its end, its orientation.
+"""What the bytes of an image file say without decoding a pixel: format, size, end, orientation.
 
 Imports nothing but the standard library, so that worker processes start fast.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Signatures that stand at the very start of a file, and the format that each one means.
 _SIGNATURES = (
@@ -34,9 +37,15 @@ _BRANDS = {b"avif": "avif", b"avis": "avif"} | dict.fromkeys(
 _ORIENTATION = 0x0112
 _SHORT = 3
 
+#: Markers of JPEG: those that begin a frame, those without a segment, and two of their own.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+_END = 0xD9
+_SCAN = 0xDA
+
 
 def sniff(data: bytes) -> str | None:
-    """The format by content: "jpeg", "png", "gif", "bmp", "tiff", "webp", "ppm", ...; None where it is no image."""
+    """The format by content: "jpeg", "png", "bmp", "tiff", "webp", ...; None where it is no image."""
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
             return name
@@ -71,7 +80,7 @@ def no_image(data: bytes) -> str:
     return f"not an image: begins with {start!r}"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------
 # JPEG
 
 
@@ -79,7 +88,7 @@ def no_image(data: bytes) -> str:
 class Jpeg:
     """What the segments of a JPEG before its first scan say."""
 
-    process: int  # the low byte of the SOF marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless, ...
+    process: int  # low byte of the SOF marker: 0xC0 baseline, 0xC1 extended, 0xC2 progressive, 0xC3 lossless
     precision: int  # bits a sample
     width: int
     height: int
@@ -90,7 +99,7 @@ class Jpeg:
 
     @property
     def fast(self) -> bool:
-        """Whether simplejpeg may have it: it crashes on lossless files, and does not know other precisions."""
+        """Whether simplejpeg may have it: it crashes on lossless files, and knows no other precision."""
         return self.process in {0xC0, 0xC1, 0xC2} and self.precision == 8
 
     @property
@@ -101,68 +110,64 @@ class Jpeg:
 
 def read_jpeg(data: bytes) -> Jpeg | str:
     """Walk the segments up to the first scan. Returns the reason, for people, where they lead to none."""
-    at, frame, orientation, several = 2, None, None, False
-    while True:
-        if at + 4 > len(data):
-            return "the file ends within its header"
-        if data[at] != 0xFF:
-            at = data.find(b"\xff", at)  # decoders skip to the next marker too
-            if at < 0:
-                return "the file ends within its header"
-            continue
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker in {0x00, 0x01} or 0xD0 <= marker <= 0xD8:
-            at += 2
-            continue
-        if marker == 0xD9:
-            return "the file has a header but no picture"
-        length = int.from_bytes(data[at + 2 : at + 4])
+    frame: tuple[int, int, int, int, int] | None = None
+    orientation, several = None, False
+    for marker, at, end in _segments(data):
         body = at + 4
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            if body + 6 > len(data):
-                return "the file ends within its header"
+        if marker == _END:
+            return "the file has a header but no picture"
+        if marker == _SCAN:
+            before = "the picture begins before its size is declared"
+            return Jpeg(*frame, at, orientation, several) if frame else before
+        if marker in _FRAMES and body + 6 <= len(data):
             precision, height, width, components = struct.unpack(">BHHB", data[body : body + 6])
             frame = (marker, precision, width, height, components)
         elif marker == 0xE1 and orientation is None and data[body : body + 6] == b"Exif\0\0":
-            orientation = exif_orientation(data[body + 6 : at + 2 + length])
+            orientation = exif_orientation(data[body + 6 : end])
         elif marker == 0xE2 and data[body : body + 4] == b"MPF\0":
             several = True
-        elif marker == 0xDA:
-            if frame is None:
-                return "the picture begins before its size is declared"
-            return Jpeg(*frame, at, orientation, several)
-        at += 2 + length
+    return "the file ends within its header"
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, where it stands, where its segment ends) up to the first scan, as decoders look for them."""
+    at = 2
+    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        else:
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+            yield marker, at, end
+            if marker in {_SCAN, _END}:
+                return
+            at = end
 
 
 def jpeg_trailing(data: bytes, header: Jpeg) -> int:
     """How many bytes follow the end marker; 0 where there is no end marker.
 
-    The last end marker in the file counts, which is found at once where nothing follows it; a file that says that it
-    holds further pictures is searched for its first picture's end.
+    The last end marker in the file counts, which is found at once where nothing follows it; a file that says
+    that it holds further pictures is searched for its first picture's end.
     """
     end = data.find(b"\xff\xd9", header.scan) if header.several else data.rfind(b"\xff\xd9", header.scan)
     return len(data) - end - 2 if end >= 0 else 0
 
 
 def without_harmless(data: bytes, header: Jpeg) -> bytes:
-    """The same JPEG with what decoders warn of and is no damage set right: for a second look at the rest of it.
+    """The same JPEG, with what decoders warn of although it is no damage set right, for a second look.
 
-    That is an unknown JFIF revision, an unknown Adobe colour transform, and the spectral range of a sequential scan.
+    That is an unknown JFIF revision, an unknown Adobe colour transform, and the spectral range of a
+    sequential scan.
     """
     fixed = bytearray(data)
-    at = 2
-    while at < header.scan:
-        if data[at] != 0xFF or data[at + 1] == 0xFF:
-            at += 1
-            continue
-        if data[at + 4 : at + 9] == b"JFIF\0":
+    for _, at, end in _segments(data):
+        if data[at + 4 : at + 9] == b"JFIF\0" and at + 11 <= end:
             fixed[at + 9 : at + 11] = b"\x01\x01"
-        if data[at + 4 : at + 9] == b"Adobe" and at + 16 <= header.scan:
+        if data[at + 4 : at + 9] == b"Adobe" and at + 16 <= end:
             fixed[at + 15] = min(fixed[at + 15], 1 if header.components == 3 else 2)
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
     if header.process in {0xC0, 0xC1}:
         tail = header.scan + 2 + int.from_bytes(data[header.scan + 2 : header.scan + 4])
         fixed[tail - 3 : tail] = b"\x00\x3f\x00"
@@ -170,7 +175,7 @@ def without_harmless(data: bytes, header: Jpeg) -> bytes:
 
 
 def exif_orientation(tiff: bytes) -> int | None:
-    """The orientation in an EXIF block: 1..8, 0 for a value that EXIF does not know, None where there is none."""
+    """The orientation in an EXIF block: 1..8, 0 for a value that EXIF does not know, None for none."""
     order: Literal["little", "big"]
     if tiff[:4] == b"II*\0":
         order = "little"
@@ -188,7 +193,7 @@ def exif_orientation(tiff: bytes) -> int | None:
     return None
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------------------------------------
 # PNG
 
 
@@ -206,7 +211,7 @@ class Png:
 
 
 def read_png(data: bytes) -> Png | str:
-    """Walk all chunks with their checksums. Returns the reason, for people, where not even the header can be read."""
+    """Walk all chunks with their checksums. Returns the reason, for people, where there is no header."""
     if len(data) < 33 or data[12:16] != b"IHDR":
         return "the file ends within its header" if len(data) < 33 else "the header chunk IHDR is missing"
     width, height, depth = struct.unpack(">IIB", data[16:25])

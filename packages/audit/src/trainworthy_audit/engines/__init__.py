@@ -1,0 +1,1 @@
+"""Where the pass over the images runs: in processes of this machine (`local`)."""

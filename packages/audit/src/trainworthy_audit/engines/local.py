@@ -1,0 +1,295 @@
+"""A pool of processes on this machine that survives what images do to decoders.
+
+`Engine.run(function, items, common)` is all that an engine is asked for; one for a cluster would offer the
+same. An item that crashes its process, hangs, or runs out of memory costs itself and nothing else: every item
+is answered exactly once, by its result or by a `Failure`.
+
+The processes are started afresh, not forked (Polars has threads, which do not survive a fork), and do not
+import the user's main module as those of `multiprocessing` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from trainworthy_audit.engines import worker as protocol
+from trainworthy_audit.errors import TrainworthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+#: An item that takes longer, in seconds, is given up. The largest image that is decoded takes a few.
+TIMEOUT = 120.0
+
+#: How much memory a worker may allocate, in bytes; half of the machine's where that is less. An image of the
+#: largest size that is decoded needs about 1.5 GB.
+MEMORY = 4 * 2**30
+
+#: Items are handed to workers in lots of at most this many.
+LOT = 32
+
+#: How often the supervisor looks for workers that hang, in seconds.
+TICK = 0.2
+
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from trainworthy_audit.engines.worker import main; main(int(sys.argv[1]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an item has no result."""
+
+    kind: Literal["crashed", "hung", "memory", "raised"]
+    detail: str  # the signal or exit code, the seconds waited, or the exception
+
+
+class Engine:
+    """Runs functions over items in supervised processes, started when first needed and then kept."""
+
+    def __init__(self, workers: int = 0, timeout: float = TIMEOUT, memory: int = MEMORY) -> None:
+        self.workers = workers or available_cpus()
+        self._timeout = timeout
+        self._memory = min(memory, _physical_memory() // 2)
+        self._idle: list[_Worker] = []
+        self._end = weakref.finalize(self, _end_all, self._idle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes. The engine can be used again, and then starts new ones."""
+        _end_all(self._idle)
+
+    def run(
+        self, function: str, items: Sequence[Any], common: Sequence[Any] = ()
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Yield (index, what `function(item, *common)` returns, or a `Failure`) for each item, as they come.
+
+        `function` is named "package.module:name"; items, `common` and results are what MessagePack can carry,
+        and tuples arrive as lists. Leaving the loop early, also by Ctrl-C, ends the processes that are at
+        work.
+        """
+        job = _Job(function, items, list(common), self._timeout, _lots(len(items), self.workers))
+        crew = [
+            threading.Thread(target=self._tend, args=(job,)) for _ in range(min(self.workers, len(job.todo)))
+        ]
+        answered = 0
+        try:
+            for thread in crew:
+                thread.start()
+            while answered < len(items):
+                answer = job.next()
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer is not None:
+                    answered += 1
+                    yield answer
+        finally:
+            if answered < len(items):
+                job.stop()
+            for thread in crew:
+                if thread.ident:
+                    thread.join()
+
+    def _tend(self, job: _Job) -> None:
+        """What one thread does: keep one process busy until nothing is left to do."""
+        worker: _Worker | None = None
+        try:
+            while job.todo and not job.stopped:
+                with contextlib.suppress(IndexError):  # another thread was faster
+                    lot = job.todo.popleft()
+                    worker = self._work(job, worker or self._start(job), lot)
+        except BaseException as error:  # noqa: BLE001 - it is raised where `run` was called
+            job.answers.put(error)
+        finally:
+            if worker:
+                job.busy.discard(worker)
+                if job.stopped:
+                    worker.end()
+                else:
+                    self._idle.append(worker)
+
+    def _work(self, job: _Job, worker: _Worker, lot: Sequence[int]) -> _Worker:
+        """Have one lot done, by new processes where one is lost. Returns the process that lives."""
+        left = deque(lot)
+        tried: set[int] = set()
+        while left and not job.stopped:
+            try:
+                worker.begin(job, left)
+                while left:
+                    answer = worker.answer(job, left[0])
+                    job.answers.put((left.popleft(), answer))
+            except (EOFError, OSError):
+                why = worker.end()
+                job.busy.discard(worker)
+                if job.stopped:
+                    break
+                if worker.given_up == left[0]:
+                    job.answers.put((left.popleft(), Failure("hung", f"{self._timeout:g} s")))
+                elif left[0] in tried:  # once may be chance, such as another program that took all memory
+                    job.answers.put((left.popleft(), Failure("crashed", why)))
+                else:
+                    tried.add(left[0])
+                worker = self._start(job)
+        return worker
+
+    def _start(self, job: _Job) -> _Worker:
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker(self._memory)
+        job.busy.add(worker)
+        return worker
+
+
+def available_cpus() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not everywhere
+        return os.cpu_count() or 1
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2 * MEMORY
+
+
+def _lots(count: int, workers: int) -> deque[range]:
+    """Small enough that all workers finish at about the same time."""
+    size = max(1, min(LOT, count // (4 * workers)))
+    return deque(range(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _end_all(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().end()
+
+
+@dataclass
+class _Job:
+    """One call of `run`: what is left to do, who is at it, and what has been answered."""
+
+    function: str
+    items: Sequence[Any]
+    common: list[Any]
+    timeout: float
+    todo: deque[range]
+    answers: queue.SimpleQueue[tuple[int, Any] | BaseException] = field(default_factory=queue.SimpleQueue)
+    busy: set[_Worker] = field(default_factory=set)
+    stopped: bool = False
+    clock: float = (
+        0.0  # seconds that the supervisor has been awake: it stands still while the program is suspended
+    )
+    _looked: float = field(default_factory=time.monotonic)
+
+    def next(self) -> tuple[int, Any] | BaseException | None:
+        """The next answer; None where there was none for a moment. Gives up workers that are overdue."""
+        try:
+            answer = self.answers.get(timeout=TICK)
+        except queue.Empty:
+            answer = None
+        now = time.monotonic()
+        self.clock += min(now - self._looked, 2 * TICK)
+        self._looked = now
+        for worker in tuple(self.busy):
+            worker.check(self.clock)
+        return answer
+
+    def stop(self) -> None:
+        """Do nothing more, and end what is at work."""
+        self.stopped = True
+        self.todo.clear()
+        for worker in tuple(self.busy):
+            worker.process.kill()
+
+
+class _Worker:
+    """A process, seen from its supervisor."""
+
+    def __init__(self, memory: int) -> None:
+        here = [os.getcwd() if entry == "" else entry for entry in sys.path]  # noqa: PTH109 - as `sys.path` means it
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self.process = subprocess.Popen(  # noqa: S603 - this very interpreter, with our own code
+            [sys.executable, "-P", "-c", _BOOT, str(memory), *here],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | threads,
+            **_own_group(),
+        )
+        self.given_up: int | None = None  # the item it was at when it was found to hang
+        self._at: int | None = None
+        self._due: float | None = None
+        assert self.process.stdin
+        assert self.process.stdout
+        self._requests, self._answers = self.process.stdin, self.process.stdout
+        try:
+            protocol.receive(self._answers)
+        except EOFError:
+            raise TrainworthyError(
+                f"the processes that decode images cannot be started: {sys.executable} {self.end()}"
+            ) from None
+
+    def begin(self, job: _Job, items: Sequence[int]) -> None:
+        """Hand over these items."""
+        request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
+        protocol.send(self._requests, request)
+        protocol.receive(self._answers)
+
+    def answer(self, job: _Job, item: int) -> Any:  # noqa: ANN401 - whatever the function returns
+        """Wait for the answer to one item. Raises `EOFError` where the process ends before it comes."""
+        self._at, self._due = item, job.clock + job.timeout
+        kind, value = protocol.receive(self._answers)
+        self._due = None
+        if kind == protocol.RESULT:
+            return value
+        return Failure("memory", "") if kind == protocol.NO_MEMORY else Failure("raised", value)
+
+    def check(self, clock: float) -> None:
+        """Kill it if its item is overdue."""
+        if self._due is not None and clock > self._due:
+            self.given_up, self._due = self._at, None
+            self.process.kill()
+
+    def end(self) -> str:
+        """End the process, and say how it ended: "SIGSEGV", "exit code 3"."""
+        with contextlib.suppress(OSError):
+            self._requests.close()
+        try:
+            code = self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._answers.close()
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+
+
+def _own_group() -> dict[str, Any]:
+    """Keeps Ctrl-C in the terminal from the workers while they start: their supervisor ends them."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}

@@ -1,0 +1,108 @@
+"""A worker process: takes lots of items on its standard input, answers one by one on its standard output.
+
+Messages are MessagePack after four bytes of length, so that nothing a worker sends can be executed. One
+answer an item, sent at once: when the process dies, its supervisor knows which item it was at.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import signal
+import warnings
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What an answer begins with.
+RESULT, RAISED, NO_MEMORY = 0, 1, 2
+
+#: A worker whose supervisor is gone ends by itself, at the latest this long after its items' own time, in
+#: seconds.
+GRACE = 60.0
+
+
+def send(stream: IO[bytes], message: Any) -> None:  # noqa: ANN401 - whatever MessagePack can write
+    """Write one message."""
+    data = msgspec.msgpack.encode(message)
+    stream.write(len(data).to_bytes(4))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:  # noqa: ANN401 - whatever MessagePack can read
+    """Read one message. Raises `EOFError` where the other side is gone."""
+    size = stream.read(4)
+    data = stream.read(int.from_bytes(size)) if len(size) == 4 else b""
+    if not data:
+        raise EOFError
+    return msgspec.msgpack.decode(data)
+
+
+def main(memory: int) -> None:
+    """Serve until the supervisor closes the input. `memory` is how many bytes the process may allocate."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's, which then ends its workers
+    warnings.simplefilter("ignore")
+    requests, answers = _own_streams()
+    _limit_memory(memory)
+    send(answers, "ready")
+    while True:
+        try:
+            function, common, items, seconds = receive(requests)
+        except EOFError:
+            return
+        _serve(answers, _load(function), common, items, seconds)
+
+
+def _serve(
+    answers: IO[bytes], function: Callable[..., Any], common: list[Any], items: list[Any], seconds: float
+) -> None:
+    send(answers, "loaded")
+    faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
+    for item in items:
+        send(answers, _answer(function, common, item))
+    faulthandler.cancel_dump_traceback_later()
+
+
+def _answer(function: Callable[..., Any], common: list[Any], item: Any) -> tuple[int, Any]:  # noqa: ANN401
+    try:
+        return RESULT, function(item, *common)
+    except MemoryError:
+        return NO_MEMORY, ""
+    except Exception as error:  # noqa: BLE001 - it costs this item, and is said of it
+        return RAISED, f"{type(error).__name__}: {error}"
+
+
+def _load(function: str) -> Callable[..., Any]:
+    """The function named "package.module:name"."""
+    module, _, name = function.partition(":")
+    loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return loaded
+
+
+def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Keep the pipes for ourselves: what C libraries print must not come between the messages."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    return requests, answers
+
+
+def _limit_memory(memory: int) -> None:
+    """One image must not take the machine down: beyond the limit an allocation fails, and costs its image.
+
+    Nor may a crash leave a core file in the folder that the user stands in.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
