@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from trainworthy_audit.report.groups import count
+from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:
     from trainworthy_audit.types import Audit, Outcome
 
-State = Literal["passed", "error", "warning", "judge", "unchecked"]
+State = Literal["passed", "error", "warning", "info", "judge", "unchecked"]
 
 
 @dataclass(frozen=True)
@@ -85,16 +86,15 @@ def _answer(audit: Audit, item: Item) -> Answer:
         return Answer(
             item, "unchecked", f"Not checked: {'; '.join(reasons) or 'the rules were switched off'}.", found
         )
-    for severity in ("error", "warning"):
+    for severity in SEVERITIES:
         alike = [
             outcome for outcome in found if outcome.severity == severity and outcome.findings > outcome.waived
         ]
         if alike:
             number = sum(outcome.findings - outcome.waived for outcome in alike)
-            state: State = "error" if severity == "error" else "warning"
-            return Answer(item, state, f"{count(number, 'finding')} of {_codes(alike)}.", found)
-    told = f"Passed {_codes(ran)}" + (", with findings to know about." if found else ".")
-    return Answer(item, "passed", told, found)
+            return Answer(item, severity, f"{count(number, 'finding')} of {_codes(alike)}.", found)
+    passed = f"Passed {_codes(ran)}"
+    return Answer(item, "passed", f"{passed}, by a waiver." if found else f"{passed}.", found)
 
 
 def _codes(outcomes: list[Outcome]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit.report.groups import clean, count, groups, quantity, verdict
+from trainworthy_audit.report.groups import clean, count, groups, values, verdict
 from trainworthy_audit.report.paths import in_repository
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def _command(command: str, audit: Audit, group: Group, row: Mapping[str, Any]) -
     where = f"file={_property(in_repository(audit, file))}," if file else ""
     where += f"line={row['line']}," if file and row["line"] else ""
     message = row["message"]
-    measured, limit = quantity(row, "measured"), quantity(row, "limit")
-    if measured:
-        message += f" (measured {measured}" + (f", limit {limit})" if limit else ")")
+    measured = values(row)
+    message += f" ({measured})" if measured else ""
     if row["image"] and row["image"] != file:
         message += f" in {row['image']}"
     return f"::{command} {where}title={title}::{_message(message)}"

@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Audit, Outcome, Verdict
 
 #: A mark for each severity and status. Their shapes differ, so that they can be told apart without colour.
-MARKS = {"error": "✖", "warning": "▲", "info": "●", "passed": "✔", "crashed": "✖", "not-applicable": "○"}
+MARKS = {
+    "error": "✖",
+    "warning": "▲",
+    "info": "●",
+    "passed": "✔",
+    "crashed": "✖",
+    "judge": "?",
+    "unchecked": "○",
+    "not-applicable": "○",
+}
 
 VERDICTS: Mapping[Verdict, str] = {
     "approved": "approved",
     "approved-with-waivers": "approved with waivers",
     "rejected": "rejected",
 }
+
+FORMATS = {"voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO (ultralytics)", "darknet": "YOLO (darknet)"}
 
 #: Control characters, which move a terminal's cursor, and marks that reverse the text around them.
 _CONTROLS = re.compile(
@@ -125,11 +136,22 @@ def quantity(row: Mapping[str, Any], name: str) -> str:
     return number(row[name]) + (unit if unit in {"%", "°"} else f" {unit}" if unit else "")
 
 
+def values(row: Mapping[str, Any]) -> str:
+    """'measured 34, limit 0.5 px': both, with the unit once; '' where nothing was measured."""
+    measured, limit = quantity(row, "measured"), quantity(row, "limit")
+    if measured and limit and row["measured_text"] is None:
+        measured = number(row["measured"])
+    return ", ".join(f"{name} {value}" for name, value in (("measured", measured), ("limit", limit)) if value)
+
+
 def place(row: Mapping[str, Any]) -> str:
-    """'labels/a.txt:3': where a finding is, or '' where it speaks of the whole dataset."""
-    if row["annotation"]:
-        return str(row["annotation"]) + (f":{row['line']}" if row["line"] else "")
-    return str(row["image"] or "")
+    """'labels/a.txt:3': where a finding is, or '' where it speaks of the whole dataset.
+
+    Without a line the image says more than the file that annotates it, which may be that of all images.
+    """
+    if row["annotation"] and row["line"]:
+        return f"{row['annotation']}:{row['line']}"
+    return str(row["image"] or row["annotation"] or "")
 
 
 def clean(text: str, limit: int = 0) -> str:

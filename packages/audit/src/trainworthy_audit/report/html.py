@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import base64
-import functools
-import hashlib
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
 
-from trainworthy_audit.report import charts, checklists, groups, prose, spotcheck
+from trainworthy_audit.report import charts, checklists, groups, page, prose, spotcheck
 from trainworthy_audit.report.groups import Group, clean, count
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from trainworthy_audit.types import Audit, Outcome, Severity
 
 SIZE_LIMIT = 10_000_000  # bytes of the whole file: what can be mailed
-CARDS = 24  # findings of a rule that are shown with a picture
+CARDS = {"error": 24, "warning": 16, "info": 8}  # findings of a rule that are shown with a picture
+SAME = 3  # of them that may be of one image
+NOTES = 40  # findings of a rule that are of no image: of a label, a split, the whole dataset
 ROWS = 120  # findings of a rule that are listed below them
 ROWS_IN_ALL = 2_000
 PICTURES = 140  # images that are embedded, each once
@@ -108,9 +109,15 @@ class Section:
     group: Group
     docs: list[tuple[str, Markup]]
     options: list[tuple[str, str, str, str]]  # name, value, meaning, source
+    notes: list[Entry]  # of no image
     cards: list[Entry]
     rows: list[Entry]
     left: int  # findings that are in audit.json only
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All findings of the rule that are on the page."""
+        return [*self.notes, *self.cards, *self.rows]
 
 
 def wanted(audit: Audit) -> list[str]:
@@ -122,12 +129,12 @@ def render(audit: Audit, pictures: Pictures) -> str:
     """The whole page, below `SIZE_LIMIT`: what does not fit is counted, with a pointer to audit.json."""
     found = groups.groups(audit)
     images = _images(audit, _wanted(audit, found), pictures)
-    page = ""
+    whole = ""
     for cut in (1, 4, 40):
-        page = _page(audit, found, images, cut)
-        if len(page.encode("utf-8", "backslashreplace")) < SIZE_LIMIT:
+        whole = _page(audit, found, images, cut)
+        if len(whole.encode("utf-8", "backslashreplace")) < SIZE_LIMIT:
             break
-    return page
+    return whole
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -142,14 +149,18 @@ def _wanted(audit: Audit, found: list[Group]) -> list[str]:
         [[row["image"], *(row["related"] or [])[:RELATED]] for row in _pictured(group).iter_rows(named=True)]
         for group in found
     ]
-    turns = [path for turn in range(CARDS) for queue in queues if turn < len(queue) for path in queue[turn]]
+    most = max(CARDS.values())
+    turns = [path for turn in range(most) for queue in queues if turn < len(queue) for path in queue[turn]]
     known = set(audit.evidence.images["path"])
     ordered = dict.fromkeys([*spot[:half], *turns, *spot[half:]])
     return [path for path in ordered if path in known][:PICTURES]
 
 
 def _pictured(group: Group) -> pl.DataFrame:
-    return group.findings.filter(pl.col("image").is_not_null()).head(CARDS)
+    """The findings of a rule that are to have a card: the worst, and not all of one image."""
+    turn = pl.int_range(pl.len()).over("image")
+    some = group.findings.filter(pl.col("image").is_not_null()).filter(turn < SAME)
+    return some.head(CARDS[group.outcome.severity])
 
 
 def _images(audit: Audit, paths: list[str], pictures: Pictures) -> dict[str, Image]:
@@ -201,20 +212,11 @@ def _facts(row: Mapping[str, Any], boxes: int) -> str:
     if row["image_width"] and row["image_height"]:
         parts.append(f"{row['image_width']:.0f} x {row['image_height']:.0f} px")
     if row["size_bytes"] is not None:
-        parts.append(size(row["size_bytes"]))
+        parts.append(page.size(row["size_bytes"]))
     if row["split"]:
         parts.append(clean(row["split"], 30))
     parts.append(count(boxes, "box", "boxes") if row["annotation"] or boxes else "no annotation")
     return " · ".join(parts)
-
-
-def size(number: float) -> str:
-    """'52 kB'."""
-    for unit in ("bytes", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:,.1f} GB"
 
 
 def _hues(audit: Audit) -> dict[str, int]:
@@ -247,10 +249,12 @@ def _view(image: Image, box: Drawn | None) -> View:
     whole = (0.0, 0.0, image.width, image.height)
     if box is None:
         return View(image, whole, whole, None)
-    left, top = min(0.0, box.x), min(0.0, box.y)
-    right, bottom = max(image.width, box.x + box.width), max(image.height, box.y + box.height)
-    margin = 0.02 * max(image.width, image.height)
-    opened = (left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin)
+    beyond = 0.02 * max(image.width, image.height)  # seen beyond a box that reaches out of the image
+    left = box.x - beyond if box.x < 0 else 0.0
+    top = box.y - beyond if box.y < 0 else 0.0
+    right = box.x + box.width + beyond if box.x + box.width > image.width else image.width
+    bottom = box.y + box.height + beyond if box.y + box.height > image.height else image.height
+    opened = (left, top, right - left, bottom - top)
     wide = min(max(box.width * 1.8, box.height * 1.8 * 4 / 3, image.width / 3), opened[2])
     tall = min(max(box.height * 1.8, wide * 3 / 4), opened[3])
     x = min(max(box.x + box.width / 2 - wide / 2, opened[0]), opened[0] + opened[2] - wide)
@@ -269,15 +273,24 @@ def _sections(audit: Audit, found: list[Group], images: Mapping[str, Image], cut
     room = ROWS_IN_ALL // cut
     sections = []
     for group in found:
-        rows = group.findings.head(CARDS + ROWS).to_dicts()
-        entries = [_entry(audit, row, images, subjects, pairs) for row in rows]
-        cards = [entry for entry in entries if entry.views][: CARDS // cut]
-        chosen = {id(entry) for entry in cards}
-        listed = [entry for entry in entries if id(entry) not in chosen][: min(ROWS // cut, room)]
-        room -= len(listed)
-        left = group.findings.height - len(cards) - len(listed)
+        held = group.findings.with_row_index("at")
+        pictured = _pictured(Group(group.outcome, held)).head(CARDS[group.outcome.severity] // cut)
+        cards = [
+            entry
+            for row in pictured.filter(pl.col("image").is_in(list(images))).to_dicts()
+            if (entry := _entry(audit, row, images, subjects, pairs)).views
+        ]
+        shown = [entry.row["at"] for entry in cards]
+        rest = held.filter(~pl.col("at").is_in(shown))
+        notes = rest.filter(pl.col("image").is_null()).head(min(NOTES // cut, room))
+        room -= notes.height
+        rows = rest.filter(~pl.col("at").is_in(notes["at"].to_list())).head(min(ROWS // cut, room))
+        room -= rows.height
+        left = held.height - len(cards) - notes.height - rows.height
+        listed = [[_entry(audit, row, {}, {}, {}) for row in frame.to_dicts()] for frame in (notes, rows)]
         options = _options(audit, group.outcome)
-        sections.append(Section(group, prose.sections(group.outcome.rule.docs), options, cards, listed, left))
+        docs = prose.sections(group.outcome.rule.docs)
+        sections.append(Section(group, docs, options, listed[0], cards, listed[1], left))
     return sections
 
 
@@ -360,54 +373,44 @@ def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
 def _page(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: int) -> str:
     sections = _sections(audit, found, images, cut)
     evidence = audit.evidence
-    script = _asset("report.js")
-    shown = sum(len(section.cards) + len(section.rows) for section in sections)
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            audit=audit,
-            dataset=evidence.dataset,
-            verdict=groups.verdict(audit),
-            kind={"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}[
-                audit.verdict
-            ],
-            parts=_parts(sections),
-            sections=sections,
-            shown=shown,
-            choices=_choices(sections),
-            images=list(images.values()),
-            spot=[
-                _view(images[path], None)
-                for path in spotcheck.choose(audit)
-                if path in images and images[path].jpeg
-            ],
-            legend=[(label, hue) for label, hue in _hues(audit).items()],
-            checklists=[
-                ("Before training", checklists.answer(audit, checklists.STARTER)),
-                ("When training goes wrong", checklists.answer(audit, checklists.DEBUGGING)),
-            ],
-            labels=charts.labels(audit),
-            splits=charts.splits(evidence),
-            heat=charts.heat_map(evidence),
-            bars=[
-                ("Boxes per image", "images", charts.boxes_per_image(evidence)),
-                ("Box sizes, as a share of the image's side", "boxes", charts.box_sizes(evidence)),
-                ("Box shapes, width : height", "boxes", charts.box_shapes(evidence)),
-                ("Resolutions, px", "images", charts.resolutions(evidence)),
-                ("Duplicates, by how they are alike", "pairs", charts.duplicates(evidence)),
-            ],
-            damage=_damage(audit, images),
-            passed=[outcome for outcome in audit.outcomes.values() if outcome.status == "passed"],
-            inapplicable=[
-                outcome for outcome in audit.outcomes.values() if outcome.status == "not-applicable"
-            ],
-            changed=[setting for setting in audit.settings if setting.origin != "default"],
-            style=Markup(_asset("style.css")),  # noqa: S704 - a file of this package
-            script=Markup(script),  # noqa: S704 - a file of this package
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            NAMED=NAMED,
-        )
+    shown = sum(len(section.entries) for section in sections)
+    return page.template("report.html.j2").render(
+        audit=audit,
+        dataset=evidence.dataset,
+        root=shlex.quote(evidence.dataset.root),
+        verdict=groups.verdict(audit),
+        kind={"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}[audit.verdict],
+        parts=_parts(sections),
+        sections=sections,
+        shown=shown,
+        choices=_choices(sections),
+        images=list(images.values()),
+        spot=[
+            _view(images[path], None)
+            for path in spotcheck.choose(audit)
+            if path in images and images[path].jpeg
+        ],
+        legend=[(label, hue) for label, hue in _hues(audit).items()],
+        checklists=[
+            ("Before training", checklists.answer(audit, checklists.STARTER)),
+            ("When training goes wrong", checklists.answer(audit, checklists.DEBUGGING)),
+        ],
+        labels=charts.labels(audit),
+        splits=charts.splits(evidence),
+        heat=charts.heat_map(evidence),
+        bars=[
+            ("Boxes per image", "images", charts.boxes_per_image(evidence)),
+            ("Box sizes, as a share of the image's side", "boxes", charts.box_sizes(evidence)),
+            ("Box shapes, width : height", "boxes", charts.box_shapes(evidence)),
+            ("Resolutions, px", "images", charts.resolutions(evidence)),
+            ("Duplicates, by how they are alike", "pairs", charts.duplicates(evidence)),
+        ],
+        damage=_damage(audit, images),
+        passed=[outcome for outcome in audit.outcomes.values() if outcome.status == "passed"],
+        inapplicable=[outcome for outcome in audit.outcomes.values() if outcome.status == "not-applicable"],
+        changed=[setting for setting in audit.settings if setting.origin != "default"],
+        NAMED=NAMED,
+        **page.parts("report.js"),
     )
 
 
@@ -428,7 +431,7 @@ def _parts(sections: list[Section]) -> list[tuple[str, str, str, list[Section]]]
 
 def _choices(sections: list[Section]) -> dict[str, list[tuple[str, int]]]:
     """What can be filtered, with how many of the findings on the page have it."""
-    rows = [entry.row for section in sections for entry in (*section.cards, *section.rows)]
+    rows = [entry.row for section in sections for entry in section.entries]
     return {
         key: Counter(row[key] for row in rows if row[key] is not None).most_common(200)
         for key in ("severity", "rule", "label", "split")
@@ -441,23 +444,3 @@ def _damage(audit: Audit, images: Mapping[str, Image]) -> dict[str, tuple[str, f
     return {
         path: (reason or "", at) for path, reason, at in bad.select("path", "reason", "damage_at").iter_rows()
     }
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("trainworthy_audit.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"clean": clean, "count": count, "size": size, "number": groups.number}
-    environment.globals |= {"MARKS": groups.MARKS}
-    return environment
-
-
-def _asset(name: str) -> str:
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]

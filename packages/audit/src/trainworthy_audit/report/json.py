@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Audit, Waiver
 
 SCHEMA = "trainworthy.audit/1"
+FINDINGS = '"findings": ['  # what stands after the head, at the start of a line
 SLICE = 50_000  # findings that are encoded at a time: bounds the memory that encoding takes
 
 _BEFORE = ("rule", "severity", "image", "annotation", "line", "box", "label", "split", "related", "message")
@@ -28,7 +29,7 @@ def chunks(audit: Audit) -> Iterator[str]:
     yield "{\n"
     for name, value in head(audit).items():
         yield f"{_dump(name)}: {_dump(value)},\n"
-    yield '"findings": ['
+    yield FINDINGS
     waivers = {index: _dump(_waiver(waiver)) for index, waiver in enumerate(audit.waivers)}
     for start in range(0, audit.findings.height, SLICE):
         yield (",\n" if start else "\n") + ",\n".join(_encode(audit.findings.slice(start, SLICE), waivers))

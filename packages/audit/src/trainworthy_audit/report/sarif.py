@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from trainworthy_audit.report.groups import clean, count, quantity
+from trainworthy_audit.report.groups import clean, count, values
 from trainworthy_audit.report.paths import in_repository
 from trainworthy_audit.types import SEVERITIES
 
@@ -105,10 +105,8 @@ def _result(audit: Audit, row: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 def _message(row: Mapping[str, Any]) -> str:
     message = clean(row["message"], TEXT)
-    measured, limit = clean(quantity(row, "measured"), TEXT), clean(quantity(row, "limit"), TEXT)
-    if measured:
-        message += f" (measured {measured}" + (f", limit {limit})" if limit else ")")
-    return message
+    measured = clean(values(row), TEXT)
+    return f"{message} ({measured})" if measured else message
 
 
 def _locations(audit: Audit, row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainworthy_audit.report.groups import MARKS, VERDICTS, clean, count, groups, place, quantity, verdict
+from trainworthy_audit.report.groups import (
+    FORMATS,
+    MARKS,
+    VERDICTS,
+    clean,
+    count,
+    groups,
+    place,
+    values,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +44,9 @@ def render(audit: Audit, *, color: bool = False, report: str = "") -> str:
 
 def _header(audit: Audit) -> list[str]:
     dataset = audit.evidence.dataset
-    lines = [f"{clean(audit.name, 60)} · {dataset.format} · {clean(dataset.root)}"]
+    lines = [
+        f"{clean(audit.name, 60)} · {FORMATS.get(dataset.format, dataset.format)} · {clean(dataset.root)}"
+    ]
     counts = [
         count(dataset.images.height, "image"),
         count(dataset.boxes.height, "box", "boxes"),
@@ -84,10 +96,8 @@ def _place(row: Mapping[str, Any]) -> list[str]:
     message = clean(row["message"], 300)
     if row["waived"] is not None:
         message += " (waived)"
-    measured, limit = clean(quantity(row, "measured"), 60), clean(quantity(row, "limit"), 60)
-    values = f"measured {measured}" if measured else ""
-    values += (", " if values and limit else "") + (f"limit {limit}" if limit else "")
-    told = _wrapped(f"{message} [{values}]" if values else message, "      " if where else "    ")
+    measured = clean(values(row), 200)
+    told = _wrapped(f"{message} [{measured}]" if measured else message, "      " if where else "    ")
     if row["text"]:
         told += _wrapped(f"it says: {clean(row['text'], 160)}", "      ")
     # Places are never broken, so that terminals and editors can open them.

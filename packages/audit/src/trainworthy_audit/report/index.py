@@ -1,0 +1,63 @@
+"""reports/index.html: one page over all audits in a folder of reports, the newest first."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from trainworthy_audit.report import page
+from trainworthy_audit.report.json import FINDINGS, SCHEMA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What stands before the findings is small; an audit.json that has more than this before them is left out.
+HEAD_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """One audit, by the head of its audit.json."""
+
+    folder: str
+    head: dict[str, Any]
+
+    @property
+    def link(self) -> str:
+        """The address of its page, as seen from the index."""
+        return f"{quote(self.folder)}/index.html"
+
+    @functools.cached_property
+    def blocking(self) -> list[tuple[str, int]]:
+        """(code, findings that nobody waived) of the rules that block."""
+        rules = self.head["rules"].items()
+        return [
+            (code, rule["findings"] - rule["waived"])
+            for code, rule in rules
+            if rule["status"] == "crashed"
+            or (rule["severity"] == "error" and rule["findings"] > rule["waived"])
+        ]
+
+
+def render(folder: Path) -> str:
+    """The page over every `*/audit.json` in `folder`. Files that are not ours, or damaged, are left out."""
+    found = [report for path in sorted(folder.glob("*/audit.json")) if (report := _read(path))]
+    found.sort(key=lambda report: str(report.head["created"]), reverse=True)
+    return page.template("index.html.j2").render(reports=found, **page.parts())
+
+
+def _read(path: Path) -> Report | None:
+    """Read no more than what stands before the findings, of which there may be a million."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            start = file.read(HEAD_BYTES)
+        head = json.loads(start.split(f"\n{FINDINGS}", 1)[0].rstrip().rstrip(",") + "}")
+        report = Report(path.parent.name, head)
+        complete = head["schema"] == SCHEMA and isinstance(report.blocking, list)
+        shown = (head["dataset"][key] for key in ("images", "boxes", "format"))
+        return report if complete and all(value is not None for value in shown) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

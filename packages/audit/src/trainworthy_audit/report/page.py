@@ -1,0 +1,67 @@
+"""What the HTML pages share: templates, every text of which is escaped, and a style within each page."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from trainworthy_audit.report import groups
+from trainworthy_audit.report.groups import clean, count
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this package."""
+    return _environment().get_template(name)
+
+
+def parts(script: str = "") -> dict[str, Any]:
+    """What every page is rendered with: the style, a script, and the hash that lets browsers run it."""
+    code = asset(script) if script else ""
+    return {
+        "style": Markup(asset("style.css")),  # noqa: S704 - a file of this package
+        "script": Markup(code),  # noqa: S704 - likewise
+        "script_hash": base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+        "FORMATS": groups.FORMATS,
+        "MARKS": groups.MARKS,
+    }
+
+
+def size(number: float) -> str:
+    """'52 kB'."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"
+
+
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("trainworthy_audit.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"path": _breakable, "clean": clean, "count": count, "number": groups.number}
+    return environment
+
+
+def _breakable(path: str, limit: int) -> Markup:
+    """A path that lines may break after its separators."""
+    pieces = re.split(r"(?<=[/_.:-])", clean(path, limit))
+    return Markup("<bdi>{}</bdi>").format(Markup("<wbr>").join(pieces))
