@@ -23,7 +23,7 @@ FILE_LIMIT = 64 * 2**20
 #: A line longer than this is not split into numbers: no polygon has fifty thousand points.
 LINE_LIMIT = 2**20
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 
 #: How much of what is no row at all is kept verbatim.
 KEPT = 1000
@@ -132,12 +132,10 @@ def _beginning(content: str) -> str:
 
 def _class_id(word: str) -> int:
     """The class of a row; some tools write it as `0.0`."""
-    if _WHOLE.fullmatch(word):
-        return int(word)
     if "," in word:
         raise ValueError("the numbers are separated by commas; YOLO separates them by spaces")
-    number = _number(word)
-    if not number.is_integer() or abs(number) >= 2**63:
+    number = int(word) if _WHOLE.fullmatch(word) else _number(word)
+    if number % 1 or abs(number) >= 2**63:
         raise ValueError(f"the class must be a whole number, not {word[:KEPT]}")
     return int(number)
 
