@@ -11,6 +11,7 @@ import fnmatch
 import re
 import tomllib
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -51,8 +52,7 @@ def keys(findings: pl.DataFrame, evidence: Evidence, digests: Mapping[str, str])
     split, the measured value and the message.
     """
     boxes = _box_rows(evidence)
-    related = findings["related"].explode().drop_nulls()
-    content = _content(boxes, set(evidence.images["path"]) & ({*findings["image"]} | {*related}), digests)
+    content = _content(boxes, _mentioned(findings) & set(evidence.images["path"]), digests)
     tokens = {**digests, **content}
     own = boxes.select("path", "annotation", "box", pl.col("row").alias("own")).unique(
         ["path", "annotation", "box"], keep="first"
@@ -85,6 +85,12 @@ def keys(findings: pl.DataFrame, evidence: Evidence, digests: Mapping[str, str])
     )
     short = [blake3(text.encode("utf-8", "surrogatepass")).hexdigest(8) for text in bound]
     return _numbered(pl.Series("key", short, pl.String))
+
+
+def _mentioned(findings: pl.DataFrame) -> set[str]:
+    """The images that findings are on, and all that they relate to."""
+    related = findings["related"].filter(findings["related"].list.len() > 0)
+    return {*findings["image"], *chain.from_iterable(related)} - {None}
 
 
 VALUES = ("measured", "measured_text", "limit", "limit_text")
