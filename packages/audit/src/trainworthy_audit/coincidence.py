@@ -63,7 +63,7 @@ def _described(everything: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) ->
         pl.col("annotation").alias("other_annotation"),
         label.alias("other_label"),
     )
-    return pl.concat([own, first, pairs.select("iou")], how="horizontal").with_columns(
+    return own.hstack(first).hstack(pairs.select("iou")).with_columns(
         label.alias("own_label"),
         pl.format(
             "{}{}{}",

@@ -109,7 +109,7 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
         said("share_off"),
         _either(pl.col("share_off") > 0, "large", "small"),
     )
-    described = pl.concat([evidence.boxes[far["row"]], far.drop("row", "label")], how="horizontal")
+    described = evidence.boxes[far["row"]].hstack(far.drop("row", "label"))
     message = pl.when("long").then(long).when("odd_ratio").then(ratio).otherwise(share)
     measured = pl.when("long").then(times("ratio")).when("odd_ratio").then(times("ratio_off"))
     longest = pl.lit(float(options["longest-ratio"]))
