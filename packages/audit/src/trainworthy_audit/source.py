@@ -1,34 +1,41 @@
-"""Where a dataset's bytes lie: a folder, or a zip that is read in place. Nothing is ever written or unpacked."""
+"""Where a dataset's bytes lie: a folder, or a zip that is read in place. Nothing is written or unpacked."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
+import shlex
 import stat
-import struct
 import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif .heic .heif .mpo .dng .jp2".split()
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-#: A zip may claim at most this many bytes for each byte it holds, once it claims more than `BOMB_FLOOR` bytes in all.
-#: Photographs do not compress; annotations do, by 10 to 40 times. DEFLATE itself cannot exceed 1032.
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".ppm",
+        ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".mpo", ".dng", ".jp2",
+    ]
+)  # fmt: skip
+
+#: A zip may claim at most this many bytes for each byte it holds, once it claims more than `BOMB_FLOOR` bytes
+#: in all. Photographs do not compress; annotations do, by 10 to 40 times. DEFLATE cannot exceed 1032.
 BOMB_RATIO = 200
 BOMB_FLOOR = 256 * 2**20
 
-#: A dataset has at most this many levels of folders; more is a loop of links that the inode check did not catch.
+#: A dataset has at most this many levels of folders, and links to folders inside linked folders; more is a
+#: maze of links that lead to one another.
 MAX_DEPTH = 64
+MAX_LINKS = 3
 
 
 class Locator(NamedTuple):
@@ -42,25 +49,27 @@ class Locator(NamedTuple):
 class Entry:
     """A file of the dataset."""
 
-    path: str  # POSIX, relative to the root; undecodable bytes are shown as \\xNN
-    size: int  # bytes, as the file system or the zip's directory says
-    stamp: (
-        str  # changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and CRC)
-    )
+    #: POSIX, relative to the root; undecodable bytes are shown as \\xNN.
+    path: str
+    #: Bytes, as the file system or the zip's directory says.
+    size: int
+    #: Changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and the CRC).
+    stamp: str
     locator: Locator
-    touched_ns: (
-        int  # the later of mtime and ctime: a file touched a moment ago may change again within one tick
-    )
+    #: The later of mtime and ctime: a file touched a moment ago may change again within one tick.
+    touched_ns: int
 
     @property
     def suffix(self) -> str:
         """'.jpg': the extension in lower case."""
-        return PurePosixPath(self.path).suffix.lower()
+        name = self.path.rpartition("/")[2]
+        dot = name.rfind(".")
+        return name[dot:].lower() if dot > 0 else ""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder or zip, listed once. Hidden files, `__MACOSX` and editor backups are left out, and said in `notes`."""
+    """A folder or zip, listed once. `notes` say what was left out: hidden files, editor backups, ..."""
 
     path: Path
     entries: dict[str, Entry]  # by path, sorted
@@ -79,7 +88,7 @@ class Source:
         return (resolved.stem if self.zipped else resolved.name) or "dataset"
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        """The bytes of a file, of at most `limit` bytes. Raises `OSError` where it cannot be read or is larger."""
+        """The bytes of a file of at most `limit`. Raises `OSError` where it cannot be read or is larger."""
         entry = self.entries[path]
         if limit is not None and entry.size > limit:
             raise OSError(f"{entry.size:,} bytes, more than the {limit:,} that are read of such a file")
@@ -121,30 +130,29 @@ def fetch(locator: Locator, count: int = -1) -> bytes:
     try:
         with _archive(locator.file).open(locator.member) as member:
             return member.read(count)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        NotImplementedError,
-        struct.error,
-    ) as error:
+    except Exception as error:  # a damaged zip raises whatever its decompressor raises
         raise OSError(f"the zip member cannot be read: {error}") from error
 
 
-@functools.lru_cache(maxsize=2)
 def _archive(file: bytes) -> zipfile.ZipFile:
+    """The zip, opened once; anew when it was replaced, and in a forked process, which must not share it."""
+    info = os.stat(file)  # noqa: PTH116 - the path is bytes
+    return _opened(file, (info.st_ino, info.st_size, info.st_mtime_ns), os.getpid())
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(file: bytes, _stamp: tuple[int, int, int], _process: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(os.fsdecode(file))
 
 
 def open_source(path: Path) -> Source:
-    """List the folder or zip at `path`. Raises `DatasetError` where there is none, or it cannot be listed."""
+    """List the folder or zip at `path`. Raises `DatasetError` where there is none or it cannot be listed."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise NoDatasetError(
-            f"no such folder or zip: {path}\n  Looked in {Path.cwd()}.", next_step=f"ls {path.parent}"
+            f"no such folder or zip: {path}\n  Looked in {Path.cwd()}.",
+            next_step=f"ls {shlex.quote(str(path.parent))}",
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot open {path}: {error.strerror or error}") from error
@@ -154,147 +162,190 @@ def open_source(path: Path) -> Source:
         return _open_zip(path)
     if path.suffix.lower() == ".zip":
         raise BadArchiveError(
-            f"not a readable zip: {path}\n  It has {path.stat().st_size:,} bytes, and no zip directory at its end: it was "
-            "probably cut short while it was copied or uploaded.",
-            next_step=f"unzip -t {path}",
+            f"not a readable zip: {path}\n  It has {path.stat().st_size:,} bytes, and no zip directory at "
+            "its end: it was probably cut short while it was copied or uploaded.",
+            next_step=_unzip("-t", path),
         )
     raise NoDatasetError(
         f"{path} is a file, not a folder or zip of images and labels.",
-        next_step=f"trainworthy audit {path.parent}",
+        next_step=f"trainworthy audit {shlex.quote(str(path.parent))}",
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------
 # Which files count
 
 
-def _is_noise(parts: list[str]) -> bool:
-    """Whether a file is the operating system's or an editor's, not the dataset's."""
-    name = parts[-1]
-    return (
-        "__MACOSX" in parts
-        or any(part.startswith(".") for part in parts)
-        or name.endswith("~")
-        or name.lower() in {"thumbs.db", "desktop.ini"}
-    )
+def _is_noise(name: str) -> bool:
+    """Whether a file or folder is the operating system's or an editor's, not the dataset's."""
+    lowered = name.lower()
+    return name.startswith(".") or name.endswith("~") or lowered in {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 def _readable(name: bytes | str) -> str:
-    """Decode a name as UTF-8, showing other bytes as \\xNN, so that it can be printed and stored anywhere."""
+    r"""Decode a name as UTF-8, showing other bytes as \xNN, so that it can be printed and stored anywhere."""
     raw = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
     return raw.decode("utf-8", "backslashreplace")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+class _LeftOut:
+    """What is not part of the dataset, and why: told in one sentence a reason, with examples."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, list[str]] = {}
+
+    def add(self, reason: str, path: str) -> None:
+        self._paths.setdefault(reason, []).append(path)
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"Left out, {len(paths):,} {reason}: {', '.join(paths[:3])}{', ...' if len(paths) > 3 else '.'}"
+            for reason, paths in self._paths.items()
+        )
+
+
+_NOISE = "hidden, backup or system files or folders"
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Folders
 
 
 def _open_folder(root: Path) -> Source:
-    entries: dict[str, Entry] = {}
-    notes: list[str] = []
-    skipped = 0
-    for parts, found in _walk(os.fsencode(root), [], set(), notes):
-        if _is_noise(parts):
-            skipped += 1
-            continue
-        path = "/".join(parts)
-        info = found.stat()
-        entries[path] = Entry(
-            path,
-            info.st_size,
-            f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}",
-            Locator(found.path),
-            max(info.st_mtime_ns, info.st_ctime_ns),
-        )
-    if skipped:
-        notes.append(f"{skipped:,} hidden, backup or system files were left out.")
-    return Source(root, dict(sorted(entries.items())), notes=tuple(notes))
+    left_out = _LeftOut()
+    entries = {entry.path: entry for entry in _walk(os.fsencode(root), [], [], 0, left_out)}
+    return Source(root, dict(sorted(entries.items())), notes=left_out.notes())
 
 
 def _walk(
-    folder: bytes, parts: list[str], seen: set[tuple[int, int]], notes: list[str]
-) -> Iterator[tuple[list[str], os.DirEntry[bytes]]]:
+    folder: bytes, parts: list[str], above: list[tuple[int, int]], links: int, left_out: _LeftOut
+) -> Iterator[Entry]:
     """Every regular file below `folder`, links followed, no folder entered twice along one branch."""
+    where = "/".join(parts)
     try:
         info = os.stat(folder)  # noqa: PTH116 - the path is bytes
-        here = (info.st_dev, info.st_ino)
         found = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         if not parts:
             raise DatasetError(
-                f"cannot list {os.fsdecode(folder)}: {error.strerror}\n  The audit reads every file below it.",
-                next_step=f"ls -ld {os.fsdecode(folder)}",
+                f"cannot list {_readable(folder)}: {error.strerror}\n  The audit reads every file below it.",
+                next_step=f"ls -ld {shlex.quote(os.fsdecode(folder))}",
             ) from error
-        notes.append(
-            f"The folder {'/'.join(parts)} cannot be listed ({error.strerror}): its files were not audited."
-        )
+        left_out.add("folders that cannot be listed", f"{where} ({error.strerror})")
         return
-    if here in seen or len(parts) > MAX_DEPTH:
-        notes.append(f"The folder {'/'.join(parts)} links back to a folder above it, and was not followed.")
+    here = (info.st_dev, info.st_ino)
+    if here in above or links > MAX_LINKS or len(parts) > MAX_DEPTH:
+        left_out.add("links to folders that go round in a circle", where)
         return
-    for entry in found:
-        inner = [*parts, _readable(entry.name)]
+    for child in found:
+        path = "/".join([*parts, _readable(child.name)])
         try:
-            if entry.is_dir():
-                yield from _walk(entry.path, inner, seen | {here}, notes)
-            elif entry.is_file():
-                yield inner, entry
-            elif entry.is_symlink():
-                notes.append(f"The link {'/'.join(inner)} leads nowhere, and was left out.")
+            if _counts(child, path, left_out):
+                yield _file(path, child)
+            elif child.is_dir() and not _is_noise(_readable(child.name)):
+                deeper = links + child.is_symlink()
+                yield from _walk(child.path, path.split("/"), [*above, here], deeper, left_out)
         except OSError as error:
-            notes.append(f"{'/'.join(inner)} cannot be opened ({error.strerror}), and was left out.")
+            left_out.add("files that cannot be opened", f"{path} ({error.strerror})")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+def _counts(child: os.DirEntry[bytes], path: str, left_out: _LeftOut) -> bool:
+    """Whether this is a file of the dataset; what is neither that nor a folder is noted."""
+    if _is_noise(path.rpartition("/")[2]):
+        left_out.add(_NOISE, path)
+    elif child.is_dir():
+        return False
+    elif child.is_symlink() and not os.path.exists(child.path):  # noqa: PTH110 - the path is bytes
+        left_out.add("links that lead nowhere", path)
+    elif not child.is_file():
+        left_out.add("pipes, sockets or devices", path)
+    elif path.lower().endswith(_ARCHIVES):
+        left_out.add("archives inside, which are not opened", path)
+    else:
+        return True
+    return False
+
+
+def _file(path: str, found: os.DirEntry[bytes]) -> Entry:
+    info = found.stat()
+    stamp = f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
+    return Entry(path, info.st_size, stamp, Locator(found.path), max(info.st_mtime_ns, info.st_ctime_ns))
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Zips
 
 
 def _open_zip(path: Path) -> Source:
     entries: dict[str, Entry] = {}
     escapes: list[str] = []
-    notes: list[str] = []
-    skipped = repeated = 0
-    try:
-        stamp = path.stat()
-        _archive.cache_clear()  # an archive that was replaced under its name would still be read from the old file
-        archive = _archive(os.fsencode(path))
-        members = archive.infolist()
-    except (OSError, zipfile.BadZipFile, struct.error, UnicodeDecodeError, ValueError) as error:
-        raise BadArchiveError(f"cannot open the zip {path}: {error}", next_step=f"unzip -t {path}") from error
-    claimed = sum(member.file_size for member in members)
-    if claimed > max(BOMB_FLOOR, BOMB_RATIO * stamp.st_size):
-        raise BadArchiveError(
-            f"{path} looks like a zip bomb\n  Its {stamp.st_size:,} bytes claim to hold {claimed:,}: more than "
-            f"{BOMB_RATIO} times as much, which images and labels do not do. Nothing was read.",
-            next_step=f"unzip -v {path}",
-        )
-    prefix = f"{stamp.st_dev}:{stamp.st_ino}:{stamp.st_size}:{stamp.st_mtime_ns}:{stamp.st_ctime_ns}"
-    touched = max(stamp.st_mtime_ns, stamp.st_ctime_ns)
-    for member in members:
-        name = _readable(member.filename.replace("\\", "/"))
+    left_out = _LeftOut()
+    info = path.stat()
+    prefix = f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
+    for member in _members(path, info.st_size):
+        name = _member_name(member)
         parts = [part for part in name.split("/") if part not in {"", "."}]
-        if member.is_dir() or not parts:
+        inner = "/".join(parts)
+        if name.endswith("/") or not parts:
             continue
         if ".." in parts or name.startswith("/") or (len(parts[0]) == 2 and parts[0][1] == ":"):
             escapes.append(name)
-            continue
-        if _is_noise(parts):
-            skipped += 1
-            continue
-        inner = "/".join(parts)
-        repeated += inner in entries
-        entries[inner] = Entry(
-            inner,
-            member.file_size,
-            f"{prefix}:{member.header_offset}:{member.CRC:08x}:{member.file_size}",
-            Locator(os.fsencode(path), member.filename),
-            touched,
+        elif any(_is_noise(part) for part in parts):
+            left_out.add(_NOISE, inner)
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            left_out.add("links in the zip", inner)
+        elif inner.lower().endswith(_ARCHIVES):
+            left_out.add("archives inside, which are not opened", inner)
+        else:
+            if inner in entries:
+                left_out.add("earlier members of a name that stands more than once in the zip", inner)
+            stamp = f"{prefix}:{member.header_offset}:{member.CRC:08x}:{member.file_size}"
+            locator = Locator(os.fsencode(path), member.filename)
+            touched = max(info.st_mtime_ns, info.st_ctime_ns)
+            entries[inner] = Entry(inner, member.file_size, stamp, locator, touched)
+    return Source(path, dict(sorted(entries.items())), tuple(escapes), left_out.notes(), zipped=True)
+
+
+def _members(path: Path, size: int) -> list[zipfile.ZipInfo]:
+    """The zip's directory. Raises `BadArchiveError` where it cannot be read, is encrypted, or is a bomb."""
+    try:
+        members = _archive(os.fsencode(path)).infolist()
+    except Exception as error:
+        message = f"cannot open the zip {path}: {error}"
+        raise BadArchiveError(message, next_step=_unzip("-t", path)) from error
+    claimed = sum(member.file_size for member in members)
+    if claimed > max(BOMB_FLOOR, BOMB_RATIO * size):
+        raise BadArchiveError(
+            f"{path} looks like a zip bomb\n  Its {size:,} bytes claim to hold {claimed:,}: more than "
+            f"{BOMB_RATIO} times as much, which images and labels do not do. Nothing was read.",
+            next_step=_unzip("-v", path),
         )
-    if skipped:
-        notes.append(f"{skipped:,} hidden, backup or system files were left out.")
-    if repeated:
-        notes.append(f"{repeated:,} names stand more than once in the zip; the last of each was read.")
-    return Source(path, dict(sorted(entries.items())), tuple(escapes), tuple(notes), zipped=True)
+    files = [member for member in members if not member.is_dir()]
+    if files and all(member.flag_bits & 1 for member in files):
+        raise BadArchiveError(
+            f"{path} is encrypted\n  None of its {len(files):,} files can be read without a password, and "
+            "the audit asks for none: unpack it, and audit the folder.",
+            next_step=f"unzip {shlex.quote(str(path))} -d {shlex.quote(path.stem)}",
+        )
+    return members
+
+
+def _member_name(member: zipfile.ZipInfo) -> str:
+    """The member's path with '/' between folders; UTF-8 names that do not say so are read as UTF-8."""
+    name = member.filename
+    if not member.flag_bits & 0x800 and not name.isascii():
+        with contextlib.suppress(UnicodeError):  # another code page stays as the zip's standard has it
+            name = name.encode("cp437").decode("utf-8")
+    return _readable(name.replace("\\", "/"))
+
+
+def _unzip(option: str, path: Path) -> str:
+    return f"unzip {option} {shlex.quote(str(path))}"
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Text
 
 
 def text(data: bytes) -> str:
@@ -308,6 +359,6 @@ def text(data: bytes) -> str:
 
 
 def lines(data: bytes) -> Iterator[tuple[int, str]]:
-    """(line number, text without its line end) of a text file; CRLF, lone CR and a missing last newline included."""
+    """(number, text without its end) of each line of a text file, whether it ends in CRLF, CR, LF or not."""
     for number, line in enumerate(io.StringIO(text(data), newline=None), start=1):
         yield number, line.rstrip("\n")

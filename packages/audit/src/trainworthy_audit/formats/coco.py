@@ -8,30 +8,30 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import Draft, Resolver, folder, narrowed, printable, rivals
+from trainworthy_audit.formats.draft import Draft, Resolver, choose_one, folder, narrowed, printable
+from trainworthy_audit.formats.masks import UnfitError, number, polygon_sides, rle_sides
 from trainworthy_audit.formats.names import add_names_beside
 from trainworthy_audit.source import text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
 
 TITLE = "COCO"
-LOOKED_FOR = "a .json with `images`, `annotations` and `categories`, or an _annotations.coco.json in each split's folder"
+LOOKED_FOR = (
+    "a .json with `images`, `annotations` and `categories`, or an _annotations.coco.json in each split"
+)
 
 #: What is kept of an entry that could not be read, in characters.
 MAX_TEXT = 2000
@@ -41,17 +41,17 @@ HEAD = 2**16
 FLAGS = ("truncated", "difficult", "occluded")
 
 _PLACE = pl.Schema({"at": pl.UInt32, "entry": pl.UInt32})
+_ROW = pl.int_range(pl.len(), dtype=pl.UInt32).alias("at")
 
-#: Other tasks' annotations of the same pictures, which the official COCO folder holds beside `instances_*.json`.
+#: Other tasks' annotations of the same pictures, beside `instances_*.json` in the official COCO folder.
 OTHER_TASKS = ("captions_", "panoptic_", "stuff_", "person_keypoints_", "image_info_")
 
-_OURS = frozenset({"images", "annotations", "categories"})
-_BESIDE = frozenset({"info", "licenses", "license", "type", "version", "dataset", "description"})
-_FIRST_KEY = re.compile(r'\A\s*\{\s*"([^"\\]*)"\s*:')
-_LIST_KEY = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
+#: What COCO files hold and others do not: lists, and keys of the entries in them.
+_LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
+_KEYS = re.compile(r'"(image_id|category_id|file_name)"\s*:')
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Detection
 
 
@@ -68,16 +68,16 @@ def _files(source: Source, within: str) -> list[str]:
 
 
 def _looks_right(source: Source, path: str) -> bool:
+    """Whether the beginning holds two of the marks of COCO, one of them a list; else, by the file's name."""
     try:
-        head = text(source.head(path, HEAD)[: HEAD - HEAD % 4])
+        head = text(source.head(path, HEAD))
     except OSError:
         return _named_like(path)
-    first = _FIRST_KEY.match(head)
-    if first is None:
-        return _named_like(path) and not head.lstrip().startswith("[")
-    if first[1] in _OURS:
-        return _LIST_KEY.match(head, first.start(1) - 1) is not None
-    return first[1] in _BESIDE and _LIST_KEY.search(head) is not None
+    if not head.strip():
+        return _named_like(path)
+    there = {found[1] for found in _LISTS.finditer(head)}
+    marks = there | {found[1] for found in _KEYS.finditer(head)}
+    return head.lstrip().startswith("{") and bool(there) and (len(marks) > 1 or _named_like(path))
 
 
 def _named_like(path: str) -> bool:
@@ -85,7 +85,7 @@ def _named_like(path: str) -> bool:
     return name.startswith(("instances_", "_annotations.coco"))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # One json
 
 
@@ -118,16 +118,12 @@ class Sheet:
     split: str | None
     entries: list[Entry] = field(default_factory=list)
     categories: list[tuple[int, str]] = field(default_factory=list)
-    #: One row an annotation that could be read: `entry` (null where its image_id is unknown), `at` (its index in
-    #: `annotations`), and columns of BOXES.
+    #: One row an annotation that could be read: `entry` (an index of `entries`; null where its image_id is
+    #: unknown), `at` (its index in `annotations`), and columns of BOXES.
     boxes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
     problems: list[Problem] = field(default_factory=list)
     unknown: list[int | str] = field(default_factory=list)  # the image ids of annotations that no image has
     annotated: bool = True  # it has a list of annotations, if an empty one
-
-
-class Unfit(ValueError):
-    """An entry that cannot be read, and why."""
 
 
 def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
@@ -138,9 +134,12 @@ def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
     except (msgspec.MsgspecError, RecursionError):
         _read_leniently(made, data)
         return made
+    del data  # a file of a million boxes is large, and so is what was made of it
     made.entries = [Entry(image.id, image.file_name, image.width, image.height) for image in whole.images]
     made.categories = [(category.id, printable(category.name)) for category in whole.categories]
-    made.boxes, made.unknown = _typed_boxes(made, whole.annotations)
+    columns = _typed_columns(whole.annotations)
+    del whole
+    _set_boxes(made, columns)
     return made
 
 
@@ -189,67 +188,56 @@ class _File(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(_File)
 
 
-def _typed_boxes(made: Sheet, annotations: list[_Annotation]) -> tuple[pl.DataFrame, list[int | str]]:
+def _typed_columns(annotations: list[_Annotation]) -> dict[str, Any]:
+    """What `_set_boxes` takes."""
     count = len(annotations)
-    sides = np.fromiter(
-        chain.from_iterable(map(attrgetter("bbox"), annotations)), np.float64, 4 * count
-    ).reshape(count, 4)
-    return _frame(
-        made,
-        sides,
-        [one.image_id for one in annotations],
-        {
-            "class_id": [one.category_id for one in annotations],
-            "id": [one.id for one in annotations],
-            "crowd": [one.iscrowd for one in annotations],
-            **{name: _typed_flag(annotations, name) for name in FLAGS},
-        },
-    )
+    numbers = chain.from_iterable(map(attrgetter("bbox"), annotations))
+    return {
+        "sides": np.fromiter(numbers, np.float64, 4 * count).reshape(count, 4),
+        "image_id": [one.image_id for one in annotations],
+        "class_id": np.fromiter(map(attrgetter("category_id"), annotations), np.int64, count),
+        "id": pl.Series([one.id for one in annotations], dtype=pl.Int64),
+        "crowd": _series(one.iscrowd for one in annotations),
+        **{name: _series(_typed_flags(annotations, attrgetter(name))) for name in FLAGS},
+    }
 
 
-def _typed_flag(annotations: list[_Annotation], name: str) -> list[Flag]:
+def _typed_flags(annotations: list[_Annotation], get: Callable[[object], Flag]) -> Iterator[Flag]:
     """The flag itself, else the one among the attributes."""
-    get = attrgetter(name)
-    return [
-        own if (own := get(one)) is not None or one.attributes is None else get(one.attributes)
-        for one in annotations
-    ]
+    for one in annotations:
+        own = get(one)
+        yield get(one.attributes) if own is None and one.attributes is not None else own
 
 
-def _frame(
-    made: Sheet, sides: NDArray[np.float64], image_ids: Sequence[int | str], columns: dict[str, list[Any]]
-) -> tuple[pl.DataFrame, list[int | str]]:
-    """The boxes of `Sheet.boxes`, and the image ids that no entry has. `sides`: (N, 4) x, y, width, height."""
+def _series(flags: Iterable[Flag]) -> pl.Series:
+    return pl.Series([None if flag is None else float(flag) for flag in flags], dtype=pl.Float64)
+
+
+def _set_boxes(made: Sheet, columns: dict[str, Any]) -> None:
+    """Fill in `boxes` and `unknown`.
+
+    `columns` holds columns of BOXES, `sides` (N, 4: x, y, width, height), `image_id`, and `at` where it is not
+    the row number.
+    """
+    sides, image_ids = columns.pop("sides"), columns.pop("image_id")
     # Of images that share an id the last one counts, as for pycocotools.
     position = {entry.id: index for index, entry in enumerate(made.entries)}
     entries = [position.get(identity) for identity in image_ids]
-    unknown = [identity for identity, entry in zip(image_ids, entries, strict=True) if entry is None]
-    label = {number: index for index, (number, _) in reversed(list(enumerate(made.categories)))}
-    labels = pl.Series([name for _, name in made.categories], dtype=pl.String)
-    index = pl.Series([label.get(number) for number in columns["class_id"]], dtype=pl.UInt32)
-    flags = {name: _numbers(columns[name]) for name in (*FLAGS, "crowd")}
-    frame = pl.DataFrame(
-        {
-            "entry": pl.Series(entries, dtype=pl.UInt32),
-            "x1": sides[:, 0],
-            "y1": sides[:, 1],
-            "x2": sides[:, 0] + sides[:, 2],
-            "y2": sides[:, 1] + sides[:, 3],
-            "class_id": pl.Series(columns["class_id"], dtype=pl.Int64),
-            "label": labels.gather(index),
-            "id": pl.Series(columns["id"], dtype=pl.Int64),
-            "at": pl.Series(columns.get("at", range(len(sides))), dtype=pl.UInt32),
-            "shape": pl.Series(
-                columns.get("shape") or pl.repeat("box", len(sides), dtype=pl.String, eager=True)
-            ),
-            **flags,
-        }
+    made.unknown = list(
+        dict.fromkeys(identity for identity, entry in zip(image_ids, entries, strict=True) if entry is None)
     )
-    return frame, list(dict.fromkeys(unknown))
-
-
-def _numbers(flags: list[Flag]) -> pl.Series:
-    return pl.Series([None if flag is None else float(flag) for flag in flags], dtype=pl.Float64)
+    # Of categories that share an id the first one counts, as in `NameList.by_id`.
+    labels = pl.DataFrame(made.categories, schema={"class_id": pl.Int64, "label": pl.String}, orient="row")
+    made.boxes = (
+        pl.DataFrame({"entry": pl.Series(entries, dtype=pl.UInt32), **columns})
+        .with_columns(
+            x1=sides[:, 0], y1=sides[:, 1], x2=sides[:, 0] + sides[:, 2], y2=sides[:, 1] + sides[:, 3]
+        )
+        .join(labels.unique("class_id", keep="first"), on="class_id", how="left", maintain_order="left")
+        .with_columns(
+            _ROW if "at" not in columns else pl.col("at"), shape=columns.get("shape", pl.lit("box"))
+        )
+    )
 
 
 # The lenient way: any json, entry by entry.
@@ -259,8 +247,8 @@ def _read_leniently(made: Sheet, data: bytes) -> None:
     try:
         whole = json.loads(text(data), parse_int=_whole_number)
     except json.JSONDecodeError as error:
-        line = error.doc.splitlines()[error.lineno - 1 : error.lineno] or [""]
-        shown = line[0][max(0, error.colno - 1 - MAX_TEXT // 2) :][:MAX_TEXT]
+        start = max(error.doc.rfind("\n", 0, error.pos) + 1, error.pos - MAX_TEXT // 2)
+        shown = error.doc[start : start + MAX_TEXT].partition("\n")[0]
         reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         made.problems.append(Problem(reason if data.strip() else "the file is empty", shown, error.lineno))
         return
@@ -295,7 +283,7 @@ def _list(made: Sheet, whole: dict[str, Any], key: str) -> list[Any]:
 def _attempt(made: Sheet, where: str, raw: Any, read_one: Any) -> None:  # noqa: ANN401 - any json
     try:
         read_one(made, where, raw)
-    except Unfit as error:
+    except UnfitError as error:
         made.problems.append(Problem(f"{where}: {error}", _shown(raw)))
 
 
@@ -303,13 +291,13 @@ def _entry(made: Sheet, where: str, raw: Any) -> None:  # noqa: ANN401
     one = _object(raw)
     name = one.get("file_name")
     if not isinstance(name, str):
-        raise Unfit("no file_name" if name is None else "file_name is not text")
+        raise UnfitError("no file_name" if name is None else "file_name is not text")
     entry = Entry(_identity(one, "id"), name, None, None)
     made.entries.append(entry)
     for side in ("width", "height"):
         try:
-            setattr(entry, side, None if one.get(side) is None else _number(one[side]))
-        except Unfit:
+            setattr(entry, side, None if one.get(side) is None else number(one[side]))
+        except UnfitError:
             reason = f"{where}: {side} is not a number"
             made.problems.append(Problem(reason, _shown(raw), entry=len(made.entries) - 1))
 
@@ -318,7 +306,7 @@ def _category(made: Sheet, where: str, raw: Any) -> None:  # noqa: ANN401, ARG00
     one = _object(raw)
     name = one.get("name")
     if not isinstance(name, str):
-        raise Unfit("no name" if name is None else "its name is not text")
+        raise UnfitError("no name" if name is None else "its name is not text")
     made.categories.append((_integer(one, "id"), printable(name)))
 
 
@@ -337,33 +325,41 @@ def _lenient_boxes(made: Sheet, annotations: list[Any]) -> None:
                 "crowd": _flag(one.get("iscrowd")),
                 **{name: _flag_of(one, name) for name in FLAGS},
             }
-        except Unfit as error:
+        except UnfitError as error:
             reason = f"annotations[{at}]: {error}"
             made.problems.append(Problem(reason, _shown(raw), entry=position.get(image_id), at=at))  # type: ignore[arg-type]
             continue
         for name, value in (row | {"sides": sides, "shape": shape, "image_id": image_id, "at": at}).items():
             columns[name].append(value)
     if columns:
-        sides_of_all = np.array(columns.pop("sides"), dtype=np.float64)
-        made.boxes, made.unknown = _frame(made, sides_of_all, columns.pop("image_id"), columns)
+        kinds = {
+            "class_id": pl.Int64,
+            "id": pl.Int64,
+            "at": pl.UInt32,
+            **dict.fromkeys(("crowd", *FLAGS), pl.Float64),
+        }
+        made_of = {name: pl.Series(columns[name], dtype=kind) for name, kind in kinds.items()}
+        sides_of_all = np.array(columns["sides"], dtype=np.float64)
+        rest = {"sides": sides_of_all, "image_id": columns["image_id"], "shape": pl.Series(columns["shape"])}
+        _set_boxes(made, {**made_of, **rest})
 
 
 def _object(raw: Any) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(raw, dict):
-        raise Unfit("it is not an object")
+        raise UnfitError("it is not an object")
     return raw
 
 
 def _integer(one: dict[str, Any], key: str) -> int:
     value = one.get(key)
     if value is None:
-        raise Unfit(f"no {key}")
+        raise UnfitError(f"no {key}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Unfit(f"{key} is not a whole number")
+        raise UnfitError(f"{key} is not a whole number")
     if not -(2**63) <= value < 2**63:
-        raise Unfit(f"{key} does not fit into 64 bits")
+        raise UnfitError(f"{key} does not fit into 64 bits")
     return value
 
 
@@ -372,22 +368,13 @@ def _identity(one: dict[str, Any], key: str) -> int | str:
     return value if isinstance(value, str) else _integer(one, key)
 
 
-def _number(value: Any) -> float:  # noqa: ANN401
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit("not a number")
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
 def _flag(value: Any) -> float | None:  # noqa: ANN401
     """NaN for what is no number: the rule about flags finds it."""
     if isinstance(value, bool):
         return float(value)
     try:
-        return None if value is None else _number(value)
-    except Unfit:
+        return None if value is None else number(value)
+    except UnfitError:
         return float("nan")
 
 
@@ -404,82 +391,19 @@ def _sides(one: dict[str, Any]) -> tuple[list[float], str]:
     bbox = one.get("bbox")
     if bbox is not None and bbox != []:
         if not isinstance(bbox, list):
-            raise Unfit("bbox is not a list")
+            raise UnfitError("bbox is not a list")
         if len(bbox) != 4:
-            raise Unfit(f"bbox has {len(bbox)} numbers, not 4")
+            raise UnfitError(f"bbox has {len(bbox)} numbers, not 4")
         try:
-            return [_number(value) for value in bbox], "box"
-        except Unfit:
-            raise Unfit("bbox holds what is not a number") from None
+            return [number(value) for value in bbox], "box"
+        except UnfitError:
+            raise UnfitError("bbox holds what is not a number") from None
     segmentation = one.get("segmentation")
     if isinstance(segmentation, dict):
         return rle_sides(segmentation), "rle"
     if isinstance(segmentation, list) and segmentation:
-        return _polygon_sides(segmentation), "polygon"
-    raise Unfit("no bbox, and no segmentation to make one from")
-
-
-def _polygon_sides(polygons: list[Any]) -> list[float]:
-    if not all(isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in polygons):
-        raise Unfit("no bbox, and its segmentation is not a list of polygons [x, y, x, y, ...]")
-    try:
-        points = [_number(value) for part in polygons for value in part]
-    except Unfit:
-        raise Unfit("no bbox, and its polygon holds what is not a number") from None
-    x, y = np.array(points[::2]), np.array(points[1::2])
-    return [float(x.min()), float(y.min()), float(np.ptp(x)), float(np.ptp(y))]
-
-
-def rle_sides(rle: dict[str, Any]) -> list[float]:
-    """(x, y, width, height) around a run-length encoded mask, compressed or not; zeros for an empty mask.
-
-    Written here, and not left to pycocotools, because a damaged mask would crash its C code and this process with it.
-    Raises `Unfit`.
-    """
-    size, counts = rle.get("size"), rle.get("counts")
-    if not (
-        isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 2**31 for n in size)
-    ):
-        raise Unfit("no bbox, and its RLE has no size [height, width]")
-    runs = _uncompress(counts) if isinstance(counts, str) else counts
-    if not (isinstance(runs, list) and all(isinstance(n, int) and 0 <= n < 2**31 for n in runs)):
-        raise Unfit("no bbox, and its RLE has no counts that are numbers or text")
-    height, width = size
-    ends = np.cumsum(np.array(runs, dtype=np.int64))
-    if ends.size == 0 or ends[-1] != height * width:
-        raise Unfit("no bbox, and the counts of its RLE do not add up to its size")
-    starts, stops = ends[0::2][: ends.size // 2], ends[1::2]
-    filled = stops > starts
-    starts, stops = starts[filled], stops[filled] - 1  # first and last pixel of each run, column by column
-    if not starts.size:
-        return [0.0, 0.0, 0.0, 0.0]
-    left, right = int(starts[0] // height), int(stops[-1] // height)
-    spans = (
-        starts // height != stops // height
-    )  # a run that goes on in the next column touches bottom and top
-    top = 0 if spans.any() else int((starts % height).min())
-    bottom = height - 1 if spans.any() else int((stops % height).max())
-    return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
-
-
-def _uncompress(counts: str) -> list[int]:
-    """COCO's text form of counts: 5 bits a character, the lowest first; from the fourth on, differences to the last but one."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise Unfit("no bbox, and the counts of its RLE hold a character that none can")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise Unfit("no bbox, and the counts of its RLE break off")
-    return runs
+        return polygon_sides(segmentation), "polygon"
+    raise UnfitError("no bbox, and no segmentation to make one from")
 
 
 def _shown(raw: Any) -> str:  # noqa: ANN401
@@ -489,8 +413,15 @@ def _shown(raw: Any) -> str:  # noqa: ANN401
         return ""
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # The dataset
+
+
+class Meant(NamedTuple):
+    """The picture that an entry means, if any, and whether it was written so as to leave the dataset."""
+
+    path: str | None
+    outside: bool = False
 
 
 def read(source: Source, within: str) -> Dataset:
@@ -499,20 +430,18 @@ def read(source: Source, within: str) -> Dataset:
     sheets = [_open(source, path) for path in files]
     named = splits.proper(made.split for made in sheets if made.split)
     candidates = source.images()
-    resolver = Resolver(candidates)
-    meant = {made.path: _resolve(source, made, resolver) for made in sheets}
+    resolver, there = Resolver(candidates), source.folders()
+    meant = {made.path: _resolve(there, made, resolver) for made in sheets}
     _refuse_rivals(source, sheets, meant)
-    annotated = {found for paths in meant.values() for found, _ in paths if found is not None}
-    images, note = narrowed(candidates, annotated, within)
+    annotated = {one.path for found in meant.values() for one in found if one.path is not None}
+    images, left_out = narrowed(candidates, annotated, within)
     draft = Draft(source, "coco", images)
-    draft.notes += [*notes, *note]
+    draft.notes += [*notes, *left_out]
     for made in sheets:
         split = made.split if made.split in named else None
         _add(draft, made, meant[made.path], split)
     if not named:
-        for path, number in draft.number.items():
-            if (split := splits.of_folder(path)) is not None:
-                draft.split(number, split)
+        draft.split_by_folders()
     add_names_beside(draft, {folder(path) for path in files})
     return draft.dataset()
 
@@ -546,66 +475,52 @@ def _open(source: Source, path: str) -> Sheet:
         return Sheet(path, split, problems=[Problem(f"cannot be read: {error}")])
 
 
-def _refuse_rivals(
-    source: Source, sheets: list[Sheet], meant: dict[str, list[tuple[str | None, bool]]]
-) -> None:
-    """Refuse two jsons that annotate the same pictures in the same split: versions of the labels, not one dataset."""
-    by_role: dict[str | None, dict[str, set[str]]] = defaultdict(dict)
+def _refuse_rivals(source: Source, sheets: list[Sheet], meant: dict[str, list[Meant]]) -> None:
+    """Refuse jsons that annotate the same pictures in the same split: versions, not one dataset."""
+    by_split: dict[str | None, dict[str, set[str]]] = defaultdict(dict)
     for made in sheets:
-        by_role[made.split][made.path] = {found for found, _ in meant[made.path] if found is not None}
-    for sets in by_role.values():
-        if pair := rivals(sets):
-            first, second, both = pair
-            raise AmbiguousFormatError(
-                f"{source.path} holds two sets of COCO annotations for the same {both:,} images:\n"
-                f"  {first}\n  {second}\n  Choose one with --annotations.",
-                next_step=f"trainworthy audit {source.path} --format coco --annotations {first}",
-            )
+        by_split[made.split][made.path] = {one.path for one in meant[made.path] if one.path is not None}
+    for sets in by_split.values():
+        choose_one(source, "coco", TITLE, sets)
 
 
-def _resolve(source: Source, made: Sheet, resolver: Resolver) -> list[tuple[str | None, bool]]:
-    """For each entry of `images` the picture that it means, or None and whether it leads out of the dataset."""
-    bases = _bases(source, made)
-    known = resolver.exact
-    found: list[tuple[str | None, bool]] = []
+def _resolve(there: set[str], made: Sheet, resolver: Resolver) -> list[Meant]:
+    """For each entry of `images`, the picture that it means. `there`: the folders of the dataset."""
+    bases = _bases(there, made)
+    exact = resolver.exact
+    found = []
     for entry in made.entries:
-        direct = (path for base in bases if (path := f"{base}/{entry.name}" if base else entry.name) in known)
-        if (path := next(direct, None)) is not None:
-            found.append((known[path], False))
-        else:
-            found.append(_search(entry.name, bases, made.split, resolver))
+        direct = (path for base in bases if (path := _join(base, entry.name)) in exact)
+        path = next(direct, None)
+        found.append(_search(entry.name, bases, made.split, resolver) if path is None else Meant(exact[path]))
     return found
 
 
-def _search(written: str, bases: list[str], split: str | None, resolver: Resolver) -> tuple[str | None, bool]:
+def _search(written: str, bases: list[str], split: str | None, resolver: Resolver) -> Meant:
     """The picture of this name anywhere, unless it lies in the folder of another split."""
     role = splits.role(split)
+    outside = False
     for name in dict.fromkeys((written, unquote(written))):
-        path, outside = resolver.find(name, bases)
-        candidates = [path] if path is not None else resolver.named(name)
-        fitting = [one for one in candidates if splits.agree(role, splits.role(splits.of_folder(one)))]
+        found, outside = resolver.find(name, bases)
+        candidates = [found] if found is not None else resolver.named(name)
+        fitting = [one for one in candidates if role is None or splits.role_of(one) in {None, role}]
         if len(fitting) > 1:
-            fitting = [
-                one for one in fitting if role is not None and splits.role(splits.of_folder(one)) == role
-            ]
+            fitting = [one for one in fitting if splits.role_of(one) == role is not None]
         if len(fitting) == 1:
-            return fitting[0], False
-    return None, outside
+            return Meant(fitting[0])
+    return Meant(None, outside)
 
 
-def _bases(source: Source, made: Sheet) -> list[str]:
+def _bases(there: set[str], made: Sheet) -> list[str]:
     """The folders where the pictures of a json may lie, the likeliest first."""
-    stem = made.path.rpartition("/")[2].rpartition(".")[0]
-    words = dict.fromkeys([*re.split(r"[_\-\s]+", stem), *([made.split] if made.split else [])])
-    there = source.folders()
-    bases: dict[str, None] = {}
+    words = re.split(r"[_\-\s]+", made.path.rpartition("/")[2].rpartition(".")[0])
+    words += [made.split] if made.split else []
     here = folder(made.path)
+    bases: dict[str, None] = {}
     for place in dict.fromkeys((here, folder(here), "")):
-        for word in words:
-            for inner in (f"images/{word}", word, f"{word}/images"):
-                bases[_join(place, inner)] = None
-        for inner in ("", "images", "JPEGImages", "imgs", "data"):
-            bases[_join(place, inner)] = None
+        inner = [way for word in words for way in (f"images/{word}", word, f"{word}/images")]
+        for way in (*inner, "", "images", "JPEGImages", "imgs", "data"):
+            bases[_join(place, way)] = None
     return [base for base in bases if base in there]
 
 
@@ -613,28 +528,31 @@ def _join(a: str, b: str) -> str:
     return f"{a}/{b}" if a and b else a or b
 
 
-def _add(draft: Draft, made: Sheet, meant: list[tuple[str | None, bool]], split: str | None) -> None:
+def _add(draft: Draft, made: Sheet, meant: list[Meant], split: str | None) -> None:
     """What one json says."""
     draft.content.add(made.path)
-    numbers = [None if path is None else draft.number[path] for path, _ in meant]
+    images = [None if path is None else draft.number[path] for path, _ in meant]
     kind = "annotation" if made.annotated else "list"
-    for entry, number, (_, outside) in zip(made.entries, numbers, meant, strict=True):
+    for entry, image, (_, outside) in zip(made.entries, images, meant, strict=True):
         identity = entry.id if isinstance(entry.id, int) else None
-        draft.refer(kind, made.path, entry.name, number, split=split, identity=identity, outside=outside)
-        if number is not None:
-            draft.declare_size(number, entry.width, entry.height)
-            if split is not None:
-                draft.split(number, split)
+        draft.refer(kind, made.path, entry.name, image, split=split, identity=identity, outside=outside)
+        if image is None:
+            continue
+        if entry.width is not None or entry.height is not None:
+            draft.declare_size(image, entry.width, entry.height)
+        if split is not None:
+            draft.split(image, split)
     for image_id in made.unknown:
         draft.refer("annotation", made.path, f"image_id {image_id}", None, split=split)
     if made.categories:
-        draft.names.append(
-            NameList(made.path, tuple((number, name, None) for number, name in made.categories), split)
-        )
-    _add_boxes(draft, made, numbers)
+        names = tuple((identity, name, None) for identity, name in made.categories)
+        draft.names.append(NameList(made.path, names, split))
+    if not made.annotated:
+        draft.notes.append(f"{made.path} lists images and has no annotations.")
+    _add_boxes(draft, made, images)
 
 
-def _add_boxes(draft: Draft, made: Sheet, numbers: list[int | None]) -> None:
+def _add_boxes(draft: Draft, made: Sheet, numbers: Sequence[int | None]) -> None:
     """The boxes of images that are there, and the unread entries, counted together an image in file order."""
     images = pl.Series("image", numbers, dtype=pl.UInt32)
     bad = [problem for problem in made.problems if problem.at is not None]

@@ -1,15 +1,18 @@
-"""What every reader fills in: the rows of a `Dataset` while it is being read, and the search for images by name."""
+"""What every reader fills in: the rows of a `Dataset` while it is read, and the search for images by name."""
 
 from __future__ import annotations
 
+import functools
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from trainworthy_audit.errors import AmbiguousFormatError
+from trainworthy_audit.formats.splits import of_folder
 from trainworthy_audit.types import BOXES, IMAGES, MEMBERSHIP, REFERENCES, UNREAD, Dataset, NameList
 
 if TYPE_CHECKING:
@@ -30,9 +33,10 @@ class Resolved(NamedTuple):
 class Resolver:
     """Finds the file of the dataset that a path means, as written by people and tools on other machines.
 
-    In this order: relative to `bases`; then by its longest tail that fits exactly one of the candidates ("D:/x/train/a.jpg"
-    fits "data/train/a.jpg"); the same without regard to case. A bare name that fits several files fits none. Names that
-    differ only in how Unicode spells them (macOS writes an accent as a letter of its own) are the same.
+    In this order: relative to `bases`; then by its longest tail that fits exactly one of the candidates
+    ("D:/x/train/a.jpg" fits "data/train/a.jpg"); the same without regard to case. A bare name that fits
+    several files fits none. Names that differ only in how Unicode spells them (macOS writes an accent as a
+    letter of its own) are the same.
     """
 
     def __init__(self, candidates: Iterable[str]) -> None:
@@ -70,7 +74,7 @@ class Resolver:
         return Resolved(found, outside=leaves and found is None)
 
     def _by_tail(self, tail: list[str]) -> str | None:
-        """Of the candidates with this file name, the one that shares the longest tail; None where several do."""
+        """Of the candidates with this name, the one that shares the longest tail; None where several do."""
         lowered = [fold(part) for part in tail]
         found = self._by_name.get(lowered[-1], [])
         if len(found) > 1:
@@ -134,28 +138,46 @@ def within_folder(path: str, where: str) -> bool:
 
 
 def printable(written: str) -> str:
-    """The text with halves of characters, which JSON can hold and no file can, spelt as \\uD800."""
+    r"""The text with halves of characters, which JSON can hold and no file can, spelt as \uD800."""
     return written if written.isascii() else written.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def rivals(sets: Mapping[str, set[str]]) -> tuple[str, str, int] | None:
-    """Two of the sets of annotations that speak of the same images, and of how many; None where there are none.
+def rivals(sets: Mapping[str, set[str]]) -> tuple[list[str], int]:
+    """Sets of annotations that speak of the same images, and how many two of them share; ([], 0) if none do.
 
-    `sets` maps the name of a set to its images. Two sets are rivals when they share more than half of the larger one,
-    and at least three images: fewer are labels kept twice, which is a finding, not a question.
+    `sets` maps the name of a set to its images. Two sets are rivals when they share more than half of the
+    larger one, and at least three images: fewer are labels kept twice, which is a finding, not a question.
     """
-    large = [name for name in sorted(sets) if len(sets[name]) >= 3]
-    for first, second in combinations(large, 2):
-        both = len(sets[first] & sets[second])
-        if both >= 3 and 2 * both > max(len(sets[first]), len(sets[second])):
-            return first, second, both
-    return None
+    names = [name for name in sorted(sets) if len(sets[name]) >= 3]
+    for first in names:
+        shared = {name: len(sets[first] & sets[name]) for name in names if name > first}
+        found = {n: both for n, both in shared.items() if 2 * both > max(5, len(sets[first]), len(sets[n]))}
+        if found:
+            return [first, *found], max(found.values())
+    return [], 0
+
+
+def choose_one(source: Source, kind: str, title: str, sets: Mapping[str, set[str]]) -> None:
+    """Refuse sets that are versions of the labels of the same images. Raises `AmbiguousFormatError`."""
+    names, both = rivals(sets)
+    if not names:
+        return
+    listed = "".join(f"\n  {name or 'the top folder'}" for name in names)
+    raise AmbiguousFormatError(
+        f"{source.path} holds {len(names)} sets of {title} annotations for the same {both:,} images:"
+        f"{listed}\n  Choose one with --annotations.",
+        next_step=(
+            f"trainworthy audit {shlex.quote(str(source.path))} --format {kind} --annotations "
+            f"{shlex.quote(next(name for name in names if name))}"
+        ),
+    )
 
 
 def narrowed(candidates: Sequence[str], annotated: set[str], within: str) -> tuple[list[str], list[str]]:
     """The images that belong to the annotations, and a note about the others.
 
-    All of them do, unless `within` chose annotations: then those in folders in which at least one image is annotated.
+    All of them do, unless `within` chose annotations: then those in folders in which one image at least is
+    annotated.
     """
     if not within or not annotated:
         return list(candidates), []
@@ -168,14 +190,13 @@ def narrowed(candidates: Sequence[str], annotated: set[str], within: str) -> tup
 
 
 class Draft:
-    """Collects what a reader finds. Images are given first, so that their numbers are known: `number[path]`."""
+    """Collects what a reader finds. Images come first, so that their numbers are known: `number[path]`."""
 
     def __init__(self, source: Source, kind: str, images: Iterable[str]) -> None:
         self.source = source
         self.format = kind
         self.paths = sorted(set(images))
         self.number = {path: index for index, path in enumerate(self.paths)}
-        self.resolver = Resolver(self.paths)
         self.names: list[NameList] = []
         self.splits: list[str] = []
         self.content: set[str] = set(self.paths)
@@ -189,13 +210,24 @@ class Draft:
         self._unread: list[dict[str, Any]] = []
         self._references: list[dict[str, Any]] = []
 
+    @functools.cached_property
+    def resolver(self) -> Resolver:
+        """Finds the images by written paths."""
+        return Resolver(self.paths)
+
     def split(self, image: int, name: str) -> None:
         """Put an image in a split; it may be in several."""
         if name not in self.splits:
             self.splits.append(name)
         self._splits[image, name] = None
 
-    def refer(  # noqa: D417
+    def split_by_folders(self) -> None:
+        """Put each image in the split that its folders name, if any."""
+        for path, number in self.number.items():
+            if (name := of_folder(path)) is not None:
+                self.split(number, name)
+
+    def refer(
         self,
         kind: str,
         source: str,
@@ -213,8 +245,8 @@ class Draft:
             self._annotation.setdefault(image, source)
         self._references.append(
             {
-                "kind": kind, "source": source, "line": line, "written": printable(written), "image": image, "split": split,
-                "id": identity, "outside": outside,
+                "kind": kind, "source": source, "line": line, "written": printable(written), "image": image,
+                "split": split, "id": identity, "outside": outside,
             }
         )  # fmt: skip
 
@@ -232,7 +264,7 @@ class Draft:
         missing = [
             pl.lit(None, kind).alias(name) for name, kind in BOXES.items() if name not in frame.columns
         ]
-        self._frames.append(frame.with_columns(missing).select(BOXES.names()).cast(dict(BOXES)))
+        self._frames.append(frame.with_columns(missing).select(BOXES.names()).cast(BOXES))
 
     def unread(
         self,

@@ -1,4 +1,4 @@
-"""Lists of class names beside annotations that hold the names themselves: labels.txt, CVAT's labelmap.txt, *.names."""
+"""Lists of class names beside annotations that hold names themselves: labels.txt, labelmap.txt, *.names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = 16 * 2**20
 
 
 def add_names_beside(draft: Draft, homes: Collection[str]) -> None:
-    """Add the lists of names that lie in or above one of the folders `homes`, in which the annotations lie."""
+    """Add the lists of names that lie in or above one of the folders `homes` of annotations."""
     for path in draft.source.entries:
         name = path.rpartition("/")[2].lower()
         if (name in FILES or name.endswith(".names")) and any(
@@ -36,7 +36,10 @@ def add_names_beside(draft: Draft, homes: Collection[str]) -> None:
 
 
 def _names(rows: list[tuple[int, str]]) -> Iterator[tuple[int, str, int]]:
-    """(index, name, line). A labelmap has a '#' header and `name:color:parts:actions`; its background is no label."""
+    """(index, name, line). CVAT's labelmap has a '#' header and `name:color:parts:actions` rows.
+
+    Its background is no label.
+    """
     while rows and not rows[-1][1].strip():
         rows.pop()
     labelmap = bool(rows) and rows[0][1].lstrip().startswith("#") and ":" in rows[0][1]

@@ -1,4 +1,4 @@
-"""The splits of a dataset by the names of its folders and files: "train", "valid", "test", in its own words."""
+"""Splits by the names of folders and files: "train", "valid", "test", in the dataset's own words."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def role(name: str | None) -> str | None:
     return _ROLES.get(plain)
 
 
-def agree(one: str | None, other: str | None) -> bool:
-    """Whether two roles may be the same; what is not known may be anything."""
-    return one is None or other is None or one == other
+def role_of(path: str) -> str | None:
+    """The role of the split that a file's folders put it in; None where they name none."""
+    return role(of_folder(path))
 
 
 def of_folder(path: str) -> str | None:
@@ -49,7 +49,7 @@ def of_folder(path: str) -> str | None:
 
 
 def of_file(path: str) -> str | None:
-    """The split that a file name speaks of: 'instances_train2017.json' -> 'train'; else that of its folder."""
+    """The split that a file name names: 'instances_train2017.json' -> 'train'; else that of its folder."""
     name = path.rpartition("/")[2].partition(".")[0]
     for part in re.split(r"[_\-\s]+", name):
         if (found := word(part)) is not None:
@@ -58,9 +58,9 @@ def of_file(path: str) -> str | None:
 
 
 def proper(names: Iterable[str]) -> set[str]:
-    """Those of the names that split the dataset: not a list of the whole, nor 'trainval' beside 'train' or 'val'."""
+    """Those names that split the dataset: no list of the whole, no 'trainval' beside 'train' or 'val'."""
     found = set(names)
-    if found <= WHOLES and len(found) <= 1:
+    if len(found) == 1 and found <= WHOLES:
         return set()
     parts = {role(name) for name in found} & {"train", "val"}
-    return {name for name in found if not (name.lower() == "trainval" and parts)}
+    return {name for name in found if name != "all" and not (name == "trainval" and parts)}

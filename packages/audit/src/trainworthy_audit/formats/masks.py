@@ -1,0 +1,88 @@
+"""Boxes around COCO's masks: polygons and run-length encodings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class UnfitError(ValueError):
+    """A value that cannot be read, and why."""
+
+
+def number(value: Any) -> float:  # noqa: ANN401 - any json
+    """The value as a float. Raises `UnfitError` where it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnfitError("not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def polygon_sides(polygons: list[Any]) -> list[float]:
+    """(x, y, width, height) around polygons [x, y, x, y, ...]. Raises `UnfitError`."""
+    if not all(isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in polygons):
+        raise UnfitError("no bbox, and its segmentation is not a list of polygons [x, y, x, y, ...]")
+    try:
+        points = [number(value) for part in polygons for value in part]
+    except UnfitError:
+        raise UnfitError("no bbox, and its polygon holds what is not a number") from None
+    x, y = np.array(points[::2]), np.array(points[1::2])
+    return [float(x.min()), float(y.min()), float(np.ptp(x)), float(np.ptp(y))]
+
+
+def rle_sides(rle: dict[str, Any]) -> list[float]:
+    """(x, y, width, height) around a run-length encoded mask, compressed or not; zeros for an empty one.
+
+    Written here, and not left to pycocotools: a damaged mask would crash its C code, and this process with it.
+    Raises `UnfitError`.
+    """
+    size, counts = rle.get("size"), rle.get("counts")
+    if not (
+        isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 2**31 for n in size)
+    ):
+        raise UnfitError("no bbox, and its RLE has no size [height, width]")
+    runs = _uncompress(counts) if isinstance(counts, str) else counts
+    if not (isinstance(runs, list) and all(isinstance(n, int) and 0 <= n < 2**31 for n in runs)):
+        raise UnfitError("no bbox, and its RLE has no counts that are numbers or text")
+    height, width = size
+    ends = np.cumsum(np.array(runs, dtype=np.int64))
+    if ends.size == 0 or ends[-1] != height * width:
+        raise UnfitError("no bbox, and the counts of its RLE do not add up to its size")
+    starts, stops = ends[0::2][: ends.size // 2], ends[1::2]
+    filled = stops > starts
+    starts, stops = starts[filled], stops[filled] - 1  # first and last pixel of each run, column by column
+    if not starts.size:
+        return [0.0, 0.0, 0.0, 0.0]
+    left, right = int(starts[0] // height), int(stops[-1] // height)
+    spans = (
+        starts // height != stops // height
+    )  # a run that goes on in the next column touches bottom and top
+    top = 0 if spans.any() else int((starts % height).min())
+    bottom = height - 1 if spans.any() else int((stops % height).max())
+    return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
+
+
+def _uncompress(counts: str) -> list[int]:
+    """COCO's text form of counts: 5 bits a character, the lowest first, and the sixth where more follow.
+
+    From the fourth count on, it is the difference from the last but one.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise UnfitError("no bbox, and the counts of its RLE hold a character that none can")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise UnfitError("no bbox, and the counts of its RLE break off")
+    return runs
