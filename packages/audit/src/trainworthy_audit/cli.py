@@ -230,7 +230,7 @@ def _config(dataset: Path, file: Path | None, given: Mapping[str, Any]) -> Confi
 
 
 @contextlib.contextmanager
-def _measurer(workers: int, *, no_cache: bool) -> Iterator[Measurer]:
+def _measurer(workers: int, *, no_cache: bool, quiet: bool = False) -> Iterator[Measurer]:
     """A measurer that shows its progress where somebody watches."""
     import platformdirs
 
@@ -245,8 +245,11 @@ def _measurer(workers: int, *, no_cache: bool) -> Iterator[Measurer]:
                 bars.append(stack.enter_context(_bar(total)))
             bars[0].update(done - bars[0].pos)
 
-        watched = progress if sys.stderr.isatty() else None
-        yield stack.enter_context(Measurer(cache, workers, watched))
+        watched = progress if sys.stderr.isatty() and not quiet else None
+        measurer = stack.enter_context(Measurer(cache, workers, watched))
+        yield measurer
+        for note in measurer.notes:
+            _echo(f"note: {_visible(note)}", err=True)
 
 
 def _bar(total: int) -> Any:  # noqa: ANN401 - click does not name its type
@@ -365,24 +368,21 @@ def _command(context: click.Context) -> str:
 def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, listed: bool) -> None:
     """Write the report to `folder`, and where it is `listed` the list of all reports beside it."""
     from trainworthy_audit import certificate, output
-    from trainworthy_audit.report import html, sarif
+    from trainworthy_audit.report import html, index, sarif
     from trainworthy_audit.report import json as as_json
 
     proof = certificate.certify(audit)
     output.write(
         folder,
         {
-            "index.html": html.render(
-                audit,
-                functools.partial(measurer.pictures, source)
-                if hasattr(measurer, "pictures")
-                else lambda paths, side: dict.fromkeys(paths),
-            ),
+            "index.html": html.render(audit, functools.partial(measurer.pictures, source)),
             "audit.sarif": sarif.render(audit),
             "audit.json": as_json.chunks(audit),
             "certificate.json": None if proof is None else certificate.dump(proof),
         },
     )
+    if listed:
+        output.write_index(folder.parent, index.render)
 
 
 def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
@@ -580,7 +580,7 @@ def demo(context: click.Context, /, *, out: Path, workers: int, no_color: bool) 
     folder = output.demo_folder(out)
     output.check_ours(out, beside=(folder.name,))
     making.make(folder)
-    with _measurer(workers, no_cache=True) as measurer:
+    with _measurer(workers, no_cache=True, quiet=True) as measurer:
         made = making.audit(folder, measurer, command=_command(context))
         _write(out, made, open_source(folder), measurer, listed=out == Path("reports/demo"))
     _print(made, out, "text", colour=not no_color)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trainworthy_audit.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from trainworthy_audit.source import Source
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MARKS = {
     "audit.json": b'"schema": "trainworthy.audit/',
     "certificate.json": b'"schema": "trainworthy.certificate/',
-    "index.html": b"trainworthy",
+    "index.html": b"trainworthy</title>",
 }
 MARKED_WITHIN = 4096  # bytes
 
@@ -192,8 +192,9 @@ def replace_text(file: Path, text: str) -> None:
         raise
 
 
-def write_index(reports: Path, text: str) -> None:
+def write_index(reports: Path, render: Callable[[Path], str]) -> None:
     """Write the list of all reports, unless somebody else's index.html stands there. Raises `OutputError`."""
     file = reports / "index.html"
     if not file.exists() or is_ours(file):
-        replace_text(file, text)
+        with _alone(reports):
+            replace_text(file, render(reports))
