@@ -135,7 +135,7 @@ def _class_id(word: str) -> int:
     if "," in word:
         raise ValueError("the numbers are separated by commas; YOLO separates them by spaces")
     number = int(word) if _WHOLE.fullmatch(word) else _number(word)
-    if number % 1 or abs(number) >= 2**63:
+    if not math.isfinite(number) or number != int(number) or abs(number) >= 2**63:
         raise ValueError(f"the class must be a whole number, not {word[:KEPT]}")
     return int(number)
 

@@ -17,8 +17,8 @@ ROUNDING = 1e-9
 def in_pixels(boxes: pl.DataFrame, *, fractions: bool) -> pl.DataFrame:
     """Add `finite`, `unit_error` and `fx1..fy2` to boxes that have `image_width` and `image_height`.
 
-    Fractions become pixels in `x1..y2`, null where the image has no size, and are kept in `fx1..fy2`. A row that
-    holds pixels where fractions belong is marked `unit_error`, and keeps its numbers as the pixels that they are.
+    Fractions become pixels in `x1..y2`, null where the image has no size, and stay in `fx1..fy2`. A row that
+    holds pixels where fractions belong is marked `unit_error`, and keeps its numbers, which are pixels.
     `finite` says that all four edges are known and finite. Neither mark is ever null.
     """
     if fractions:
@@ -39,7 +39,7 @@ def in_pixels(boxes: pl.DataFrame, *, fractions: bool) -> pl.DataFrame:
 
 
 def _holds_pixels() -> pl.Expr:
-    """Whether a number of the row exceeds what a fraction can be: a box's centre or size, a polygon's edge."""
+    """Whether a number of the row is too large for a fraction: a box's centre or size, a polygon's edge."""
     x1, y1, x2, y2 = (pl.col(edge) for edge in SIDES)
     centre_and_size = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
 

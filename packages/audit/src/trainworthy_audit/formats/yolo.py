@@ -43,6 +43,7 @@ _KEY = re.compile(r"(?P<key>[A-Za-z_]\w*)[ \t]*:(\s|$)")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")
 )
+_TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -83,12 +84,12 @@ class Settings:
         return scalar(self.nodes[key][0]) if key in self.nodes else None
 
     def values(self, key: str) -> list[tuple[str, int]]:
-        """(value, line) of a key that holds a text or a list of them."""
+        """(path, line) of a key that holds a path or a list of them."""
         if key not in self.nodes:
             return []
         node, line = self.nodes[key]
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        return [(value, _line(item, line)) for item in items if (value := scalar(item))]
+        return [(str(item.value), _line(item, line)) for item in items if item.tag == _TEXT and item.value]
 
 
 def scalar(node: yaml.Node) -> str | None:
@@ -180,7 +181,7 @@ def _salvage(settings: Settings, content: str) -> None:
         "\t", "    "
     )
     blocks: list[tuple[int, list[str]]] = []
-    for number, line in enumerate(plain.split("\n")):
+    for number, line in enumerate(re.sub(r"^(---|\.\.\.)", "", plain, flags=re.MULTILINE).split("\n")):
         if _KEY.match(line):
             blocks.append((number, [line]))
         elif blocks:
