@@ -36,7 +36,9 @@ def read(folder: str, *, rules: bool) -> None:
         )
         sides = images.select("image", "path", "split", "image_width", "image_height")
         boxes = in_pixels(
-            dataset.boxes.with_columns(image_width=640.0, image_height=640.0, path=pl.lit("x"), split=pl.lit("train")),
+            dataset.boxes.with_columns(
+                image_width=640.0, image_height=640.0, path=pl.lit("x"), split=pl.lit("train")
+            ),
             fractions=False,
         )
         assert sides.height
@@ -64,7 +66,15 @@ def main() -> None:
         ("VOC, files read", corpus.voc, 100_000, False),
     ):
         small, large = (
-            cost([sys.executable, __file__, "--read", str(make(options.corpus, n)), *(["--rules"] if rules else [])])
+            cost(
+                [
+                    sys.executable,
+                    __file__,
+                    "--read",
+                    str(make(options.corpus, n)),
+                    *(["--rules"] if rules else []),
+                ]
+            )
             for n in (size // 10, size)
         )
         print(f"| {name}: {size // 10:,} | {small.cpu:.2f} | {small.peak:.0f} | |")

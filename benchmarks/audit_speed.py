@@ -46,7 +46,9 @@ def main() -> None:
         baseline(options.baseline)
         return
     kind = "progressive" if options.progressive else "baseline"
-    dataset = photographs(options.corpus / f"{kind}-{options.images}", options.images, progressive=options.progressive)
+    dataset = photographs(
+        options.corpus / f"{kind}-{options.images}", options.images, progressive=options.progressive
+    )
     out = Path(tempfile.mkdtemp())
     audit = ["trainworthy", "audit", str(dataset), "--out", str(out / "report")]
     cached = ["env", f"XDG_CACHE_HOME={out / 'cache'}", *audit]

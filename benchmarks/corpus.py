@@ -19,20 +19,21 @@ def photograph(seed: int) -> Image.Image:
     """
     rng = np.random.default_rng(seed)
     width, height = SIZE
-    canvas = np.zeros((height, width, 3), dtype=np.float32)
-    for octave, weight in ((4, 70), (8, 45), (16, 30), (32, 18), (64, 11), (160, 7), (320, 5)):
-        coarse = rng.normal(0, 1, (octave * 3 // 4, octave, 3)).astype(np.float32)
-        for channel in range(3):
-            layer = Image.fromarray(coarse[..., channel]).resize(SIZE, Image.Resampling.BICUBIC)
-            canvas[..., channel] += weight * np.asarray(layer)
-    grey = canvas.mean(axis=2, keepdims=True)
-    canvas = 0.6 * grey + 0.4 * canvas
+
+    def layer(cells: int) -> np.ndarray:
+        coarse = rng.normal(0, 1, (cells * 3 // 4, cells)).astype(np.float32)
+        return np.asarray(Image.fromarray(coarse).resize(SIZE, Image.Resampling.BILINEAR))
+
+    luma = sum(
+        weight * layer(cells) for cells, weight in ((4, 55), (8, 38), (16, 26), (48, 15), (160, 9), (480, 6))
+    )
     for _ in range(24):  # hard edges, as objects have them
         x, y = rng.integers(0, width - 40), rng.integers(0, height - 40)
         w, h = rng.integers(20, 320), rng.integers(20, 240)
-        canvas[y : y + h, x : x + w] += rng.normal(0, 35, 3)
-    canvas += rng.normal(0, 7.5, (height, width, 1))
-    return Image.fromarray(np.clip(canvas + 118, 0, 255).astype(np.uint8))
+        luma[y : y + h, x : x + w] += rng.normal(0, 35)
+    luma += rng.normal(0, 8, (height, width)).astype(np.float32)
+    canvas = 118 + np.stack([luma + 20 * layer(6), luma, luma + 20 * layer(12)], axis=2)
+    return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
 
 
 def _save(job: tuple[int, str, bool]) -> None:
@@ -54,7 +55,9 @@ def photographs(folder: Path, count: int, *, progressive: bool = False) -> Path:
     labels.mkdir(exist_ok=True)
     rng = np.random.default_rng(7)
     for seed in range(count):
-        rows = [f"{number} {0.3 + 0.4 * number:.2f} {rng.uniform(0.3, 0.7):.4f} 0.2 0.2" for number in range(2)]
+        rows = [
+            f"{number} {0.3 + 0.4 * number:.2f} {rng.uniform(0.3, 0.7):.4f} 0.2 0.2" for number in range(2)
+        ]
         (labels / f"{seed:06}.txt").write_text("\n".join(rows) + "\n")
     (folder / "data" / "data.yaml").write_text("path: .\ntrain: images\nnames: [cat, dog]\n")
     done.touch()

@@ -52,7 +52,9 @@ def cost(command: list[str], *, cwd: Path | None = None, ok: tuple[int, ...] = (
     return Cost(cpu, wall, peak)
 
 
-def side_by_side(commands: dict[str, list[str]], *, rounds: int, ok: tuple[int, ...] = (0,)) -> dict[str, list[Cost]]:
+def side_by_side(
+    commands: dict[str, list[str]], *, rounds: int, ok: tuple[int, ...] = (0,)
+) -> dict[str, list[Cost]]:
     """Run each command in turn, `rounds` times over: A B C A B C ..., so that a noisy machine disturbs all alike."""
     found: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(rounds):

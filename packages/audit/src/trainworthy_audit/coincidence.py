@@ -63,14 +63,18 @@ def _described(everything: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) ->
         pl.col("annotation").alias("other_annotation"),
         label.alias("other_label"),
     )
-    return own.hstack(first).hstack(pairs.select("iou")).with_columns(
-        label.alias("own_label"),
-        pl.format(
-            "{}{}{}",
-            "other_box",
-            pl.coalesce(pl.format(" (line {})", "other_line"), pl.lit("")),
-            pl.when(pl.col("other_annotation") != pl.col("annotation"))
-            .then(pl.format(" of {}", "other_annotation"))
-            .otherwise(pl.lit("")),
-        ).alias("other"),
+    return (
+        own.hstack(first)
+        .hstack(pairs.select("iou"))
+        .with_columns(
+            label.alias("own_label"),
+            pl.format(
+                "{}{}{}",
+                "other_box",
+                pl.coalesce(pl.format(" (line {})", "other_line"), pl.lit("")),
+                pl.when(pl.col("other_annotation") != pl.col("annotation"))
+                .then(pl.format(" of {}", "other_annotation"))
+                .otherwise(pl.lit("")),
+            ).alias("other"),
+        )
     )

@@ -275,7 +275,7 @@ class Example:
     #: Files written last, over what the format wrote: {path: text, bytes, or a function of the bytes that stand there
     #: (b"" where there are none); None removes the file}.
     files: Mapping[str, str | bytes | None | Callable[[bytes], bytes]] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # as in trainworthy.toml
+    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of `config.Config`, e.g. {"options": {"N001": {...}}}
     #: For a dirty example: parts of the findings that must come out, one mapping a finding, e.g.
     #: ({"image": "images/train/a.jpg", "box": 0},). All findings of the rule are listed, in order.
     expect: tuple[Mapping[str, Any], ...] = ()
