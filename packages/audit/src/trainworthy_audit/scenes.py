@@ -37,7 +37,7 @@ def links(evidence: Evidence, *, recordings: bool = False) -> pl.DataFrame:
         found = [pattern.search(text) for text in path]
         names = [match.group(min(1, pattern.groups)) if match else None for match in found]
         parts.append(_alike(pl.Series(names, dtype=pl.String), "recording"))
-    return pl.concat([part.cast(dict(LINKS)) for part in parts])
+    return pl.concat([part.cast(LINKS) for part in parts])
 
 
 def _alike(names: pl.Series, relation: str) -> pl.DataFrame:

@@ -60,23 +60,24 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .join(scene, left_on="a", right_on="image")
         .group_by("scene")
         .agg(
-            pl.col("relation").unique().sort().str.join(", ").alias("relations"),
-            pl.col("distance").max().alias("distance"),
+            pl.col("distance").max(), pl.col("relation").n_unique().alias("kinds"), pl.col("relation").first()
         )
     )
     groups = groups.join(how, on="scene", maintain_order="left")
+    others = pl.when(pl.col("count") > 2).then(pl.lit("images")).otherwise(pl.lit("image"))
+    turned = (
+        pl.when(pl.col("kinds") > 1)
+        .then(pl.lit(", some of them mirrored or turned"))
+        .when(pl.col("relation") != "near")
+        .then(pl.format(" ({})", "relation"))
+        .otherwise(pl.lit(""))
+    )
     return finding.rows(
         groups,
-        pl.format(
-            "shows nearly the same as {} other {} ({}; hashes differ by at most {} of 64 bits)",
-            pl.col("count") - 1,
-            pl.when(pl.col("count") > 2).then(pl.lit("images")).otherwise(pl.lit("image")),
-            "relations",
-            "distance",
-        ),
+        pl.format("shows nearly the same picture as {} other {}{}", pl.col("count") - 1, others, turned),
         measured=pl.col("distance"),
         limit=options["distance"],
-        unit="bits",
+        unit="of 64 bits differ, at most",
         related=pl.col("related"),
     )
 

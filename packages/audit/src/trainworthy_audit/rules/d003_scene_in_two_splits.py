@@ -85,7 +85,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _counts(members: pl.DataFrame) -> pl.DataFrame:
-    """One row a scene: 'train (3 images) and valid (1 image)'."""
+    """One row a scene: 'train (3 images), valid (1 image)'."""
     plural = pl.when(pl.col("count") == 1).then(pl.lit("image")).otherwise(pl.lit("images"))
     return (
         members.group_by("scene", "rank", "split")
@@ -93,7 +93,7 @@ def _counts(members: pl.DataFrame) -> pl.DataFrame:
         .sort("scene", "rank")
         .with_columns(pl.format("{} ({} {})", "split", "count", plural).alias("count"))
         .group_by("scene", maintain_order=True)
-        .agg(pl.col("count").str.join(" and ").alias("counts"))
+        .agg(pl.col("count").str.join(", ").alias("counts"))
     )
 
 
@@ -115,7 +115,7 @@ def _reasons(found: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
             pl.when(pl.col("detail").is_not_null())
             .then(pl.format(" ({})", "detail"))
             .when(~pl.col("relation").is_in(scenes.IDENTICAL))
-            .then(pl.format(" ({} bits apart)", "distance"))
+            .then(pl.format(" ({} of 64 bits differ)", "distance"))
             .otherwise(pl.lit(""))
             .alias("more"),
         )

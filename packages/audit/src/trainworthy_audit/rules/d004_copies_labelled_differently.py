@@ -62,7 +62,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     counts = pl.col("counts").is_not_null()
     return finding.rows(
-        wrong.drop("worst"),
+        wrong,
         pl.when(pl.col("boxes") == 0)
         .then(pl.format("has no boxes; {}, a copy of it, has {}", "other", "best_boxes"))
         .when(counts)

@@ -70,7 +70,12 @@ def _poor(seen: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
 def _findings(poor: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
     return finding.rows(
         poor,
-        pl.format("the {} images of {} show only {} different scenes", "images", "what", "scenes"),
+        pl.format(
+            "the {} images of {} show only {} different scenes, when copies of one scene count once",
+            "images",
+            "what",
+            "scenes",
+        ),
         measured=pl.col("share").round(3),
         limit=options["distinct-share"],
         unit="scenes an image",

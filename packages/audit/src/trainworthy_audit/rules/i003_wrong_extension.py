@@ -69,6 +69,7 @@ def _example(kind: str) -> Example:
         (
             Picture("yard.jpg", scene=31, boxes=dog, save={"format": kind}),
             Picture("road.JPEG", scene=32, boxes=dog),
+            Picture("screen.png", scene=33, boxes=dog),
         ),
         expect=({"image": "images/train/yard.jpg", "measured_text": "png"},) if kind == "PNG" else (),
     )

@@ -40,7 +40,8 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     empty = images.filter(~pl.col("image").is_in(filled.implode()))
     if empty["annotation"].is_not_null().any():
         return finding.NONE
-    unsaid = f" ({empty.height:,} images have no annotation at all: see A003)" if empty.height else ""
+    have = "other has" if empty.height == 1 else "others have"
+    unsaid = f" ({empty.height:,} {have} no annotation at all: see A003)" if empty.height else ""
     return finding.one(
         f"no image is annotated as empty{unsaid}: some pictures without any object reduce false alarms",
         measured=0,

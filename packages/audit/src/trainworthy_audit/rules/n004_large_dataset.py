@@ -36,7 +36,7 @@ GIGABYTE = 1_000_000_000
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for the dataset, or none; in gigabytes of 1,000,000,000 bytes."""
-    size = evidence.images["size_bytes"].sum() / GIGABYTE
+    size = float(evidence.images["size_bytes"].sum()) / GIGABYTE
     if size <= options["gigabytes"]:
         return finding.NONE
     return finding.one(

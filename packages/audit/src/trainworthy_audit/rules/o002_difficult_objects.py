@@ -44,7 +44,13 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     labels = finding.rows(
         shares,
-        pl.format("{} of {} boxes of {} are flagged difficult", "difficult", "boxes", "label"),
+        pl.format(
+            "{} of {} boxes of {} are flagged difficult: {} %",
+            "difficult",
+            "boxes",
+            "label",
+            (pl.col("share") * 100).round(1),
+        ),
         measured=pl.col("share").round(3),
         limit=options["share"],
         unit="of the label's boxes",
