@@ -280,16 +280,26 @@ def test_incomplete_waivers_are_refused(tmp_path: Path, text: str, message: str)
 
 def test_new_waivers_must_hold_for_a_while(data: Path) -> None:
     """A waiver that has expired already, or gives no reason or author, is not made."""
-    findings = audited(data).findings
-    told = {"reason": "r", "author": "a", "expires": LATER, "today": TODAY}
-    assert waivers.excuse(findings, "B001", **told).findings == tuple(findings["key"])
+    told = {"reason": "r", "author": "a", "expires": TODAY, "today": TODAY}
+    waivers.check(**told)
     for wrong, message in (
         ({"expires": date(2026, 11, 21)}, "--expires 2026-11-21 is in the past"),
         ({"reason": " "}, "--reason is empty"),
         ({"author": ""}, "--author is empty"),
     ):
         with pytest.raises(ConfigError, match=message):
-            waivers.excuse(findings, "B001", **(told | wrong))
+            waivers.check(**(told | wrong))
+
+
+def test_new_waivers_say_what_they_excuse(data: Path) -> None:
+    """A waiver names its place, or how many there are and the first one."""
+    findings = audited(data).findings
+    told = {"reason": " r ", "author": "a", "expires": LATER}
+    made = waivers.excuse(findings, "B001", **told)
+    assert made == Waiver(
+        "B001", tuple(findings["key"]), "r", "a", LATER, "3 findings, first JPEGImages/a.jpg, line 4"
+    )
+    assert waivers.excuse(findings[2:], "B001", **told).where == "JPEGImages/b.jpg, line 4"
 
 
 def test_findings_are_chosen_by_image_and_by_id(data: Path) -> None:

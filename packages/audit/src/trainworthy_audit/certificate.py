@@ -130,19 +130,22 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
 # Verifying
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The certificate in `file`. Raises `CertificateError` where it cannot be read, or has been edited."""
+def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
+    """The certificate in `file`. Raises `CertificateError` where it cannot be read, or has been edited.
+
+    `dataset` is for the message: what to audit again.
+    """
+    again = f"trainworthy audit {dataset}"
     try:
         with file.open("rb") as handle:
             data = handle.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise CertificateError(
             f"no certificate at {file}\n  The dataset was not audited yet, or the audit rejected it.",
-            next_step="trainworthy audit DATASET",
+            next_step=again,
         ) from error
     except OSError as error:
         raise CertificateError(f"cannot read the certificate {file}: {error.strerror or error}") from error
-    again = "trainworthy audit DATASET"
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -71,8 +72,6 @@ class Commands(click.Group):
             # Polars raises its panics beside `Exception`
             if os.environ.get("TRAINWORTHY_DEBUG"):
                 raise
-            import shlex
-
             return _fail(
                 f"internal error: {type(error).__name__}: {error}\n"
                 "  This is a fault of trainworthy, not of your data, which was not changed.",
@@ -360,8 +359,6 @@ def audit(
 
 
 def _command(context: click.Context) -> str:
-    import shlex
-
     return shlex.join(["trainworthy", *context.obj])
 
 
@@ -425,7 +422,9 @@ def verify(*, dataset: Path, file: Path | None) -> int:
     from trainworthy_audit.source import open_source
 
     source = open_source(dataset)
-    proof = certificate.read(file or Path("reports") / source.name / "certificate.json")
+    proof = certificate.read(
+        file or Path("reports") / source.name / "certificate.json", dataset=shlex.quote(str(dataset))
+    )
     found = certificate.verify(source, proof)
     _echo(_visible(certificate.describe(found, proof, dataset)))
     return DONE if found.holds else REJECTED
@@ -480,6 +479,12 @@ def waive(
     from trainworthy_audit import output, waivers
     from trainworthy_audit.source import open_source
 
+    promise = {
+        "reason": reason,
+        "author": author if author is not None else _author(),
+        "expires": expires.date(),
+    }
+    waivers.check(**promise)
     source = open_source(dataset)
     wanted = dataclasses.replace(
         _config(dataset, config, {"format": kind, "annotations": annotations, "select": [code]}), ignore=()
@@ -488,9 +493,7 @@ def waive(
     with _measurer(workers, no_cache=no_cache) as measurer:
         made = auditing.audit(source, wanted, measurer, accepted=accepted)
     found = waivers.choose(made, code, pattern=pattern, chosen=chosen, dataset=dataset)
-    waiver = waivers.excuse(
-        found, code, reason=reason, author=_author() if author is None else author, expires=expires.date()
-    )
+    waiver = waivers.excuse(found, code, **promise)
     output.replace_text(file, waivers.appended(file.read_text("utf-8-sig") if file.exists() else "", waiver))
     count = f"{found.height:,} finding{'' if found.height == 1 else 's'}"
     _echo(

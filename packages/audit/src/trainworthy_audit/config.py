@@ -33,6 +33,8 @@ TABLES = ("severity", "rules")
 #: A configuration file is a page of text; more is a wrong file.
 MAX_BYTES = 2**20
 
+LISTED = 12  # known words that an error names
+
 #: Selects every rule.
 ALL = "ALL"
 
@@ -99,8 +101,11 @@ def load(dataset: Path, *, file: Path | None = None, given: Mapping[str, Any] | 
     in_file = _read(found) if found else {}
     origin: dict[str, str] = {}
     values: dict[str, Any] = {}
-    for source, where in ((in_file, str(found)), (given or {}, "command line")):
-        _check(source, where)
+    for source, where, place in (
+        (in_file, str(found), f"in {found}"),
+        (given or {}, "command line", "on the command line"),
+    ):
+        _check(source, place)
         for key, value in source.items():
             values[key] = value
             origin[key] = where
@@ -181,7 +186,7 @@ def _check_severities(severities: Mapping[str, Any], where: str) -> None:
     for prefix, severity in severities.items():
         if severity not in SEVERITIES:
             raise ConfigError(
-                f"severity.{prefix} = {spelled(severity)} in {where}\n  Expected {', '.join(SEVERITIES)}.\n"
+                f"severity.{prefix} = {spelled(severity)} {where}\n  Expected {', '.join(SEVERITIES)}.\n"
                 f'  To switch rules off instead: ignore = ["{prefix}"].',
                 next_step="trainworthy rule",
             )
@@ -208,7 +213,7 @@ def _check_regex(pattern: str, where: str) -> None:
         problem = f"not supported: {str(error).splitlines()[-1]}"
     if problem:
         raise ConfigError(
-            f"group-regex = {spelled(pattern)} in {where}\n  {problem}.\n"
+            f"group-regex = {spelled(pattern)} {where}\n  {problem}.\n"
             "  Expected an expression whose first group is the same for all pictures of one recording.",
             next_step=r"trainworthy audit DATASET --group-regex '([^/]+)_frame_\d+'",
         )
@@ -253,15 +258,16 @@ def _kind(option: Option) -> str:
 def _expect(fits: bool, where: str, key: str, value: Any, kind: str) -> None:  # noqa: ANN401, FBT001 - a check, not an option
     if not fits:
         raise ConfigError(
-            f"{key} = {spelled(value)} in {where}\n  Expected {kind}.", next_step="trainworthy rule B001"
+            f"{key} = {spelled(value)} {where}\n  Expected {kind}.", next_step="trainworthy rule B001"
         )
 
 
 def _unknown(what: str, written: str, known: Iterable[str], where: str) -> ConfigError:
     names = list(known)
     near = nearest(written, names)
-    hint = f"Did you mean {near!r}?" if near else f"Known: {', '.join(names) or 'none'}."
-    return ConfigError(f"unknown {what} {written!r} in {where}\n  {hint}", next_step="trainworthy rule")
+    listed = ", ".join(names) if len(names) <= LISTED else f"{names[0]}, {names[1]}, ... {names[-1]}"
+    hint = f"Did you mean {near!r}?" if near else f"Known: {listed or 'none'}."
+    return ConfigError(f"unknown {what} {written!r} {where}\n  {hint}", next_step="trainworthy rule")
 
 
 def nearest(written: str, known: Iterable[str]) -> str:

@@ -22,6 +22,8 @@ MARKS = {
 }
 MARKED_WITHIN = 4096  # bytes
 
+ELSEWHERE = "choose another folder: --out FOLDER"
+
 #: Files that are being written are called `.NAME.trainworthy-PID`; a killed process may leave one behind.
 TEMPORARY = ".trainworthy-"
 
@@ -78,14 +80,14 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
     except OSError as error:
         raise OutputError(
             f"cannot write the report to {folder}: {error.strerror}",
-            next_step="trainworthy audit DATASET --out FOLDER",
+            next_step=ELSEWHERE,
         ) from error
     if found and not is_ours(folder / "audit.json"):
         more = ", ..." if found[3:] else ""
         raise OutputError(
             f"{folder} holds files that trainworthy did not write: {', '.join(found[:3])}{more}\n"
             "  A report overwrites only an older report.",
-            next_step=f"trainworthy audit DATASET --out {folder}/report",
+            next_step=ELSEWHERE,
         )
 
 
@@ -134,7 +136,7 @@ def write(folder: Path, files: Mapping[str, str | Iterable[str] | None]) -> None
             raise OutputError(
                 f"cannot write the report to {folder}: {error.strerror or error}\n"
                 "  Nothing there was changed.",
-                next_step="trainworthy audit DATASET --out FOLDER",
+                next_step=ELSEWHERE,
             ) from error
         raise
 
@@ -147,7 +149,7 @@ def _make(folder: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(
             f"cannot make the folder {folder}: {error.strerror or error}",
-            next_step="trainworthy audit DATASET --out FOLDER",
+            next_step=ELSEWHERE,
         ) from error
     return missing[::-1]
 

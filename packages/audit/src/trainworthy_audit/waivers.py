@@ -321,17 +321,17 @@ def choose(
     return found
 
 
-def excuse(
-    findings: pl.DataFrame, rule: str, *, reason: str, author: str, expires: date, today: date | None = None
-) -> Waiver:
-    """A waiver for all of `findings`, at least one, of `rule`. Raises `ConfigError` where it is void."""
+def check(*, reason: str, author: str, expires: date, today: date | None = None) -> None:
+    """Raise `ConfigError` where a waiver with these would be void."""
     if expired(expires, today or datetime.now(UTC).date()):
         raise ConfigError(f"--expires {expires} is in the past\n  The waiver would excuse nothing.")
     for name, value in (("reason", reason), ("author", author)):
         if not value.strip():
-            raise ConfigError(
-                f"--{name} is empty\n  Whoever reads the certificate must be able to ask about it."
-            )
+            raise ConfigError(f"--{name} is empty\n  Whoever reads the certificate must be able to ask.")
+
+
+def excuse(findings: pl.DataFrame, rule: str, *, reason: str, author: str, expires: date) -> Waiver:
+    """A waiver for all of `findings`, at least one, of `rule`."""
     return Waiver(rule, tuple(findings["key"]), reason.strip(), author.strip(), expires, _where(findings))
 
 
@@ -340,14 +340,7 @@ def _where(findings: pl.DataFrame) -> str:
     first = findings.row(0, named=True)
     place = first["image"] or first["annotation"] or first["label"] or first["split"] or "the dataset"
     line = f", line {first['line']}" if first["line"] is not None else ""
-    if findings.height == 1:
-        return f"{place}{line}"
-    images = findings["image"].n_unique()
-    return (
-        f"{findings.height:,} findings on {images:,} images, first {place}{line}"
-        if images > 1
-        else (f"{findings.height:,} findings on {place}")
-    )
+    return f"{place}{line}" if findings.height == 1 else f"{findings.height:,} findings, first {place}{line}"
 
 
 def appended(text: str, waiver: Waiver) -> str:
