@@ -2,8 +2,8 @@
 
 ## What it does
 Lists boxes whose shape is unlike that of the other boxes of their label: the ratio of their sides, or their
-share of the image, lies further from the label's median than `deviations` times its usual spread. It also
-lists boxes that are more than `longest-ratio` times as long as wide, whatever the label.
+share of the image, lies beyond the label's quartiles by more than `fences` times the distance between the
+quartiles. It also lists boxes that are more than `longest-ratio` times as long as wide, whatever the label.
 
 ## Why it hurts training
 Most of these boxes are rare but true. Among them are the slips that no other rule can see: a box around two
@@ -16,9 +16,8 @@ Among 200 upright bottles, one that is ten times as wide as high.
 Often: look at the picture. The finding is only information and never blocks.
 
 ## How it is found
-The logarithms of ratio and share are compared with the median of their label, in units of the median
-absolute deviation (times 1.4826, so that it equals a standard deviation for normal data). Labels with few
-boxes are not judged that way.
+Ratio and share are compared as logarithms, so that half and double are equally far away. Quartiles hardly
+move for a few outliers. Labels with few boxes are not judged that way.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Evidence
 
-#: Makes the median absolute deviation comparable with a standard deviation (Iglewicz and Hoaglin, 1993).
-NORMAL = 1.4826
+MEASURES = ("ratio", "share")
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -60,34 +58,41 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _far(shapes: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
-    """The shapes that are far out: row, ratio, share, and how far (`ratio_off`, `share_off`); logarithms."""
-    middle = [pl.col(name).median().alias(f"{name}_median") for name in ("ratio", "share")]
-    usual = shapes.group_by("label").agg(pl.len().alias("count"), *middle)
-    joined = shapes.join(usual, on="label", how="left", nulls_equal=True).with_columns(
-        (pl.col(name) - pl.col(f"{name}_median")).alias(f"{name}_off") for name in ("ratio", "share")
+    """The shapes that are far out, as logarithms: `ratio`, `share`, how far off the median, and the fence there."""
+    fences = (
+        shapes.drop_nulls("label")
+        .group_by("label")
+        .agg(pl.len().alias("count"), *(part for name in MEASURES for part in _fences(name, options)))
     )
-    spread = joined.group_by("label").agg(
-        (pl.col(f"{name}_off").abs().median() * NORMAL).alias(f"{name}_spread") for name in ("ratio", "share")
-    )
-    floor = math.log(options["smallest-factor"])
-
-    def allowed(name: str) -> pl.Expr:
-        enough = pl.col("label").is_not_null() & (pl.col("count") >= options["fewest-boxes"])
-        usual = pl.max_horizontal(pl.col(f"{name}_spread") * options["deviations"], pl.lit(floor))
-        return pl.when(enough).then(usual).otherwise(pl.lit(math.inf))
-
-    longest = math.log(options["longest-ratio"])
+    fences = fences.filter(pl.col("count") >= options["fewest-boxes"])
+    odd = [(f"odd_{name}", ~pl.col(name).is_between(f"{name}_low", f"{name}_high")) for name in MEASURES]
     return (
-        joined.join(spread, on="label", how="left", nulls_equal=True)
-        .with_columns(allowed(name).alias(f"{name}_allowed") for name in ("ratio", "share"))
+        shapes.join(fences, on="label", how="left")
         .with_columns(
-            (pl.col("ratio").abs() > longest).alias("long"),
-            (pl.col("ratio_off").abs() > pl.col("ratio_allowed")).alias("odd_ratio"),
-            (pl.col("share_off").abs() > pl.col("share_allowed")).alias("odd_share"),
+            (pl.col("ratio").abs() > math.log(options["longest-ratio"])).alias("long"),
+            *(beyond.fill_null(value=False).alias(name) for name, beyond in odd),
         )
-        .filter(pl.any_horizontal("long", "odd_ratio", "odd_share"))
+        .filter(pl.any_horizontal("long", *(name for name, _ in odd)))
+        .with_columns(part for name in MEASURES for part in _distances(name))
         .sort("row")
     )
+
+
+def _fences(name: str, options: Mapping[str, Any]) -> tuple[pl.Expr, ...]:
+    low, high = (pl.col(name).quantile(at, "linear") for at in (0.25, 0.75))
+    reach, floor = options["fences"] * (high - low), math.log(options["smallest-factor"])
+    middle = pl.col(name).median()
+    return (
+        middle.alias(f"{name}_median"),
+        pl.min_horizontal(low - reach, middle - floor).alias(f"{name}_low"),
+        pl.max_horizontal(high + reach, middle + floor).alias(f"{name}_high"),
+    )
+
+
+def _distances(name: str) -> tuple[pl.Expr, ...]:
+    off = pl.col(name) - pl.col(f"{name}_median")
+    fence = pl.when(off > 0).then(f"{name}_high").otherwise(f"{name}_low") - pl.col(f"{name}_median")
+    return off.alias(f"{name}_off"), fence.abs().alias(f"{name}_allowed")
 
 
 def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -167,10 +172,10 @@ RULE = Rule(
             "ultralytics drops boxes beyond 20 to 1 after augmentation in YOLOv5, beyond 100 to 1 since",
         ),
         Option(
-            "deviations",
-            3.5,
-            "how many robust standard deviations from its label's median a box may lie",
-            "the cut-off that Iglewicz and Hoaglin (1993) recommend for outliers by the median",
+            "fences",
+            3.0,
+            "how many times the distance between a label's quartiles a box may lie beyond them",
+            "Tukey (1977) calls what lies beyond three times that distance far out",
         ),
         Option(
             "smallest-factor",
@@ -182,7 +187,7 @@ RULE = Rule(
             "fewest-boxes",
             20.0,
             "how many boxes a label must have before its own shape is judged",
-            "below about 20 values the median absolute deviation itself is uncertain by a third or more",
+            "with fewer, each quartile rests on fewer than five boxes",
         ),
     ),
 )
