@@ -120,11 +120,11 @@ def _jpeg(data: bytes, known: dict[str, Any]) -> Measurement:
             "unreadable", f"{header.precision}-bit JPEG: the decoders of trainers do not read it", **known
         )
     decoded = _fast_jpeg(data, header) if header.fast else _pillow(data)[0]
-    at = None
-    if decoded.damage:
-        zeros = data.find(bytes(512), header.scan)
-        at = zeros / len(data) if zeros >= 0 else None
-    return _judge(decoded, known, at)
+    zeroed = structure.zeroed(data, header)
+    if zeroed is None:
+        return _judge(decoded, known, None)
+    damage = decoded.damage or f"zero bytes from byte {zeroed:,} on, where no encoder writes them"
+    return _judge(decoded._replace(damage=damage), known, zeroed / len(data))
 
 
 def _png(data: bytes, known: dict[str, Any]) -> Measurement:

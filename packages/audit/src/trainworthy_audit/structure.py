@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: Signatures that stand at the very start of a file, and the format that each one means.
 _SIGNATURES = (
@@ -37,11 +37,15 @@ _BRANDS = {b"avif": "avif", b"avis": "avif"} | dict.fromkeys(
 _ORIENTATION = 0x0112
 _SHORT = 3
 
-#: Markers of JPEG: those that begin a frame, those without a segment, and two of their own.
+#: Markers of JPEG: those that begin a frame, those without a segment, and three of their own.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+_TABLES = 0xC4
 _END = 0xD9
 _SCAN = 0xDA
+
+#: So many zero bytes are more than forty coefficients in a row that are alike, whatever the codes.
+_ZEROS = bytes(128)
 
 
 def sniff(data: bytes) -> str | None:
@@ -130,7 +134,7 @@ def read_jpeg(data: bytes) -> Jpeg | str:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, where it stands, where its segment ends) up to the first scan, as decoders look for them."""
+    """(marker, where it stands, where its segment ends) up to the end marker, as decoders look for them."""
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
         marker = data[at + 1]
@@ -141,7 +145,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         else:
             end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
             yield marker, at, end
-            if marker in {_SCAN, _END}:
+            if marker == _END:
                 return
             at = end
 
@@ -156,6 +160,49 @@ def jpeg_trailing(data: bytes, header: Jpeg) -> int:
     return len(data) - end - 2 if end >= 0 else 0
 
 
+def zeroed(data: bytes, header: Jpeg) -> int | None:
+    """Where zero bytes begin that no encoder writes, as lost disk sectors leave them; None where there are none.
+
+    Decoders often take them without a word. Zero bits are the first code of each Huffman table, again and again.
+    Where that is the end of a block, a plain area of the picture may be a long run of them; where it is a
+    coefficient, they would be block after block with all coefficients alike, which no picture has.
+    """
+    run = data.find(_ZEROS, header.scan)
+    if run < 0:
+        return None
+    first: dict[int, int] = {}
+    coefficients = False  # whether zero bits in the scan before the marker are coefficients
+    for marker, at, end in _segments(data):
+        while 0 <= run < at:
+            if coefficients:
+                return run
+            run = data.find(_ZEROS, max(at, run + 1))
+        if marker == _TABLES:
+            first |= _first_symbols(data[at + 4 : end])
+        elif marker == _SCAN:
+            coefficients = _zero_is_coefficient(data[at + 4 : end], first)
+    return run if coefficients and run >= 0 else None
+
+
+def _first_symbols(tables: bytes) -> dict[int, int]:
+    """{class and number of each Huffman table: the symbol whose code is zero bits}."""
+    first: dict[int, int] = {}
+    at = 0
+    while at + 17 < len(tables):
+        first[tables[at]] = tables[at + 17]
+        at += 17 + sum(tables[at + 1 : at + 17])
+    return first
+
+
+def _zero_is_coefficient(scan: bytes, first: Mapping[int, int]) -> bool:
+    """Whether in a scan with this header some component's zero bits are AC coefficients, not the end of a block."""
+    many = scan[0] if scan else 0
+    if len(scan) < 4 + 2 * many or scan[2 + 2 * many] == 0:  # no AC coefficients in it
+        return False
+    tables = {0x10 | scan[2 + 2 * number] & 0x0F for number in range(many)}
+    return any(first.get(table, 0) & 0x0F for table in tables)
+
+
 def without_harmless(data: bytes, header: Jpeg) -> bytes:
     """The same JPEG, with what decoders warn of although it is no damage set right, for a second look.
 
@@ -163,7 +210,9 @@ def without_harmless(data: bytes, header: Jpeg) -> bytes:
     sequential scan.
     """
     fixed = bytearray(data)
-    for _, at, end in _segments(data):
+    for marker, at, end in _segments(data):
+        if marker == _SCAN:
+            break
         if data[at + 4 : at + 9] == b"JFIF\0" and at + 11 <= end:
             fixed[at + 9 : at + 11] = b"\x01\x01"
         if data[at + 4 : at + 9] == b"Adobe" and at + 16 <= end:
