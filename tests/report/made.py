@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from PIL import Image, ImageDraw
@@ -33,6 +32,9 @@ from trainworthy_audit.types import (
     Waiver,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 DOCS = """{summary}.
 
 ## What it does
@@ -55,9 +57,16 @@ When it was meant.
 def rule(code: str, name: str, summary: str, *options: Option) -> Rule:
     model = catalogue()["B001"]
     return Rule(
-        code=code, name=name, severity="error", summary=summary, check=model.check, clean=model.clean,
-        dirty=model.dirty, options=options, docs=DOCS.format(summary=summary.capitalize(), name=name),
-    )  # fmt: skip
+        code=code,
+        name=name,
+        severity="error",
+        summary=summary,
+        check=model.check,
+        clean=model.clean,
+        dirty=model.dirty,
+        options=options,
+        docs=DOCS.format(summary=summary.capitalize(), name=name),
+    )
 
 
 def outcome(code: str, severity: Severity, status: Status, **fields: Any) -> Outcome:
@@ -72,13 +81,21 @@ def outcome(code: str, severity: Severity, status: Status, **fields: Any) -> Out
         "A001": ("malformed", "row cannot be read"),
     }
     name, summary = names[code]
-    option = Option("images-per-label", 300.0, "images that a label should have", "the trainers' documentation")
-    return Outcome(rule(code, name, summary, *([option] if code == "N001" else [])), severity, status, **fields)
+    option = Option(
+        "images-per-label", 300.0, "images that a label should have", "the trainers' documentation"
+    )
+    return Outcome(
+        rule(code, name, summary, *([option] if code == "N001" else [])), severity, status, **fields
+    )
 
 
 def finding(rule: str, severity: str, message: str, **fields: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(FINDINGS.names()) | {"related": [], "key": "", "waived": None}
-    return row | {"rule": rule, "severity": severity, "message": message, "key": f"{rule}-{message}"[:40]} | fields
+    return (
+        row
+        | {"rule": rule, "severity": severity, "message": message, "key": f"{rule}-{message}"[:40]}
+        | fields
+    )
 
 
 def findings(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -86,7 +103,10 @@ def findings(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def dataset(
-    paths: Sequence[str], boxes: Sequence[Mapping[str, Any]], *, splits: Mapping[str, Sequence[int]] | None = None
+    paths: Sequence[str],
+    boxes: Sequence[Mapping[str, Any]],
+    *,
+    splits: Mapping[str, Sequence[int]] | None = None,
 ) -> Dataset:
     splits = splits or {}
     first = {image: split for split, images in reversed(list(splits.items())) for image in images}
@@ -97,7 +117,9 @@ def dataset(
         images=pl.DataFrame(images, schema=IMAGES),
         boxes=pl.DataFrame(boxes, schema=BOXES),
         membership=pl.DataFrame(
-            [(image, split) for split, held in splits.items() for image in held], schema=MEMBERSHIP, orient="row"
+            [(image, split) for split, held in splits.items() for image in held],
+            schema=MEMBERSHIP,
+            orient="row",
         ),
         splits=tuple(splits),
         notes=("Corners count from 1, as in VOC itself.",),
@@ -119,11 +141,18 @@ def audit(
     width, height = size
     measured = [
         dict.fromkeys(PIXELS.names())
-        | {"image": index, "status": "ok", "format": "jpeg", "width": width, "height": height, "size_bytes": 9000,
-           "digest": f"{index:064x}"}
+        | {
+            "image": index,
+            "status": "ok",
+            "format": "jpeg",
+            "width": width,
+            "height": height,
+            "size_bytes": 9000,
+            "digest": f"{index:064x}",
+        }
         | dict((pixels or {}).get(index, {}))
         for index in range(held.images.height)
-    ]  # fmt: skip
+    ]
     looked = pl.DataFrame(measured, schema=PIXELS)
     images = held.images.join(looked, on="image", how="left", maintain_order="left").with_columns(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
@@ -131,15 +160,19 @@ def audit(
     )
     boxes = held.boxes.join(
         images.select("image", "path", "split", "image_width", "image_height"),
-        on="image", how="left", maintain_order="left",
-    )  # fmt: skip
+        on="image",
+        how="left",
+        maintain_order="left",
+    )
     edges = [pl.col(edge).is_finite().fill_null(value=False) for edge in ("x1", "y1", "x2", "y2")]
     evidence = Evidence(
         dataset=held,
         pixels=looked,
         duplicates=pl.DataFrame(pairs, schema=PAIRS),
         images=images,
-        boxes=boxes.with_columns(pl.all_horizontal(edges).alias("finite"), pl.lit(value=False).alias("unit_error")),
+        boxes=boxes.with_columns(
+            pl.all_horizontal(edges).alias("finite"), pl.lit(value=False).alias("unit_error")
+        ),
     )
     return Audit(
         name=name,
@@ -161,36 +194,106 @@ def audit(
 def box(image: int, index: int, label: str, *edges: float, **fields: Any) -> dict[str, Any]:
     x1, y1, x2, y2 = edges
     return {
-        "image": image, "annotation": f"Annotations/{image:03}.xml", "line": 10 + index, "box": index, "x1": x1,
-        "y1": y1, "x2": x2, "y2": y2, "label": label, "shape": "box",
-    } | fields  # fmt: skip
+        "image": image,
+        "annotation": f"Annotations/{image:03}.xml",
+        "line": 10 + index,
+        "box": index,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "label": label,
+        "shape": "box",
+    } | fields
 
 
 def cells(count: int = 6) -> Audit:
     """A small audit with a bit of everything: blockers, a waiver, warnings, infos, duplicates, damage."""
     paths = [f"JPEGImages/{index:03}.jpg" for index in range(count)]
     boxes = [
-        box(image, index, "RBC" if index else "WBC", 10 + 30 * index, 20, 40 + 30 * index, 60, truncated=float(index == 2))
+        box(
+            image,
+            index,
+            "RBC" if index else "WBC",
+            10 + 30 * index,
+            20,
+            40 + 30 * index,
+            60,
+            truncated=float(index == 2),
+        )
         for image in range(count)
         for index in range(3)
     ]
     boxes[1] |= {"x2": 194.0}
     held = dataset(paths, boxes, splits={"train": range(count - 2), "val": range(count - 2, count)})
-    at = {"image": paths[0], "annotation": "Annotations/000.xml", "line": 11, "box": 1, "label": "RBC", "split": "train"}
+    at = {
+        "image": paths[0],
+        "annotation": "Annotations/000.xml",
+        "line": 11,
+        "box": 1,
+        "label": "RBC",
+        "split": "train",
+    }
     found = [
-        finding("B001", "error", "box reaches 34.0 px beyond the right edge of the image", **at, measured=34.0,
-                limit=0.5, unit="px"),
-        finding("B001", "error", "box reaches 2.5 px beyond the left edge of the image", **at | {"image": paths[1],
-                "annotation": "Annotations/001.xml", "line": 10, "box": 0}, measured=2.5, limit=0.5, unit="px", waived=0),
-        finding("I002", "error", "the file ends too early", image=paths[2], split="train",
-                measured_text="premature end of JPEG file"),
-        finding("A001", "error", "<xmax> is no number", annotation="Annotations/003.xml", line=7, image=paths[3],
-                text="<xmax>wide</xmax>"),
-        finding("D002", "warning", "looks like another image", image=paths[4], split="val", related=[paths[5]],
-                measured=0.98, limit=0.8),
-        finding("N001", "warning", "label has 6 images", label="WBC", measured=6.0, limit=300.0, unit="images"),
-        finding("O001", "info", "33.3 % of the objects are truncated", label="RBC", measured=33.3, limit=20.0, unit="%"),
-    ]  # fmt: skip
+        finding(
+            "B001",
+            "error",
+            "box reaches 34.0 px beyond the right edge of the image",
+            **at,
+            measured=34.0,
+            limit=0.5,
+            unit="px",
+        ),
+        finding(
+            "B001",
+            "error",
+            "box reaches 2.5 px beyond the left edge of the image",
+            **at | {"image": paths[1], "annotation": "Annotations/001.xml", "line": 10, "box": 0},
+            measured=2.5,
+            limit=0.5,
+            unit="px",
+            waived=0,
+        ),
+        finding(
+            "I002",
+            "error",
+            "the file ends too early",
+            image=paths[2],
+            split="train",
+            measured_text="premature end of JPEG file",
+        ),
+        finding(
+            "A001",
+            "error",
+            "<xmax> is no number",
+            annotation="Annotations/003.xml",
+            line=7,
+            image=paths[3],
+            text="<xmax>wide</xmax>",
+        ),
+        finding(
+            "D002",
+            "warning",
+            "looks like another image",
+            image=paths[4],
+            split="val",
+            related=[paths[5]],
+            measured=0.98,
+            limit=0.8,
+        ),
+        finding(
+            "N001", "warning", "label has 6 images", label="WBC", measured=6.0, limit=300.0, unit="images"
+        ),
+        finding(
+            "O001",
+            "info",
+            "33.3 % of the objects are truncated",
+            label="RBC",
+            measured=33.3,
+            limit=20.0,
+            unit="%",
+        ),
+    ]
     outcomes = [
         outcome("I002", "error", "failed", findings=1),
         outcome("A001", "error", "failed", findings=1),
@@ -201,12 +304,23 @@ def cells(count: int = 6) -> Audit:
         outcome("N001", "warning", "failed", findings=1),
         outcome("S002", "warning", "not-applicable", reason="the dataset has no splits"),
     ]
-    waiver = Waiver("B001", ("k",), "amodal boxes are wanted here", "Ada Lovelace", date(2027, 1, 31), "Annotations/001.xml")
+    waiver = Waiver(
+        "B001",
+        ("k",),
+        "amodal boxes are wanted here",
+        "Ada Lovelace",
+        date(2027, 1, 31),
+        "Annotations/001.xml",
+    )
     return audit(
-        held, found, outcomes, verdict="rejected", waivers=(waiver,),
+        held,
+        found,
+        outcomes,
+        verdict="rejected",
+        waivers=(waiver,),
         pixels={2: {"status": "damaged", "reason": "premature end of JPEG file", "damage_at": 0.62}},
         pairs=[{"group": 0, "a": 4, "b": 5, "relation": "near", "distance": 3, "similarity": 0.98}],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

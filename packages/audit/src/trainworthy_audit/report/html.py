@@ -36,6 +36,7 @@ SIDES = (
 )  # pixels of the longer side of a picture: the first one with which all pictures fit
 RELATED = 3  # pictures beside that of the finding itself
 OTHERS = 150  # boxes that are drawn in a picture
+NAME = 100  # characters of a label or split by which findings are filtered
 NAMED = 20  # a picture with more boxes shows no labels: they would cover it
 HUES = 8  # labels that have a colour of their own in pictures; see style.css
 
@@ -410,6 +411,7 @@ def _page(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: in
         inapplicable=[outcome for outcome in audit.outcomes.values() if outcome.status == "not-applicable"],
         changed=[setting for setting in audit.settings if setting.origin != "default"],
         NAMED=NAMED,
+        NAME=NAME,
         **page.parts("report.js"),
     )
 
@@ -433,7 +435,7 @@ def _choices(sections: list[Section]) -> dict[str, list[tuple[str, int]]]:
     """What can be filtered, with how many of the findings on the page have it."""
     rows = [entry.row for section in sections for entry in section.entries]
     return {
-        key: Counter(row[key] for row in rows if row[key] is not None).most_common(200)
+        key: Counter(clean(row[key], NAME) for row in rows if row[key] is not None).most_common(200)
         for key in ("severity", "rule", "label", "split")
     }
 

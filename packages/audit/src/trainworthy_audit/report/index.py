@@ -59,5 +59,5 @@ def _read(path: Path) -> Report | None:
         complete = head["schema"] == SCHEMA and isinstance(report.blocking, list)
         shown = (head["dataset"][key] for key in ("images", "boxes", "format"))
         return report if complete and all(value is not None for value in shown) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
