@@ -137,9 +137,11 @@ def test_copies_that_disagree() -> None:
     (row,) = found("D004", evidence(both, base, pairs=pair))
     assert row["message"] == "has no boxes; train/a.jpg, a copy of it, has 1"
     (row,) = found("D004", evidence(both, [*base, box(1, 10, 10, 110, 110, label="dog")], pairs=pair))
-    assert row["message"].endswith("from its copy train/a.jpg: 0 cat here, 1 there; 1 dog here, 0 there")
+    assert row["message"].endswith(
+        'from its copy train/a.jpg: boxes of "cat": 0 here, 1 there; boxes of "dog": 1 here, 0 there'
+    )
     (row,) = found("D004", evidence(both, [*base, box(1, 60, 10, 160, 110)], pairs=pair))
-    assert "a box of cat overlaps the nearest there by 0.33 only" in row["message"]
+    assert 'a box of "cat" overlaps the nearest there by 0.33 only' in row["message"]
     assert (row["measured"], row["limit"]) == (0.333, 0.5)
 
 
@@ -210,9 +212,8 @@ def test_roles_of_splits() -> None:
     """The usual names of splits are understood, also with years, prefixes and capitals; others are not guessed."""
     names = {
         "train": "train", "Training": "train", "train2017": "train", "instances_val2017": "validation",
-        "valid": "validation", "VAL": "validation", "dev": "validation", "test-dev": "other", "test": "test", "trainval": "other",
-        "fold_3": "other",
-        "evaluation": "validation", "invalid": "other",
+        "valid": "validation", "VAL": "validation", "dev": "validation", "test-dev": "other",
+        "test": "test", "trainval": "other", "fold_3": "other", "evaluation": "validation", "invalid": "other",
     }  # fmt: skip
     assert {name: roles.of(name) for name in names} == names
 

@@ -20,7 +20,7 @@ def test_share_is_told_above_the_limit_only(code: str, flag: str) -> None:
     assert [row["box"] for row in found(code, evidence(ONE, boxes))] == [0, 1]
     results = found(code, evidence(ONE, boxes[:9]))
     assert [(row["label"], row["box"]) for row in results] == [("cat", None), ("cat", 0), ("cat", 1)]
-    assert results[0]["message"] == f"2 of 9 boxes of cat are flagged {flag}: 22.2 %"
+    assert results[0]["message"] == f'2 of 9 boxes of "cat" are flagged {flag}: 22.2 %'
     assert (results[0]["measured"], results[0]["limit"]) == (0.222, 0.2)
 
 

@@ -14,7 +14,7 @@ def test_images_are_counted_not_boxes() -> None:
     ]
     results = found("N001", evidence(images, boxes))
     assert [(row["label"], row["measured"]) for row in results] == [("many", 1), ("cat", 2)]
-    assert results[0]["message"] == "many occurs in 1 image; at least 300 are asked for"
+    assert results[0]["message"] == '"many" occurs in 1 image; at least 300 are asked for'
     assert [row["label"] for row in found("N001", evidence(images, boxes), images_per_label=2)] == ["many"]
 
 
@@ -29,7 +29,7 @@ def test_imbalance_names_both_labels_by_the_worse_ratio() -> None:
     images = [{"path": f"{n}.jpg"} for n in range(24)]
     boxes = [box(n, 1, 1, 9, 9) for n in range(24)] + [box(0, 1, 1, 9, 9, label="dog") for _ in range(12)]
     (row,) = found("N002", evidence(images, boxes))
-    assert row["message"] == "uneven labels: cat has 24 images, dog has 1"
+    assert row["message"] == 'uneven labels: "cat" has 24 images, "dog" has 1'
     assert (row["label"], row["measured"]) == ("dog", 24)
     assert found("N002", evidence(images, boxes), ratio=24) == []
     assert found("N002", evidence(images, boxes[:24])) == []

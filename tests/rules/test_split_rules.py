@@ -24,7 +24,7 @@ def images(**counts: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("splits", "said"),
     [
-        ({}, "the dataset has no split for validation: it is not divided at all"),
+        ({}, "the dataset has no split for validation: it is not divided"),
         ({"train": 1, "test": 1}, "the dataset has no split for validation: it has only train, test"),
         ({"train": 1, "valid": 1}, None),
         ({"train": 1, "val2017": 1}, None),
@@ -66,9 +66,9 @@ def test_label_missing_either_way() -> None:
         [box(0, 1, 1, 9, 9), box(0, 9, 9, 19, 19, label="dog"), box(1, 1, 1, 9, 9, label="cow")],
     )
     assert [(row["split"], row["label"], row["message"]) for row in found("S003", given)] == [
-        ("train", "cow", "cow has no box in train, but 1 in val: it cannot be learnt"),
-        ("val", "cat", "cat has no box in val, but 1 in train: it is never measured there"),
-        ("val", "dog", "dog has no box in val, but 1 in train: it is never measured there"),
+        ("train", "cow", '"cow" has no box in train, but 1 in val: it cannot be learnt'),
+        ("val", "cat", '"cat" has no box in val, but 1 in train: it is never measured there'),
+        ("val", "dog", '"dog" has no box in val, but 1 in train: it is never measured there'),
     ]
 
 
@@ -109,3 +109,9 @@ def test_darknet_list_with_foreign_paths(tmp_path: Path) -> None:
     )
     audit = run_audit(write(example, tmp_path / "data"), select=("S004",), format="darknet")
     assert [(row["line"], row["image"]) for row in rows(audit, "S004")] == [(3, None), (4, "data/obj/a.jpg")]
+
+
+def test_one_split_alone_divides_nothing() -> None:
+    """A dataset that lists only its training images is as undivided as one without lists."""
+    (row,) = found("S001", evidence(images(train=3)))
+    assert row["message"].endswith("it is not divided")

@@ -55,13 +55,13 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .with_columns(pl.col("split").replace_strict(rank, return_dtype=pl.UInt32).alias("rank"))
         .sort("scene", "rank", "image")
     )
-    last = pl.col("path").filter(pl.col("rank") == pl.col("rank").max())
+    last = pl.col("path").filter(pl.col("rank") == pl.col("rank").max()).first()
     groups = (
         members.group_by("scene", maintain_order=True)
         .agg(
-            last.first().alias("path"),
+            last.alias("path"),
             pl.col("split").last(),
-            pl.col("path").unique(maintain_order=True).alias("all"),
+            pl.col("path").filter(pl.col("path") != last).unique(maintain_order=True).alias("others"),
             pl.col("split").n_unique().alias("splits"),
         )
         .filter(pl.col("splits") > 1)
@@ -70,7 +70,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return finding.rows(
         groups,
-        pl.when(pl.col("all").list.len() == 1)
+        pl.when(pl.col("others").list.len() == 0)
         .then(pl.format("image is in {} splits at once: {}", "splits", "counts"))
         .otherwise(
             pl.format(
@@ -80,7 +80,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         measured=pl.col("splits"),
         limit=1,
         unit="splits",
-        related=pl.col("all").list.set_difference(pl.concat_list("path")),
+        related=pl.col("others"),
     )
 
 

@@ -69,7 +69,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.format("is labelled differently from its copy {}: {}", "other", "counts"))
         .otherwise(
             pl.format(
-                "is labelled differently from its copy {}: a box of {} overlaps the nearest there by {} only",
+                'is labelled differently from its copy {}: a box of "{}" overlaps the nearest there by {} only',
                 "other",
                 "worst",
                 pl.col("overlap").round(2),
@@ -101,7 +101,7 @@ def _copies(evidence: Evidence) -> pl.DataFrame:
 
 
 def _counts(copies: pl.DataFrame, boxes: pl.DataFrame) -> pl.DataFrame:
-    """One row a copy with other numbers of boxes: `copy`, `counts`: '2 cat here, 3 there'."""
+    """One row a copy with other numbers of boxes: `copy`, `counts`: 'boxes of "cat": 2 here, 3 there'."""
     number = boxes.group_by("image", "label").len()
     here = copies.join(number, left_on="copy", right_on="image").select(
         "copy", "label", pl.col("len").alias("here")
@@ -115,7 +115,11 @@ def _counts(copies: pl.DataFrame, boxes: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("here") != pl.col("there"))
         .sort("copy", "label")
         .group_by("copy")
-        .agg(pl.format("{} {} here, {} there", "here", "label", "there").str.join("; ").alias("counts"))
+        .agg(
+            pl.format('boxes of "{}": {} here, {} there', "label", "here", "there")
+            .str.join("; ")
+            .alias("counts")
+        )
     )
 
 

@@ -45,7 +45,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     return finding.rows(
         few,
         pl.format(
-            "{} occurs in {} {}; at least {} are asked for",
+            '"{}" occurs in {} {}; at least {} are asked for',
             "label",
             "images",
             noun,

@@ -48,7 +48,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     if ratio <= options["ratio"]:
         return finding.NONE
     return finding.one(
-        f"uneven labels: {most['label']} has {most[unit]:,} {unit}, {least['label']} has {least[unit]:,}",
+        f'uneven labels: "{most["label"]}" has {most[unit]:,} {unit}, "{least["label"]}" has {least[unit]:,}',
         label=least["label"],
         measured=round(ratio, 1),
         limit=options["ratio"],

@@ -44,7 +44,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     labels = finding.rows(
         shares,
         pl.format(
-            "{} of {} boxes of {} are flagged truncated: {} %",
+            '{} of {} boxes of "{}" are flagged truncated: {} %',
             "truncated",
             "boxes",
             "label",

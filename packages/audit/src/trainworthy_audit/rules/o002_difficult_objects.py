@@ -45,7 +45,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     labels = finding.rows(
         shares,
         pl.format(
-            "{} of {} boxes of {} are flagged difficult: {} %",
+            '{} of {} boxes of "{}" are flagged difficult: {} %',
             "difficult",
             "boxes",
             "label",

@@ -36,7 +36,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     splits = evidence.dataset.splits
     if roles.named(splits, "validation"):
         return finding.NONE
-    has = f"it has only {', '.join(splits)}" if splits else "it is not divided at all"
+    has = f"it has only {', '.join(splits)}" if len(splits) > 1 else "it is not divided"
     return finding.one(f"the dataset has no split for validation: {has}", measured=0, limit=1, unit="splits")
 
 

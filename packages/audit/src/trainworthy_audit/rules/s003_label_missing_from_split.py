@@ -79,7 +79,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
             finding.rows(
                 missing,
                 pl.format(
-                    "{} has no box in {}, but {} in {}: {}",
+                    '"{}" has no box in {}, but {} in {}: {}',
                     "label",
                     "split",
                     "most",
