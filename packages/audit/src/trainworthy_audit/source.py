@@ -108,13 +108,21 @@ class Source:
 
     def images(self) -> list[str]:
         """The paths that look like images by their extension, sorted."""
-        return [entry.path for entry in self.entries.values() if entry.suffix in IMAGE_SUFFIXES]
+        return list(self._images)
 
     def folders(self) -> set[str]:
         """Every folder that holds a file, at any depth, the root as ''."""
+        return set(self._folders)
+
+    @functools.cached_property
+    def _images(self) -> list[str]:
+        return [entry.path for entry in self.entries.values() if entry.suffix in IMAGE_SUFFIXES]
+
+    @functools.cached_property
+    def _folders(self) -> set[str]:
         found = {""}
-        for path in self.entries:
-            parts = path.split("/")[:-1]
+        for folder in {path.rpartition("/")[0] for path in self.entries}:
+            parts = folder.split("/")
             found.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
         return found
 

@@ -23,7 +23,7 @@ from trainworthy_audit.source import text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
@@ -197,35 +197,41 @@ def _typed_columns(annotations: list[_Annotation]) -> dict[str, Any]:
         "image_id": [one.image_id for one in annotations],
         "class_id": np.fromiter(map(attrgetter("category_id"), annotations), np.int64, count),
         "id": pl.Series([one.id for one in annotations], dtype=pl.Int64),
-        "crowd": _series(one.iscrowd for one in annotations),
-        **{name: _series(_typed_flags(annotations, attrgetter(name))) for name in FLAGS},
+        "crowd": _series([one.iscrowd for one in annotations]),
+        **_typed_flags(annotations),
     }
 
 
-def _typed_flags(annotations: list[_Annotation], get: Callable[[object], Flag]) -> Iterator[Flag]:
-    """The flag itself, else the one among the attributes."""
-    for one in annotations:
-        own = get(one)
-        yield get(one.attributes) if own is None and one.attributes is not None else own
+def _typed_flags(annotations: list[_Annotation]) -> dict[str, pl.Series]:
+    """The flags themselves, else those among the attributes."""
+    flags = {name: list(map(attrgetter(name), annotations)) for name in FLAGS}
+    inner = [(at, one.attributes) for at, one in enumerate(annotations) if one.attributes is not None]
+    for name, own in flags.items():
+        for at, attributes in inner:
+            if own[at] is None:
+                own[at] = getattr(attributes, name)
+    return {name: _series(own) for name, own in flags.items()}
 
 
-def _series(flags: Iterable[Flag]) -> pl.Series:
+def _series(flags: list[Flag]) -> pl.Series:
+    if flags.count(None) == len(flags):
+        return pl.repeat(None, len(flags), dtype=pl.Float64, eager=True)
     return pl.Series([None if flag is None else float(flag) for flag in flags], dtype=pl.Float64)
 
 
 def _set_boxes(made: Sheet, columns: dict[str, Any]) -> None:
     """Fill in `boxes` and `unknown`.
 
-    `columns` holds columns of BOXES, `sides` (N, 4: x, y, width, height), `image_id`, and `at` where it is not
-    the row number.
+    `columns` holds columns of BOXES, `sides` (N, 4: x, y, width, height), `image_id`, and `at` where it is
+    not the row number.
     """
     sides, image_ids = columns.pop("sides"), columns.pop("image_id")
     # Of images that share an id the last one counts, as for pycocotools.
     position = {entry.id: index for index, entry in enumerate(made.entries)}
     entries = [position.get(identity) for identity in image_ids]
-    made.unknown = list(
-        dict.fromkeys(identity for identity, entry in zip(image_ids, entries, strict=True) if entry is None)
-    )
+    if None in entries:
+        pairs = zip(image_ids, entries, strict=True)
+        made.unknown = list(dict.fromkeys(identity for identity, entry in pairs if entry is None))
     # Of categories that share an id the first one counts, as in `NameList.by_id`.
     labels = pl.DataFrame(made.categories, schema={"class_id": pl.Int64, "label": pl.String}, orient="row")
     made.boxes = (
@@ -327,7 +333,8 @@ def _lenient_boxes(made: Sheet, annotations: list[Any]) -> None:
             }
         except UnfitError as error:
             reason = f"annotations[{at}]: {error}"
-            made.problems.append(Problem(reason, _shown(raw), entry=position.get(image_id), at=at))  # type: ignore[arg-type]
+            entry = None if image_id is None else position.get(image_id)
+            made.problems.append(Problem(reason, _shown(raw), entry=entry, at=at))
             continue
         for name, value in (row | {"sides": sides, "shape": shape, "image_id": image_id, "at": at}).items():
             columns[name].append(value)
@@ -491,8 +498,11 @@ def _resolve(there: set[str], made: Sheet, resolver: Resolver) -> list[Meant]:
     found = []
     for entry in made.entries:
         direct = (path for base in bases if (path := _join(base, entry.name)) in exact)
-        path = next(direct, None)
-        found.append(_search(entry.name, bases, made.split, resolver) if path is None else Meant(exact[path]))
+        there_it_is = next(direct, None)
+        if there_it_is is not None:
+            found.append(Meant(exact[there_it_is]))
+        else:
+            found.append(_search(entry.name, bases, made.split, resolver))
     return found
 
 

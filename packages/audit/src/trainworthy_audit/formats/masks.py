@@ -36,7 +36,7 @@ def polygon_sides(polygons: list[Any]) -> list[float]:
 def rle_sides(rle: dict[str, Any]) -> list[float]:
     """(x, y, width, height) around a run-length encoded mask, compressed or not; zeros for an empty one.
 
-    Written here, and not left to pycocotools: a damaged mask would crash its C code, and this process with it.
+    Written here, and not left to pycocotools: a damaged mask would crash its C code, and this process.
     Raises `UnfitError`.
     """
     size, counts = rle.get("size"), rle.get("counts")

@@ -473,8 +473,8 @@ def _from_zero(edges: dict[str, NDArray[np.float64]]) -> str:
         edges[high] = np.where(edges[high] <= edges[low], edges[high] - 1, edges[high])
         edges[low] = edges[low] - 1
     return (
-        "Corners count from 1, as in VOC itself, because none is 0: 1 was taken off the left and top edges, so "
-        "that boxes are in pixels from 0."
+        "Corners count from 1, as in VOC itself, because none is 0: 1 was taken off the left and top edges, "
+        "so that boxes are in pixels from 0."
     )
 
 
@@ -532,12 +532,12 @@ def _list_files(source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _is_class_file(path: str, rows: list[tuple[int, str]]) -> bool:
-    """'cat_train.txt' says of each id whether it holds a cat (1), a hard one (0) or none (-1): not a split."""
+    """'cat_train.txt' says of each id whether it holds a cat (1), a hard one (0) or none (-1): no split."""
     return "_" in stem(path) and bool(rows) and all(_COLUMN.match(row) for _, row in rows)
 
 
 def _listed(row: str, home: str, finder: Finder, by_xml: dict[str, str]) -> str | None:
-    """The picture that a row of a list means: an id, perhaps with folders, an extension or a column behind it."""
+    """The picture that a row of a list means: an id, perhaps with folders, an extension or a column."""
     column = _COLUMN.match(row)
     for written in (row, column[1]) if column else (row,):
         plain = written.replace("\\", "/")
