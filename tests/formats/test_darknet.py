@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from helpers import put
 from trainworthy_audit import formats
@@ -158,7 +160,7 @@ def test_names_are_found_without_a_data_file(tmp_path: Path, names: str) -> None
 
 
 def test_the_names_nearest_to_the_labels_come_first(tmp_path: Path) -> None:
-    """All lists are kept for comparison: the .data file's, then the one in the labels' folder, then others."""
+    """All lists are kept for comparison: the .data file's, then that of the labels' folder, then others."""
     files = {
         "images/a.jpg": b"x",
         "labels/a.txt": ROW,
@@ -322,6 +324,36 @@ def test_zips_are_read_like_folders(tmp_path: Path) -> None:
     dataset = formats.read(open_source(type(tmp_path)(archive)))
     assert splits(dataset) == {name: [f"set/{path}" for path in paths] for name, paths in BOTH.items()}
     assert dataset.boxes["label"].to_list() == ["cat", "dog"]
+
+
+pieces = st.sampled_from(
+    [
+        "classes",
+        "train",
+        "names",
+        " = ",
+        "=",
+        "\n",
+        "2",
+        "data/obj/",
+        "a.jpg",
+        "..",
+        "/",
+        "C:\\",
+        "#",
+        "\u00e9",
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.tuples(*[st.one_of(st.binary(max_size=60), st.lists(pieces, max_size=10).map("".join))] * 3))
+def test_no_data_file_list_or_names_raise(tmp_path: Path, texts: tuple[bytes | str, ...]) -> None:
+    """Whatever stands in them, both labels are read, and splits hold only images that are there."""
+    files = dict(zip(("data/obj.data", "data/train.txt", "data/obj.names"), texts, strict=True))
+    dataset = formats.read(open_source(put(tmp_path, {**FULL, **files})), "darknet")
+    assert dataset.images["annotation"].null_count() == 0
+    assert set(dataset.membership["image"]) <= set(dataset.images["image"])
 
 
 # ----------------------------------------------------------------------------------------------------------

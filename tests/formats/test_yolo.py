@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from helpers import put
 from trainworthy_audit import formats
@@ -26,6 +28,42 @@ TWO = {
     "labels/train/a.txt": ROW,
     "labels/val/b.txt": ROW,
 }
+YAML_PIECES = [
+    "names",
+    "train",
+    "val",
+    "path",
+    "nc",
+    ": ",
+    "\n",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "images/train",
+    "0",
+    "cat",
+]
+YAML_PIECES += [
+    "..",
+    "/",
+    "&a ",
+    "*a",
+    "!!python/x ",
+    "'",
+    '"',
+    "\t",
+    "  ",
+    "#",
+    "|",
+    "---\n",
+    "nan",
+    "-1",
+    "~",
+    "\u00e9",
+]
 KEYS = "train: images/train\nval: images/val\n"
 YAML = f"{KEYS}nc: 2\nnames: [cat, dog]\n"
 
@@ -223,10 +261,11 @@ def test_without_a_split_that_is_there_folders_are_splits(tmp_path: Path) -> Non
 
 def test_list_files_name_images_as_other_machines_did(tmp_path: Path) -> None:
     """Relative to the list or root, absolute, Windows-like; each line that is not blank is a reference."""
-    files = {f"images/{name}.jpg": b"x" for name in "abcd"} | {f"labels/{name}.txt": ROW for name in "abcd"}
-    listed = "./images/a.jpg\r\n\r\nimages/b.jpg\r\nC:\\old\\images\\c.jpg\r\n/data/images/d.jpg"
+    names = ["a", "bb", "a longer name", "d"]
+    files = {f"images/{name}.jpg": b"x" for name in names} | {f"labels/{name}.txt": ROW for name in names}
+    listed = "./images/a.jpg\r\n\r\nimages/bb.jpg\r\nC:\\old\\images\\d.jpg\r\nimages/a longer name.jpg"
     dataset = read(tmp_path, {**files, "train.txt": listed, "data.yaml": "train: train.txt\nnames: [cat]\n"})
-    assert splits(dataset) == {"train": [f"images/{name}.jpg" for name in "abcd"]}
+    assert splits(dataset) == {"train": sorted(f"images/{name}.jpg" for name in names)}
     rows = dataset.references.filter(kind="list")
     assert rows["line"].to_list() == [1, 3, 4, 5]
     assert rows["source"].unique().to_list() == ["train.txt"]
@@ -358,12 +397,32 @@ def test_yaml_bombs_do_no_harm(tmp_path: Path, bomb: str) -> None:
     assert dataset.unread.height >= 1
 
 
-@pytest.mark.parametrize("data", [b"\x00\xff\xfe", b"", b"- a\n- b\n", b"just text", b"\xff\xfen\x00a\x00"])
+@pytest.mark.parametrize("data", [b"", b"- a\n- b\n", b"just text", b"\xff\xfen\x00a\x00"])
 def test_a_yaml_that_is_none_is_no_dataset(tmp_path: Path, data: bytes) -> None:
-    """Binary junk, lists and text are not taken for a dataset; labels beside them are darknet's then."""
+    """Nothing, a list and text are not taken for a dataset; labels beside them are darknet's then."""
     source = open_source(put(tmp_path, {**TWO, "data.yaml": data}))
     assert yolo.sniff(source, "") == ""
     assert darknet.sniff(source, "")
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff\xfe", b" names: [\n train: x\n", b"%" * 2**21])
+def test_a_data_yaml_that_is_beyond_reading_still_says_so(tmp_path: Path, data: bytes) -> None:
+    """By its name it describes the dataset: it is one unread row, and folders say what is what."""
+    dataset = read(tmp_path, {**TWO, "data.yaml": data})
+    assert dataset.format == "yolo"
+    assert dataset.unread["annotation"].to_list() == ["data.yaml"]
+    assert splits(dataset) == BOTH
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(YAML_PIECES), max_size=12).map("".join))
+)
+def test_no_yaml_raises(tmp_path: Path, data: bytes | str) -> None:
+    """Whatever stands in the yaml, both labels are read and every file of the dataset is accounted for."""
+    dataset = formats.read(open_source(put(tmp_path, {**TWO, "data.yaml": data})), "yolo")
+    assert dataset.images["annotation"].null_count() == 0
+    assert set(dataset.membership["image"]) <= set(dataset.images["image"])
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -432,6 +491,29 @@ def test_the_last_images_folder_counts(tmp_path: Path) -> None:
     files = {"images/set/images/a.jpg": b"x", "images/set/labels/a.txt": ROW}
     dataset = read(tmp_path, {**files, "data.yaml": "train: images/set/images\nval: x\nnames: [a]\n"})
     assert annotations(dataset) == {"images/set/images/a.jpg": "images/set/labels/a.txt"}
+
+
+def test_a_folder_of_labels_may_be_chosen(tmp_path: Path) -> None:
+    """`--annotations` with a folder of labels takes them in place of those that training would find."""
+    files = {**TWO, "second/a.txt": ROW + ROW, "second/b.txt": "", "data.yaml": YAML}
+    dataset = read(tmp_path, files, within="second")
+    assert dataset.format == "yolo"
+    assert annotations(dataset) == {"images/train/a.jpg": "second/a.txt", "images/val/b.jpg": "second/b.txt"}
+    assert dataset.boxes.height == 2
+
+
+def test_yolo_can_be_asked_for_without_a_yaml(tmp_path: Path) -> None:
+    """The format is given, the yaml is missing: folders are splits, classes have no names."""
+    dataset = formats.read(open_source(put(tmp_path, TWO)), "yolo")
+    assert splits(dataset) == BOTH
+    assert dataset.boxes["label"].to_list() == [None, None]
+
+
+def test_two_images_may_share_a_label_file(tmp_path: Path) -> None:
+    """a.jpg and a.png in one folder both find labels/a.txt in training, and so they do here."""
+    files = {**TWO, "images/train/a.png": b"x", "data.yaml": YAML}
+    dataset = read(tmp_path, files)
+    assert dataset.boxes.filter(annotation="labels/train/a.txt")["image"].to_list() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 
+#: More names than any path has: a line of a list that leads to an image just as it is written.
+EXACT = 2**16
+
 #: Names files, lists and yaml files larger than this are not read.
 TEXT_LIMIT = 64 * 2**20
 
@@ -154,7 +157,7 @@ class Places:
             for base in bases:
                 inner = normalise(f"{base}/{plain}")
                 if inner in self.images.exact:
-                    return inner, len(plain), False
+                    return inner, EXACT, False
         path, outside = self.images.find(plain, bases)
         if path is None:
             return None, 0, outside

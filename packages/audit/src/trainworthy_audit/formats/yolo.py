@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from trainworthy_audit.formats import labels
-from trainworthy_audit.formats.draft import folder
+from trainworthy_audit.formats.draft import folder, stem
 from trainworthy_audit.formats.plan import (
     Mention,
     Part,
@@ -17,7 +17,6 @@ from trainworthy_audit.formats.plan import (
     Plan,
     carry_out,
     choose,
-    is_absolute,
     read_names,
 )
 from trainworthy_audit.formats.splits import of_folder
@@ -38,6 +37,7 @@ YAML_LIMIT = 2**20
 YAML_COUNT = 100
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
+_OWN_NAMES = frozenset({"data", "dataset"})
 _VALIDATION = frozenset({"val", "valid", "validation"})
 _KEY = re.compile(r"(?P<key>[A-Za-z_]\w*)[ \t]*:(\s|$)")
 _PLAIN_TAGS = frozenset(
@@ -118,6 +118,8 @@ def _describes_dataset(settings: Settings) -> bool:
     keys = settings.nodes.keys()
     if keys & {"backbone", "head"}:
         return False
+    if settings.unread and stem(settings.path).lower() in _OWN_NAMES:
+        return True
     return bool(keys & {"names", "nc"} or settings.values("train") or settings.values("val"))
 
 
@@ -135,7 +137,7 @@ def _load(source: Source, path: str) -> Settings | None:
         settings.nodes.clear()
         settings.unread = [(path, *_complaint(error, content))]
         _salvage(settings, content)
-    return settings if settings.nodes else None
+    return settings if settings.nodes or settings.unread else None
 
 
 def _take(settings: Settings, node: yaml.Node | None, content: str, offset: int) -> None:
@@ -232,10 +234,8 @@ def _add_split(places: Places, plan: Plan, split: str, written: tuple[str, int],
         part = Part(_own_word(split, found), plan.source, images=images)
     else:
         part = Part(split, plan.source, [Mention(line, value, None, outside)])
-        if not is_absolute(value.replace("\\", "/")) or found is not None:
-            plan.notes.append(f"{plan.source}: {split}: {value} holds no images.")
-        else:
-            plan.notes.append(f"{plan.source}: {split}: {value} is not in the dataset.")
+        lacks = "is not in the dataset" if found is None else "holds no images"
+        plan.notes.append(f"{plan.source}: {split}: {value} {lacks}.")
     plan.parts.append(part)
 
 
