@@ -281,14 +281,16 @@ def test_incomplete_waivers_are_refused(tmp_path: Path, text: str, message: str)
 def test_new_waivers_must_hold_for_a_while(data: Path) -> None:
     """A waiver that has expired already, or gives no reason or author, is not made."""
     told = {"reason": "r", "author": "a", "expires": TODAY, "today": TODAY}
-    waivers.check(**told)
+    waivers.check("B001", **told)
     for wrong, message in (
         ({"expires": date(2026, 11, 21)}, "--expires 2026-11-21 is in the past"),
         ({"reason": " "}, "--reason is empty"),
         ({"author": ""}, "--author is empty"),
     ):
         with pytest.raises(ConfigError, match=message):
-            waivers.check(**(told | wrong))
+            waivers.check("B001", **(told | wrong))
+    with pytest.raises(ConfigError, match="no rule 'B01'\n  Did you mean B001"):
+        waivers.check("B01", **told)
 
 
 def test_new_waivers_say_what_they_excuse(data: Path) -> None:

@@ -173,6 +173,14 @@ def main() -> None:
 # Options that several commands share
 
 
+def _codes(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
+
+
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """DATASET, and how it is read and measured."""
     for decorate in reversed(
@@ -193,6 +201,18 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="The folder or file of annotations to read, inside the dataset.",
             ),
             click.option(
+                "--labels",
+                metavar="A,B",
+                multiple=True,
+                callback=_words,
+                help="The labels you want to train on; others become C006.",
+            ),
+            click.option(
+                "--group-regex",
+                metavar="RE",
+                help="Its first group names the recording of a path, for leaks between splits.",
+            ),
+            click.option(
                 "--waivers",
                 "waiver_file",
                 type=click.Path(path_type=Path),
@@ -211,14 +231,6 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = decorate(command)
     return command
-
-
-def _codes(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
-    return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
 
 
 def _config(dataset: Path, file: Path | None, given: Mapping[str, Any]) -> Config:
@@ -283,18 +295,6 @@ def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:
     help="Run only these rules: codes or prefixes, such as B,D001.",
 )
 @click.option("--ignore", metavar="CODES", callback=_codes, help="Leave these rules out.")
-@click.option(
-    "--labels",
-    metavar="A,B",
-    multiple=True,
-    callback=_words,
-    help="The labels you want to train on; others become C006.",
-)
-@click.option(
-    "--group-regex",
-    metavar="RE",
-    help="Its first group names the recording of a path, for leaks between splits.",
-)
 @click.option(
     "--output-format",
     type=click.Choice(["text", "json", "github", "sarif"]),
@@ -467,6 +467,7 @@ def waive(
     reason: str,
     author: str | None,
     expires: Any,  # noqa: ANN401 - a datetime
+    **given: Any,  # noqa: ANN401 - labels and group_regex
 ) -> int:
     """Accept findings, with a reason and for a time.
 
@@ -484,10 +485,11 @@ def waive(
         "author": author if author is not None else _author(),
         "expires": expires.date(),
     }
-    waivers.check(**promise)
+    waivers.check(code, **promise)
     source = open_source(dataset)
     wanted = dataclasses.replace(
-        _config(dataset, config, {"format": kind, "annotations": annotations, "select": [code]}), ignore=()
+        _config(dataset, config, {"format": kind, "annotations": annotations, "select": [code]} | given),
+        ignore=(),
     )
     file, accepted = _waivers(source, waiver_file)
     with _measurer(workers, no_cache=no_cache) as measurer:

@@ -321,8 +321,13 @@ def choose(
     return found
 
 
-def check(*, reason: str, author: str, expires: date, today: date | None = None) -> None:
+def check(rule: str, *, reason: str, author: str, expires: date, today: date | None = None) -> None:
     """Raise `ConfigError` where a waiver with these would be void."""
+    if rule not in catalogue():
+        near = nearest(rule, catalogue())
+        raise ConfigError(
+            f"no rule {rule!r}" + (f"\n  Did you mean {near}?" if near else ""), next_step="trainworthy rule"
+        )
     if expired(expires, today or datetime.now(UTC).date()):
         raise ConfigError(f"--expires {expires} is in the past\n  The waiver would excuse nothing.")
     for name, value in (("reason", reason), ("author", author)):
