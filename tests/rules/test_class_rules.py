@@ -8,7 +8,6 @@ import pytest
 
 from by_hand import box, evidence, found, names
 from trainworthy_audit import classes
-from trainworthy_audit.rules.c002_lists_disagree import LABELIMG
 from trainworthy_audit.rules.c005_similar_names import similar
 from trainworthy_audit.types import NameList
 
@@ -149,7 +148,7 @@ def test_lists_without_ids_compare_as_sets() -> None:
 
 def test_labelimg_example_list_is_recognised() -> None:
     """C002 says so where a list is the one that labelImg writes by itself."""
-    lists = [names("helmet"), names(*LABELIMG, "helmet", source="labels/classes.txt")]
+    lists = [names("helmet"), names(*classes.LABELIMG, "helmet", source="labels/classes.txt")]
     (row,) = found("C002", evidence(names=lists))
     assert row["message"].endswith(
         "labels/classes.txt begins with labelImg's own example list: it may never have been meant"
@@ -259,11 +258,17 @@ def test_labels_asked_for() -> None:
 
 
 def test_labels_in_words_are_checked_against_the_list() -> None:
-    """C006 finds labels in words that the names file lacks; labels that come from ids cannot lack."""
+    """C006 finds labels in words that no names file has; those of ids, and example lists, do not count."""
     listed = names("cat", "dog", source="labels.txt", declares_ids=False)
     boxes = [box(1, 1, 50, 50, "cat"), box(1, 1, 50, 50, "fox")]
     (row,) = found("C006", evidence(boxes, names=[listed]))
     assert (row["box"], row["limit_text"]) == (1, "cat, dog")
+    example = names(*classes.LABELIMG, source="predefined_classes.txt", declares_ids=False)
+    assert found("C006", evidence(boxes, names=[example])) == []
+    assert found("C004", evidence(boxes, names=[example])) == []
+    assert (
+        found("C006", evidence(boxes, names=[listed, names("fox", source="b.txt", declares_ids=False)])) == []
+    )
     other = names("fox", source="train.json")
     assert found("C006", evidence([box(1, 1, 50, 50, "fox", class_id=0)], names=[listed, other])) == []
 

@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Dataset, Evidence, NameList
 
+#: What labelImg writes where it was not given a list.
+LABELIMG = (
+    "dog", "person", "cat", "tv", "car", "meatballs", "marinara sauce", "tomato soup", "chicken noodle soup",
+    "french onion soup", "chicken breast", "ribs", "pulled pork", "hamburger", "cavity",
+)  # fmt: skip
+
+
+def is_example(names: NameList) -> bool:
+    """Whether a list begins with labelImg's own example, which hardly anybody means."""
+    return tuple(name for _, name, _ in names.names)[: len(LABELIMG)] == LABELIMG
+
 
 def list_of(dataset: Dataset, group: str) -> NameList:
     """The list that gives the ids of a group their labels. The dataset must declare one."""

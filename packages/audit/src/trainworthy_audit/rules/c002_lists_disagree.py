@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Evidence
 
-#: What labelImg writes where it was not given a list.
-LABELIMG = (
-    "dog", "person", "cat", "tv", "car", "meatballs", "marinara sauce", "tomato soup", "chicken noodle soup",
-    "french onion soup", "chicken breast", "ribs", "pulled pork", "hamburger", "cavity",
-)  # fmt: skip
-
 #: How many ids, names or shares a message spells out.
 SHOWN = 4
 
@@ -139,7 +133,7 @@ def _shares(ids: list[int], used: pl.DataFrame) -> str:
 
 def _artefact(primary: NameList, other: NameList) -> str:
     for names in (other, primary):
-        if tuple(name for _, name, _ in names.names)[: len(LABELIMG)] == LABELIMG:
+        if classes.is_example(names):
             return f". {names.source} begins with labelImg's own example list: it may never have been meant"
     return ""
 

@@ -42,7 +42,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     return finding.join(
         [
             finding.one(
-                f"{_quoted(name)} (id {number}) {' and '.join(wrong)}",
+                f"{_quoted(name)}{f' (id {number})' if names.declares_ids else ''} {' and '.join(wrong)}",
                 annotation=names.source,
                 line=line,
                 label=name,

@@ -36,19 +36,20 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each declared label that no box of the dataset has, where it is declared first."""
     counts = classes.by_label(evidence, classes.usage(evidence))
-    declared: dict[str, list[tuple[str, int, int | None]]] = {}
+    declared: dict[str, list[tuple[str, int | None]]] = {}
     for names in evidence.dataset.names:
-        if names.source == evidence.dataset.names[0].source or evidence.dataset.format == "coco":
-            for number, name, line in names.names:
-                declared.setdefault(name, []).append((names.source, number, line))
+        own = names is evidence.dataset.names[0] or (evidence.dataset.format == "coco" and names.declares_ids)
+        if own and (names.declares_ids or not classes.is_example(names)):
+            for _, name, line in names.names:
+                declared.setdefault(name, []).append((names.source, line))
     return finding.join(
         [
             finding.one(
-                f'"{name}" (id {places[0][1]}) is declared, and no box has it',
+                f'"{name}" is declared, and no box has it',
                 annotation=places[0][0],
-                line=places[0][2],
+                line=places[0][1],
                 label=name,
-                related=list(dict.fromkeys(source for source, _, _ in places[1:] if source != places[0][0])),
+                related=list(dict.fromkeys(source for source, _ in places[1:] if source != places[0][0])),
                 measured=0,
                 limit=1,
                 unit="boxes",

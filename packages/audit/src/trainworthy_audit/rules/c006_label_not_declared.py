@@ -3,7 +3,7 @@
 ## What it does
 Where you ask for labels (`labels` in the configuration), finds boxes of any other label, and asked-for
 labels that the dataset does not have. In Pascal VOC, where each box carries its label in words, it also
-finds boxes whose label is not in the list of names beside the data.
+finds boxes whose label is in none of the lists of names beside the data.
 
 ## Why it hurts training
 A trainer turns labels into numbers by its list. A label that is not in it stops the run, or its boxes are
@@ -37,8 +37,12 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box with a label beyond the list, and each asked-for label that is missing."""
     if evidence.labels:
         return finding.join([_boxes(evidence, evidence.labels, "the labels asked for"), _missing(evidence)])
-    names = evidence.dataset.names[0]
-    return _boxes(evidence, list(names.by_id().values()), names.source, pl.col("class_id").is_null())
+    lists = [names for names in evidence.dataset.names if not classes.is_example(names)]
+    if not lists:
+        return finding.NONE
+    declared = {name: None for names in lists for name in names.by_id().values()}
+    where = classes.some((names.source for names in lists), 3)
+    return _boxes(evidence, declared, where, pl.col("class_id").is_null())
 
 
 def _boxes(evidence: Evidence, allowed: Iterable[str], where: str, *only: pl.Expr) -> pl.DataFrame:
