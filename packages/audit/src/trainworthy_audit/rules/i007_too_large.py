@@ -37,6 +37,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image that was not decoded for its size, with the megapixels that it claims."""
     large = evidence.images.filter(pl.col("status") == "too-large")
     claimed = pl.col("width").cast(pl.Float64) * pl.col("height") / 1e6
+    limit = pl.col("reason").str.extract(r"more than ([\d,]+)").str.replace_all(",", "").cast(pl.Float64)
     return finding.rows(
         large,
         pl.format(
@@ -44,6 +45,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
             pl.col("reason").fill_null("it claims too many pixels").str.strip_suffix(": not decoded"),
         ),
         measured=claimed.round(1),
+        limit=(limit / 1e6).round(1),
         unit="megapixels",
     )
 
@@ -69,6 +71,9 @@ RULE = Rule(
     summary="image claims more pixels than are decoded",
     check=check,
     clean=Example(_example()),
-    dirty=Example(_example(_claim(60_000)), expect=({"image": "images/train/plan.png"},)),
+    dirty=Example(
+        _example(_claim(60_000)),
+        expect=({"image": "images/train/plan.png", "measured": 3600.0, "limit": 179.0},),
+    ),
     needs=("images",),
 )

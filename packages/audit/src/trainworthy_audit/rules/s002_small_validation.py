@@ -38,8 +38,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         count = members.filter(pl.col("split") == split)["image"].n_unique()
         known = [split, *roles.named(evidence.dataset.splits, "train")]
         share = count / max(members.filter(pl.col("split").is_in(known))["image"].n_unique(), 1)
+        noun = "image" if count == 1 else "images"
         if count < options["images"]:
-            few = f"{split} has {count:,} images; below {options['images']} its measures are mostly chance"
+            few = f"{split} has {count:,} {noun}; below {options['images']} its measures are mostly chance"
             parts.append(
                 finding.one(few, split=split, measured=count, limit=options["images"], unit="images")
             )
