@@ -223,6 +223,16 @@ def make(folder: Path) -> None:
     An older demo there is replaced. Raises `OutputError` where `folder` holds anything else.
     """
     _check_replaceable(folder)
+    try:
+        _replace(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the demo to {folder}: {error.strerror or error}",
+            next_step="trainworthy demo --out FOLDER",
+        ) from error
+
+
+def _replace(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trainworthy-demo-") as place:
         fresh = Path(place) / folder.name
