@@ -123,12 +123,13 @@ def _shares(ids: list[int], used: pl.DataFrame) -> str:
     share = {(split, number): value for split, number, _, value in counts.iter_rows()}
     splits = counts["split"].unique().sort().to_list()
     told = []
-    for number in ids[:SHOWN]:
+    seen = set(counts["class_id"])
+    for number in [number for number in ids if number in seen][:SHOWN]:
         values = [
             f"{share.get((split, number), 0):.0f} %{f' in {split}' if split else ''}" for split in splits
         ]
         told.append(f"id {number} has {', '.join(values)}")
-    return f". Of the boxes, {'; '.join(told)}"
+    return f". Of the boxes, {'; '.join(told)}" if told else ". No box has these ids"
 
 
 def _artefact(primary: NameList, other: NameList) -> str:
