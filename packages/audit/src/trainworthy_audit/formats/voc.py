@@ -126,14 +126,16 @@ class UnfitError(ValueError):
     """A part that cannot be read, and why."""
 
 
-_PARSER = etree.XMLParser(
-    resolve_entities=False,
-    no_network=True,
-    load_dtd=False,
-    huge_tree=False,
-    remove_comments=True,
-    remove_pis=True,
-)
+_SAFE = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+_PARSER = etree.XMLParser(**_SAFE)
+_DECLARED = re.compile(rb"""\A<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)["']""")
 
 
 def sheet(path: str, data: bytes) -> Sheet:
@@ -148,13 +150,13 @@ def sheet(path: str, data: bytes) -> Sheet:
     except UnfitError as error:
         made.fail(*_line(data, 1), str(error))
     else:
-        _fill(made, root)
+        _fill(made, root, _Quotes(root, data))
     return made
 
 
 def _root(data: bytes) -> Any:  # noqa: ANN401 - lxml has no types
     if b"<!ENTITY" not in data:
-        root = etree.fromstring(data, _PARSER)
+        root = _parse(data)
         dtd = root.getroottree().docinfo.internalDTD
         if dtd is None or not (any(dtd.iterentities()) or any(True for _ in root.iter(etree.Entity))):
             return root
@@ -162,6 +164,27 @@ def _root(data: bytes) -> Any:  # noqa: ANN401 - lxml has no types
         "it declares or uses XML entities, which no annotation needs and which can be an attack: none was "
         "expanded"
     )
+
+
+def _parse(data: bytes) -> Any:  # noqa: ANN401
+    """The root. Encodings that only Python knows by the name that is declared ('latin-1') are decoded by it."""
+    try:
+        return etree.fromstring(data, _PARSER)
+    except etree.XMLSyntaxError as error:
+        if "nsupported encoding" not in str(error.msg) or (content := _declared(data)) is None:
+            raise
+        return etree.fromstring(
+            content.encode("utf-8", "replace"), etree.XMLParser(encoding="utf-8", **_SAFE)
+        )
+
+
+def _declared(data: bytes) -> str | None:
+    """The text in the encoding that the file declares; None where it declares none, or another one."""
+    found = _DECLARED.match(data)
+    try:
+        return data.decode(found[1].decode()) if found else None
+    except (LookupError, ValueError):
+        return None
 
 
 def _line(data: bytes, number: int) -> tuple[int | None, str]:
@@ -174,7 +197,7 @@ def _line(data: bytes, number: int) -> tuple[int | None, str]:
     return last
 
 
-def _fill(made: Sheet, root: Any) -> None:  # noqa: ANN401
+def _fill(made: Sheet, root: Any, quotes: _Quotes) -> None:  # noqa: ANN401
     if root.tag != "annotation":
         if not root.tag.endswith("}annotation"):
             made.foreign = True
@@ -184,16 +207,16 @@ def _fill(made: Sheet, root: Any) -> None:  # noqa: ANN401
     for child in root:
         tag = child.tag
         if tag == "object":
-            _object(made, child)
+            _object(made, child, quotes)
         elif tag == "filename":
             made.filename, made.line = (child.text or "").strip(), child.sourceline
         elif tag == "size":
-            _size(made, child)
+            _size(made, child, quotes)
         elif tag == "folder":
             made.folder = (child.text or "").strip()
 
 
-def _size(made: Sheet, element: Any) -> None:  # noqa: ANN401
+def _size(made: Sheet, element: Any, quotes: _Quotes) -> None:  # noqa: ANN401
     for child in element:
         if child.tag not in {"width", "height"} or not (child.text or "").strip():
             continue
@@ -201,10 +224,10 @@ def _size(made: Sheet, element: Any) -> None:  # noqa: ANN401
             setattr(made, child.tag, _number(child.text))
         except ValueError:
             reason = f"<{child.tag}> of the image is not a number: {child.text.strip()[:80]}"
-            made.problems.append((child.sourceline, None, _verbatim(element), reason))
+            made.problems.append((child.sourceline, None, quotes.of(element), reason))
 
 
-def _object(made: Sheet, thing: Any) -> None:  # noqa: ANN401
+def _object(made: Sheet, thing: Any, quotes: _Quotes) -> None:  # noqa: ANN401
     """Add the boxes of one <object>; usually one."""
     label = None
     flags: list[float | None] = [None, None, None]
@@ -219,28 +242,47 @@ def _object(made: Sheet, thing: Any) -> None:  # noqa: ANN401
             flags[FLAGS[tag]] = _flag(child.text)
     if not corners:
         others = ", ".join(f"<{child.tag}>" for child in thing if child.tag in {"polygon", "robndbox"})
-        _unread(made, thing, "the object has no <bndbox>" + (f", only {others}" if others else ""))
+        _unread(made, thing, "the object has no <bndbox>" + (f", only {others}" if others else ""), quotes)
         return
     for bndbox in corners:
         if not (label and label.strip()):
-            _unread(made, thing, "the object has no <name>")
+            _unread(made, thing, "the object has no <name>", quotes)
             continue
         try:
             edges = _edges(bndbox)
         except UnfitError as error:
-            _unread(made, thing, str(error))
+            _unread(made, thing, str(error), quotes)
             continue
         made.boxes.append((made.seen, thing.sourceline, *edges, label, *flags))
         made.seen += 1
 
 
-def _unread(made: Sheet, thing: Any, reason: str) -> None:  # noqa: ANN401
-    made.problems.append((thing.sourceline, made.seen, _verbatim(thing), reason))
+def _unread(made: Sheet, thing: Any, reason: str, quotes: _Quotes) -> None:  # noqa: ANN401
+    made.problems.append((thing.sourceline, made.seen, quotes.of(thing), reason))
     made.seen += 1
 
 
-def _verbatim(element: Any) -> str:  # noqa: ANN401
-    return str(etree.tostring(element, encoding="unicode", with_tail=False))[:MAX_TEXT]
+class _Quotes:
+    """The parts of an xml as they stand in the file."""
+
+    def __init__(self, root: Any, data: bytes) -> None:  # noqa: ANN401
+        self._root = root
+        self._data = data
+        self._found: dict[str, dict[Any, str]] = {}
+
+    def of(self, element: Any) -> str:  # noqa: ANN401
+        """A child of the root, verbatim; where the file nests or hides such parts, as the parser puts it."""
+        tag = element.tag
+        if tag not in self._found:
+            self._found[tag] = self._all(tag)
+        quote = self._found[tag].get(element) or etree.tostring(element, encoding="unicode", with_tail=False)
+        return str(quote)[:MAX_TEXT]
+
+    def _all(self, tag: str) -> dict[Any, str]:
+        elements = self._root.findall(tag)
+        whole = _declared(self._data) or text(self._data)
+        parts = re.findall(rf"<{tag}\b[^>]*/>|<{tag}\b.*?</{tag}\s*>", whole, re.DOTALL)
+        return dict(zip(elements, parts, strict=True)) if len(elements) == len(parts) else {}
 
 
 def _edges(bndbox: Any) -> list[float]:  # noqa: ANN401
