@@ -52,6 +52,9 @@ class Shot(Protocol):
 Pictures = Callable[[Sequence[str], int], Mapping[str, Shot | None]]
 """(paths, longest side in pixels) -> the picture of each path; None for an image that does not decode."""
 
+Relations = Mapping[frozenset[str], str]
+"""How two images are alike, by their paths."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -99,7 +102,7 @@ class Entry:
     limit: str
     views: tuple[View, ...]
     relations: tuple[str, ...]  # how each related image is alike, beside its view
-    unseen: int  # related images that are not shown
+    unseen: list[str]  # related images that are not shown
     waiver: Any
 
 
@@ -123,16 +126,18 @@ class Section:
 
 def wanted(audit: Audit) -> list[str]:
     """The images whose pictures the report shows, the most needed first."""
-    return _wanted(audit, groups.groups(audit))
+    found = groups.groups(audit)
+    return _wanted(audit, found, _relations(audit, found))
 
 
 def render(audit: Audit, pictures: Pictures) -> str:
     """The whole page, below `SIZE_LIMIT`: what does not fit is counted, with a pointer to audit.json."""
     found = groups.groups(audit)
-    images = _images(audit, _wanted(audit, found), pictures)
+    relations = _relations(audit, found)
+    images = _images(audit, _wanted(audit, found, relations), pictures)
     whole = ""
     for cut in (1, 4, 40):
-        whole = _page(audit, found, images, cut)
+        whole = _page(audit, found, images, relations, cut)
         if len(whole.encode("utf-8", "backslashreplace")) < SIZE_LIMIT:
             break
     return whole
@@ -142,12 +147,12 @@ def render(audit: Audit, pictures: Pictures) -> str:
 # Pictures
 
 
-def _wanted(audit: Audit, found: list[Group]) -> list[str]:
+def _wanted(audit: Audit, found: list[Group], relations: Relations) -> list[str]:
     """Half of the spot check first, then the rules in turn, each with its worst finding, then the rest."""
     spot = spotcheck.choose(audit)
     half = len(spot) * 2 // 3
     queues = [
-        [[row["image"], *(row["related"] or [])[:RELATED]] for row in _pictured(group).iter_rows(named=True)]
+        [[row["image"], *_beside(row, relations)] for row in _pictured(group).iter_rows(named=True)]
         for group in found
     ]
     most = max(CARDS.values())
@@ -162,6 +167,12 @@ def _pictured(group: Group) -> pl.DataFrame:
     turn = pl.int_range(pl.len()).over("image")
     some = group.findings.filter(pl.col("image").is_not_null()).filter(turn < SAME)
     return some.head(CARDS[group.outcome.severity])
+
+
+def _beside(row: Mapping[str, Any], relations: Relations) -> list[str]:
+    """The related images that are shown beside that of the finding: first those that are like it themselves."""
+    related = row["related"] or []
+    return sorted(related, key=lambda path: frozenset((row["image"], path)) not in relations)[:RELATED]
 
 
 def _images(audit: Audit, paths: list[str], pictures: Pictures) -> dict[str, Image]:
@@ -267,10 +278,11 @@ def _view(image: Image, box: Drawn | None) -> View:
 # Findings
 
 
-def _sections(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: int) -> list[Section]:
+def _sections(
+    audit: Audit, found: list[Group], images: Mapping[str, Image], relations: Relations, cut: int
+) -> list[Section]:
     """The rules; the room for rows is shared out in their order, so that what blocks comes first."""
     subjects = _subjects(audit, found)
-    pairs = _relations(audit, images)
     room = ROWS_IN_ALL // cut
     sections = []
     for group in found:
@@ -279,7 +291,7 @@ def _sections(audit: Audit, found: list[Group], images: Mapping[str, Image], cut
         cards = [
             entry
             for row in pictured.filter(pl.col("image").is_in(list(images))).to_dicts()
-            if (entry := _entry(audit, row, images, subjects, pairs)).views
+            if (entry := _entry(audit, row, images, subjects, relations)).views
         ]
         shown = [entry.row["at"] for entry in cards]
         rest = held.filter(~pl.col("at").is_in(shown))
@@ -308,10 +320,13 @@ def _subjects(audit: Audit, found: list[Group]) -> dict[tuple[Any, ...], Drawn]:
     }
 
 
-def _relations(audit: Audit, images: Mapping[str, Image]) -> dict[frozenset[str], str]:
-    """How two images of the page are alike, where the search for duplicates says so."""
-    names = audit.evidence.images.filter(pl.col("path").is_in(list(images))).select("image", "path")
-    pairs = audit.evidence.duplicates.join(names, left_on="a", right_on="image").join(
+def _relations(audit: Audit, found: list[Group]) -> Relations:
+    """How the images of findings that have cards are like others, where the search for duplicates says so."""
+    shown = {path for group in found for path in _pictured(group)["image"]}
+    names = audit.evidence.images.select("image", "path")
+    held = names.filter(pl.col("path").is_in(list(shown)))["image"].implode()
+    pairs = audit.evidence.duplicates.filter(pl.col("a").is_in(held) | pl.col("b").is_in(held))
+    pairs = pairs.join(names, left_on="a", right_on="image").join(
         names, left_on="b", right_on="image", suffix="_b"
     )
     told = {}
@@ -330,7 +345,7 @@ def _entry(
     row: dict[str, Any],
     images: Mapping[str, Image],
     subjects: Mapping[tuple[Any, ...], Drawn],
-    relations: Mapping[frozenset[str], str],
+    relations: Relations,
 ) -> Entry:
     image = images.get(row["image"] or "")
     related = row["related"] or []
@@ -338,7 +353,7 @@ def _entry(
     told: list[str] = []
     if image:
         views.append(_view(image, subjects.get((row["image"], row["annotation"], row["box"]))))
-        beside = [path for path in related[:RELATED] if path in images]
+        beside = [path for path in _beside(row, relations) if path in images]
         views += [_view(images[path], None) for path in beside]
         told = [relations.get(frozenset((row["image"], path)), "") for path in beside]
     return Entry(
@@ -348,7 +363,7 @@ def _entry(
         limit=groups.quantity(row, "limit"),
         views=tuple(views),
         relations=tuple(told),
-        unseen=len(related) - max(0, len(views) - 1),
+        unseen=[path for path in related if path not in {view.image.path for view in views[1:]}],
         waiver=None if row["waived"] is None else audit.waivers[row["waived"]],
     )
 
@@ -371,8 +386,10 @@ def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
 # The page
 
 
-def _page(audit: Audit, found: list[Group], images: Mapping[str, Image], cut: int) -> str:
-    sections = _sections(audit, found, images, cut)
+def _page(
+    audit: Audit, found: list[Group], images: Mapping[str, Image], relations: Relations, cut: int
+) -> str:
+    sections = _sections(audit, found, images, relations, cut)
     evidence = audit.evidence
     shown = sum(len(section.entries) for section in sections)
     return page.template("report.html.j2").render(

@@ -14,6 +14,8 @@ from markupsafe import Markup
 from trainworthy_audit.report import groups
 from trainworthy_audit.report.groups import clean, count
 
+CAPTION = 44  # characters of a file name below a small picture
+
 
 def template(name: str) -> jinja2.Template:
     """A template of this package."""
@@ -57,8 +59,20 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"path": _breakable, "clean": clean, "count": count, "number": groups.number}
+    environment.filters |= {
+        "path": _breakable,
+        "short": _short,
+        "clean": clean,
+        "count": count,
+        "number": groups.number,
+    }
     return environment
+
+
+def _short(path: str) -> str:
+    """A file's name for a caption: of a long one its beginning and its end."""
+    name = clean(path.rsplit("/", 1)[-1])
+    return name if len(name) <= CAPTION else f"{name[: CAPTION // 2]}…{name[1 - CAPTION // 2 :]}"
 
 
 def _breakable(path: str, limit: int) -> Markup:
