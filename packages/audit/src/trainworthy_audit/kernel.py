@@ -113,18 +113,27 @@ def _jpeg(data: bytes, known: dict[str, Any]) -> Measurement:
         "frames": 1,
         "trailing_bytes": structure.jpeg_trailing(data, header),
     }
+    if not header.width * header.height:
+        return _no_pixels(known)
     if header.width * header.height > MAX_PIXELS:
         return _too_large(known)
-    if header.precision != 8:
-        return Measurement(
-            "unreadable", f"{header.precision}-bit JPEG: the decoders of trainers do not read it", **known
-        )
-    decoded = _fast_jpeg(data, header) if header.fast else _pillow(data)[0]
+    if not header.fast:
+        return _unusual_jpeg(data, header, known)
+    decoded = _fast_jpeg(data, header)
     zeroed = structure.zeroed(data, header)
     if zeroed is None:
         return _judge(decoded, known, None)
     damage = decoded.damage or f"zero bytes from byte {zeroed:,} on, where no encoder writes them"
     return _judge(decoded._replace(damage=damage), known, zeroed / len(data))
+
+
+def _unusual_jpeg(data: bytes, header: structure.Jpeg, known: dict[str, Any]) -> Measurement:
+    """Lossless, hierarchical and 12-bit files: whole as far as Pillow, which conceals damage, can tell."""
+    decoded, _ = _pillow(data, rescue=False)
+    kind = f"{header.precision}-bit" if header.precision != 8 else f"unusual (SOF{header.process - 0xC0})"
+    if decoded.damage:
+        decoded = decoded._replace(damage=f"{kind} JPEG, which cannot be decoded: {decoded.damage}")
+    return _judge(decoded, known, None)
 
 
 def _png(data: bytes, known: dict[str, Any]) -> Measurement:
@@ -137,6 +146,8 @@ def _png(data: bytes, known: dict[str, Any]) -> Measurement:
         "orientation": header.orientation,
         "trailing_bytes": header.trailing,
     }
+    if not header.width * header.height:
+        return _no_pixels(known)
     if header.width * header.height > MAX_PIXELS:
         return _too_large(known)
     decoded, said = _pillow(data)
@@ -149,9 +160,16 @@ def _png(data: bytes, known: dict[str, Any]) -> Measurement:
 def _other(data: bytes, known: dict[str, Any]) -> Measurement:
     decoded, said = _pillow(data)
     known |= said
+    missing = structure.webp_missing(data) if known["format"] == "webp" else 0
+    if missing and decoded.damage:
+        decoded = decoded._replace(damage=f"the file ends {missing:,} bytes early")
     if known.get("width", 0) * known.get("height", 0) > MAX_PIXELS:
         return _too_large(known)
     return _judge(decoded, known, None)
+
+
+def _no_pixels(known: dict[str, Any]) -> Measurement:
+    return Measurement("unreadable", f"its header says {known['width']} x {known['height']} pixels", **known)
 
 
 def _too_large(known: dict[str, Any]) -> Measurement:
@@ -175,6 +193,8 @@ def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
         return Decoded(_grey_jpeg(data, header, strict=True))
     except ValueError as error:
         damage = str(error)
+    if damage.endswith("extraneous bytes before marker 0xd9") and structure.only_padding(data, header):
+        return Decoded(_grey_jpeg(data, header, strict=False))
     if damage.startswith(("Warning: unknown JFIF", "Unknown Adobe color", "Invalid SOS parameters")):
         data = structure.without_harmless(data, header)
         try:
@@ -183,8 +203,13 @@ def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
             damage = str(error)
     try:
         return Decoded(_grey_jpeg(data, header, strict=False), damage)
-    except ValueError:
-        return Decoded(None, damage)
+    except ValueError as error:
+        if "subsampling" not in str(error):
+            return Decoded(None, damage)
+    # Not the file but simplejpeg is at fault: its colours are sampled in a ratio that it has no name for.
+    decoded, _ = _pillow(data)
+    cut = "" if structure.has_end(data, header) else "Premature end of JPEG file"
+    return decoded._replace(damage=decoded.damage or cut)
 
 
 def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
@@ -196,18 +221,19 @@ def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
     return decoded[:, :, 0]
 
 
-def _pillow(data: bytes) -> tuple[Decoded, dict[str, Any]]:
-    """Decode by Pillow; if it refuses, again as far as it gets. Also what its header says: size, mode, ..."""
+def _pillow(data: bytes, *, rescue: bool = True) -> tuple[Decoded, dict[str, Any]]:
+    """Decode by Pillow; if it refuses and `rescue`, again as far as it gets. Also what the header says of it."""
     said: dict[str, Any] = {}
     damage = ""
-    for tolerant in (False, True):
+    for tolerant in (False, True) if rescue else (False,):
         try:
             with _quiet_pillow(tolerant=tolerant), Image.open(io.BytesIO(data)) as image:
                 said = {"width": image.width, "height": image.height, "mode": image.mode}
                 if image.width * image.height > MAX_PIXELS:
                     return Decoded(None), said
-                said["frames"] = getattr(image, "n_frames", 1)
-                image.seek(0)
+                if not tolerant:
+                    said["frames"] = getattr(image, "n_frames", 1)
+                    image.seek(0)
                 said["orientation"] = _orientation(image)
                 image.load()
                 return Decoded(_shrink(as_grey(image)), damage), said
@@ -221,7 +247,7 @@ def _pillow(data: bytes) -> tuple[Decoded, dict[str, Any]]:
 def _in_words(error: Exception) -> str:
     """What a decoder raised, without the addresses of our objects."""
     if isinstance(error, UnidentifiedImageError):
-        return "no decoder knows what follows its signature"
+        return "the header cannot be understood: it is cut short, or of a kind that the decoder does not know"
     return str(error) or type(error).__name__
 
 
@@ -249,9 +275,11 @@ def _orientation(image: Image.Image) -> int | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Images of more bits brought to 8: by the range of their type, or of their values."""
+    """Images of more bits brought to 8, by the range of their type or of their values; of LAB the lightness."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "LAB":
+        return image.getchannel(0)
     if image.mode not in {"I", "F"}:
         return image
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)

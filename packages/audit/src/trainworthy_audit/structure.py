@@ -44,6 +44,9 @@ _TABLES = 0xC4
 _END = 0xD9
 _SCAN = 0xDA
 
+#: Some cameras and hardware encoders round the picture up with at most this many zero bytes before the end marker.
+PADDING = 64
+
 #: So many zero bytes are more than forty coefficients in a row that are alike, whatever the codes.
 _ZEROS = bytes(128)
 
@@ -80,8 +83,10 @@ def no_image(data: bytes) -> str:
         return f"not an image: {len(data):,} zero bytes"
     if data.startswith(b"version https://git-lfs"):
         return "not an image but a Git LFS pointer to one: `git lfs pull` fetches it"
-    start = data[:24].decode("ascii", "backslashreplace").strip().split("\n")[0][:24]
-    return f"not an image: begins with {start!r}"
+    start = data[:24]
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        return f"not an image: begins with {start.decode('ascii')!r}"
+    return f"not an image: begins with the bytes {start[:8].hex(' ')}"
 
 
 # -----------------------------------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ class Jpeg:
     @property
     def fast(self) -> bool:
         """Whether simplejpeg may have it: it crashes on lossless files, and knows no other precision."""
-        return self.process in {0xC0, 0xC1, 0xC2} and self.precision == 8
+        return self.process in {0xC0, 0xC1, 0xC2, 0xC9, 0xCA} and self.precision == 8
 
     @property
     def mode(self) -> str:
@@ -151,13 +156,21 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_trailing(data: bytes, header: Jpeg) -> int:
-    """How many bytes follow the end marker; 0 where there is no end marker.
+    """How many bytes follow the last end marker; 0 where there is none, or where the header speaks of them."""
+    end = data.rfind(b"\xff\xd9", header.scan)
+    return len(data) - end - 2 if end >= 0 and not header.several else 0
 
-    The last end marker in the file counts, which is found at once where nothing follows it; a file that says
-    that it holds further pictures is searched for its first picture's end.
-    """
-    end = data.find(b"\xff\xd9", header.scan) if header.several else data.rfind(b"\xff\xd9", header.scan)
-    return len(data) - end - 2 if end >= 0 else 0
+
+def has_end(data: bytes, header: Jpeg) -> bool:
+    """Whether an end marker follows the picture."""
+    return data.rfind(b"\xff\xd9", header.scan) >= 0
+
+
+def only_padding(data: bytes, header: Jpeg) -> bool:
+    """Whether all that stands between the picture and its end marker, up to `PADDING`, are zero bytes."""
+    end = data.rfind(b"\xff\xd9", header.scan)
+    filler = end - len(data[:end].rstrip(b"\0"))
+    return 0 < filler <= PADDING
 
 
 def zeroed(data: bytes, header: Jpeg) -> int | None:
@@ -177,6 +190,8 @@ def zeroed(data: bytes, header: Jpeg) -> int | None:
             if coefficients:
                 return run
             run = data.find(_ZEROS, max(at, run + 1))
+        if marker == _END:
+            return None
         if marker == _TABLES:
             first |= _first_symbols(data[at + 4 : end])
         elif marker == _SCAN:
@@ -240,6 +255,15 @@ def exif_orientation(tiff: bytes) -> int | None:
             value = int.from_bytes(tiff[at + 8 : at + (10 if kind == _SHORT else 12)], order)
             return value if 1 <= value <= 8 else 0
     return None
+
+
+# -----------------------------------------------------------------------------------------------------------
+# WebP
+
+
+def webp_missing(data: bytes) -> int:
+    """How many bytes a WebP lacks of what its header announces."""
+    return max(0, int.from_bytes(data[4:8], "little") + 8 - len(data))
 
 
 # -----------------------------------------------------------------------------------------------------------
