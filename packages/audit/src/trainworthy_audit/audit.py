@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from trainworthy_audit import __version__, duplicates, formats, measure, waivers
 from trainworthy_audit.finding import NONE
 from trainworthy_audit.formats.scale import in_pixels
 from trainworthy_audit.rules import catalogue
+from trainworthy_audit.source import digest
 from trainworthy_audit.types import FINDINGS, Audit, Evidence, Outcome
 
 if TYPE_CHECKING:
@@ -100,11 +102,8 @@ def content_digests(source: Source, evidence: Evidence) -> dict[str, str]:
     for path in evidence.dataset.content:
         known = measured.get(path) or source.digests.get(path)
         if known is None and path not in measured:
-            try:
-                source.read(path)
-                known = source.digests[path]
-            except OSError:
-                known = None
+            with contextlib.suppress(OSError):
+                known = digest(source.entries[path].locator)
         digests[path] = known or "unreadable"
     return digests
 

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from trainworthy_audit import formats, waivers
 from trainworthy_audit.errors import CertificateError, TrainworthyError
-from trainworthy_audit.source import fetch
+from trainworthy_audit.source import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ def _digests(source: Source, paths: list[str]) -> dict[str, str]:
 
 def _of_file(source: Source, path: str) -> str:
     try:
-        return blake3(fetch(source.entries[path].locator)).hexdigest()
+        return digest(source.entries[path].locator)
     except OSError:
         return "unreadable"
 

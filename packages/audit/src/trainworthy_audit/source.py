@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextlib
 import functools
 import io
 import os
@@ -36,6 +37,9 @@ BOMB_FLOOR = 256 * 2**20
 #: maze of links that lead to one another.
 MAX_DEPTH = 64
 MAX_LINKS = 3
+
+
+PIECE = 2**20  # bytes that are read at a time where a file need not be held whole
 
 
 class Locator(NamedTuple):
@@ -132,12 +136,28 @@ def fetch(locator: Locator, count: int = -1) -> bytes:
 
     Raises `OSError`, also for a zip member that is damaged or encrypted.
     """
+    with _reading(locator) as handle:
+        return handle.read(count)
+
+
+def digest(locator: Locator) -> str:
+    """blake3 of the bytes at `locator`, read in pieces, however large the file is. Raises `OSError`."""
+    whole = blake3()
+    with _reading(locator) as handle:
+        while piece := handle.read(PIECE):
+            whole.update(piece)
+    return whole.hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(locator: Locator) -> Iterator[IO[bytes]]:
     if locator.member is None:
         with open(locator.file, "rb") as handle:  # noqa: PTH123 - the path is bytes, which pathlib does not take
-            return handle.read(count)
+            yield handle
+        return
     try:
         with _archive(locator.file).open(locator.member) as member:
-            return member.read(count)
+            yield member
     except Exception as error:  # a damaged zip raises whatever its decompressor raises
         raise OSError(f"the zip member cannot be read: {error}") from error
 
