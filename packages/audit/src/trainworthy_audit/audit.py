@@ -111,8 +111,8 @@ def content_digests(source: Source, evidence: Evidence) -> dict[str, str]:
 def fingerprint(digests: Mapping[str, str]) -> str:
     """blake3 over the sorted paths and their digests: the same for the same content under the same names."""
     whole = blake3()
-    for path, digest in sorted(digests.items()):
-        whole.update(f"{digest}  {path}\n".encode("utf-8", "surrogatepass"))
+    for path, content in sorted(digests.items()):
+        whole.update(f"{content}  {path}\n".encode("utf-8", "surrogatepass"))
     return f"blake3:{whole.hexdigest()}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import functools
 import io
 import os
@@ -20,6 +19,7 @@ from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetErr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import IO
 
 IMAGE_SUFFIXES = frozenset(
     [
