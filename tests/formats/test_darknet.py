@@ -201,6 +201,19 @@ def test_without_lists_folders_are_splits(tmp_path: Path) -> None:
     assert len(dataset.names) == 2
 
 
+def test_all_images_belong_where_nothing_says_otherwise(tmp_path: Path) -> None:
+    """Without lists an image in another folder is an image without a label; with lists it is left out."""
+    more = {"data/extra/c.jpg": b"x", "data/obj/d.jpg": b"x"}
+    without = read(tmp_path / "without", {**OBJ, **more})
+    assert without.images["path"].to_list() == [
+        "data/extra/c.jpg",
+        *(f"data/obj/{name}.jpg" for name in "abd"),
+    ]
+    listed = read(tmp_path / "with", {**FULL, **more})
+    assert listed.images["path"].to_list() == [f"data/obj/{name}.jpg" for name in "abd"]
+    assert any("data/extra" in note for note in listed.notes)
+
+
 def test_what_lists_name_and_is_not_there(tmp_path: Path) -> None:
     """A missing image, one listed twice, one outside the dataset, and a list that is missing itself."""
     listed = "data/obj/a.jpg\ndata/obj/gone.jpg\ndata/obj/a.jpg\n../../elsewhere/x.jpg\n"
@@ -275,7 +288,7 @@ def test_labels_alone_are_read_without_any_image(tmp_path: Path) -> None:
 def test_two_data_files_of_other_images_are_ambiguous(tmp_path: Path) -> None:
     """--annotations with one of them decides."""
     small = {"small.data": "train = small.txt\nnames = data/obj.names", "small.txt": "data/obj/a.jpg\n"}
-    with pytest.raises(AmbiguousFormatError, match=r"small\.data names 1 images"):
+    with pytest.raises(AmbiguousFormatError, match=r"small\.data: 1 of its images"):
         read(tmp_path, {**FULL, **small})
     assert splits(read(tmp_path, {**FULL, **small}, within="small.data")) == {"train": ["data/obj/a.jpg"]}
     assert splits(read(tmp_path, {**FULL, **small}, within="data/obj.data")) == BOTH

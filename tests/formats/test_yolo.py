@@ -333,7 +333,7 @@ def test_two_datasets_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
     """The message counts both and names the option; with it, the other dataset's images are left out."""
     files = {f"{version}/{path}": content for version in ("v1", "v2") for path, content in TWO.items()}
     files |= {"v1/data.yaml": YAML, "v2/data.yaml": YAML, "v2/labels/val/orphan.txt": ROW}
-    with pytest.raises(AmbiguousFormatError, match=r"v2/data\.yaml names 2 images") as caught:
+    with pytest.raises(AmbiguousFormatError, match=r"v2/data\.yaml: 2 of its images") as caught:
         read(tmp_path, files)
     assert "--annotations" in str(caught.value)
     assert caught.value.next_step.endswith("--annotations v1/data.yaml")

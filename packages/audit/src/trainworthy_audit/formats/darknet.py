@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.formats import labels, yolo
-from trainworthy_audit.formats.draft import folder, stem
+from trainworthy_audit.formats.draft import folder, stem, within_folder
 from trainworthy_audit.formats.plan import Mention, Part, Places, Plan, carry_out, choose, read_names
 from trainworthy_audit.formats.splits import WHOLES, word
 from trainworthy_audit.source import lines
@@ -32,7 +32,7 @@ def sniff(source: Source, within: str) -> str:
     if yolo.sniff(source, within):
         return ""
     data = _data_files(source, within)
-    names = [path for path in source.entries if labels.is_names(path) and labels.is_within(path, within)]
+    names = [path for path in source.entries if labels.is_names(path) and within_folder(path, within)]
     if count := labels.any_labels(source, within):
         beside = f", {(data or names)[0]}" if data or names else ""
         return f"{count:,} .txt labels{beside}"
@@ -54,7 +54,7 @@ def _data_files(source: Source, within: str) -> list[str]:
     return [
         path
         for path, entry in source.entries.items()
-        if entry.suffix == ".data" and labels.is_within(path, within) and _settings(source, path, Plan(path))
+        if entry.suffix == ".data" and within_folder(path, within) and _settings(source, path, Plan(path))
     ]
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.formats.draft import folder, stem
+from trainworthy_audit.formats.draft import folder, stem, within_folder
 from trainworthy_audit.formats.splits import of_folder
 from trainworthy_audit.source import IMAGE_SUFFIXES, text
 
@@ -44,18 +44,13 @@ class Labels:
     )  # in a folder of labels, but for images that have theirs elsewhere
 
 
-def is_within(path: str, within: str) -> bool:
-    """Whether the file is `within` this folder or file of the dataset; everything is within ''."""
-    return not within or path == within or path.startswith(f"{within}/")
-
-
 def texts(source: Source, within: str) -> list[str]:
     """The .txt files that may be labels."""
     limit = within if within in source.folders() else ""
     return [
         path
         for path, entry in source.entries.items()
-        if entry.suffix == ".txt" and is_within(path, limit) and not _NEVER.fullmatch(stem(path))
+        if entry.suffix == ".txt" and within_folder(path, limit) and not _NEVER.fullmatch(stem(path))
     ]
 
 

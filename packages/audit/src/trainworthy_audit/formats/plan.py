@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import labels as labelling
-from trainworthy_audit.formats.draft import Draft, Resolver, folder, normalise
+from trainworthy_audit.formats.draft import Draft, Resolver, folder, normalise, within_folder
 from trainworthy_audit.formats.rows import read_labels
 from trainworthy_audit.formats.splits import of_folder, proper
 from trainworthy_audit.source import lines
@@ -113,7 +114,7 @@ class Places:
             parts = path.lower().split("/")
             shared = shared_tail(parts, tail)
             if shared >= 2 or shared in {len(parts), len(tail)}:
-                ranked.append((shared, labelling.is_within(path, bases[0]), path))
+                ranked.append((shared, within_folder(path, bases[0]), path))
         ranked.sort(reverse=True)
         if not ranked or (len(ranked) > 1 and ranked[0][:2] == ranked[1][:2]):
             return None
@@ -127,7 +128,7 @@ class Places:
 
     def below(self, inner: str) -> list[str]:
         """The images in a folder, at any depth."""
-        return [image for image in self.images.exact if labelling.is_within(image, inner)]
+        return [image for image in self.images.exact if within_folder(image, inner)]
 
     def read_list(self, part: Part, plan: Plan, bases: Sequence[str]) -> None:
         """Read the list file of a split, one path of an image in each line."""
@@ -217,7 +218,7 @@ def _nearby(draft: Draft, plan: Plan, labels: list[str], within: str) -> list[st
     found = [
         path
         for path in draft.source.entries
-        if labelling.is_names(path) and folder(path) in near and labelling.is_within(path, limit)
+        if labelling.is_names(path) and folder(path) in near and within_folder(path, limit)
     ]
     return sorted(set(found) - taken, key=lambda path: (distance(path), path))
 
@@ -245,9 +246,11 @@ def choose(source: Source, plans: Iterable[Plan]) -> tuple[Plan, list[Plan]]:
         if plan.images() != used.images():
             raise AmbiguousFormatError(
                 f"{source.path} holds several datasets:\n"
-                + "\n".join(f"  {one.source} names {len(one.images()):,} images" for one in leading)
+                + "\n".join(
+                    f"  {one.source}: {len(one.images()):,} of its images are here" for one in leading
+                )
                 + "\n  --annotations FILE decides which of these files is meant.",
-                next_step=f"trainworthy audit {source.path} --annotations {used.source}",
+                next_step=_try(source, used.source),
             )
     same = [plan for plan in ordered if plan is not used and (plan.images() or not plan.parts)]
     foreign = [plan.source for plan in ordered if plan is not used and plan not in same]
@@ -276,7 +279,7 @@ def carry_out(source: Source, kind: str, within: str, plan: Plan, others: Sequen
     )
     if labels.torn and not labels.pairs:
         _refuse(source, labels)
-    kept = _belonging(everything, plan, labels, explicit=within in source.entries)
+    kept = _belonging(everything, plan, labels, source, within)
     draft = Draft(source, kind, kept)
     _note_left_out(draft, everything, plan)
     _fill_splits(draft, plan)
@@ -291,6 +294,10 @@ def carry_out(source: Source, kind: str, within: str, plan: Plan, others: Sequen
     return draft.dataset()
 
 
+def _try(source: Source, annotations: str) -> str:
+    return f"trainworthy audit {shlex.quote(str(source.path))} --annotations {shlex.quote(annotations)}"
+
+
 def _refuse(source: Source, labels: labelling.Labels) -> None:
     image, found = next(iter(labels.torn.items()))
     folders = sorted({folder(path) for paths in labels.torn.values() for path in paths})
@@ -298,17 +305,22 @@ def _refuse(source: Source, labels: labelling.Labels) -> None:
     raise AmbiguousFormatError(
         f"{source.path} has labels in several folders, {len(found)} for {image} alone:\n{listed}\n"
         "  --annotations FOLDER decides which of them are meant.",
-        next_step=f"trainworthy audit {source.path} --annotations {folders[0]}",
+        next_step=_try(source, folders[0]),
     )
 
 
-def _belonging(everything: list[str], plan: Plan, labels: labelling.Labels, *, explicit: bool) -> list[str]:
-    """The images of the splits, those with labels, and what lies in one folder with them; else all.
+def _belonging(
+    everything: list[str], plan: Plan, labels: labelling.Labels, source: Source, within: str
+) -> list[str]:
+    """The images of the splits, those with labels, and what lies in one folder with them.
 
-    Where the user names the file that describes the dataset, labelled images elsewhere are another dataset's.
+    All images are, where there are no splits and the user did not choose labels. Where the user names the file that
+    describes the dataset, labelled images outside its splits are another dataset's.
     """
     core = plan.images()
-    if not (explicit and core):
+    if not core and not within:
+        return everything
+    if not core or within not in source.entries:
         core |= {image for _, image in labels.pairs}
     folders = {folder(image) for image in core}
     return [image for image in everything if folder(image) in folders] if core else everything

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from trainworthy_audit.formats import labels
-from trainworthy_audit.formats.draft import folder, stem
+from trainworthy_audit.formats.draft import folder, stem, within_folder
 from trainworthy_audit.formats.plan import (
     Mention,
     Part,
@@ -54,7 +54,7 @@ def sniff(source: Source, within: str) -> str:
         return ""
     count = labels.any_labels(source, within)
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
-    if not count and (others or (within in source.folders() and not labels.is_within(found[0].path, within))):
+    if not count and (others or (within in source.folders() and not within_folder(found[0].path, within))):
         return ""
     return f"{found[0].path}, {count:,} .txt labels"
 
@@ -106,7 +106,7 @@ def _line(node: yaml.Node, otherwise: int) -> int:
 def _dataset_yamls(source: Source, within: str) -> list[Settings]:
     """The yamls that describe a dataset: those within, else (where only labels are meant by it) anywhere."""
     paths = [path for path, entry in source.entries.items() if entry.suffix in {".yaml", ".yml"}]
-    inside = [path for path in paths if labels.is_within(path, within)]
+    inside = [path for path in paths if within_folder(path, within)]
     nearest = sorted(inside or paths, key=lambda path: (path.count("/"), path))[:YAML_COUNT]
     return [
         settings for path in nearest if (settings := _load(source, path)) and _describes_dataset(settings)
