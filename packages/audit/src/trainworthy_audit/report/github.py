@@ -37,7 +37,7 @@ def render(audit: Audit, *, report: str = "") -> str:
         chosen = _chosen(alike, room)
         lines += [_command(command, audit, group, row) for group, row in chosen]
         left += sum(group.open for group in alike) - sum(bool(row) for _, row in chosen)
-    told = verdict(audit)
+    told = verdict(audit, found)
     if left:
         told += f"; {count(left, 'more finding')} {'is' if left == 1 else 'are'} not shown here"
     told += f": see {report}" if report else ""
@@ -58,7 +58,7 @@ def _chosen(found: list[Group], room: int) -> list[tuple[Group, dict[str, Any]]]
 def _rows(group: Group) -> list[dict[str, Any]]:
     if group.outcome.status == "crashed":
         return [{}]
-    return group.findings.head(min(group.open, SHOWN)).to_dicts()
+    return group.worst.head(min(group.open, SHOWN)).to_dicts()
 
 
 def _command(command: str, audit: Audit, group: Group, row: Mapping[str, Any]) -> str:

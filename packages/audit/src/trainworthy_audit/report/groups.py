@@ -42,22 +42,23 @@ _CONTROLS = re.compile(
 )
 
 
+#: Findings of a rule that a group holds: more than any report shows. Of a million only these are ever sorted out.
+KEPT = 1000
+
+
 @dataclass(frozen=True)
 class Group:
     """The findings of one rule."""
 
     outcome: Outcome
-    findings: pl.DataFrame  # those that nobody waived first; of these the worst first
+    total: int
+    waived: int  # how many of them a waiver excuses
+    worst: pl.DataFrame  # at most `KEPT`: those that nobody waived first; of these the worst first
 
     @property
     def open(self) -> int:
         """How many findings nobody waived."""
-        return self.findings["waived"].null_count()
-
-    @property
-    def waived(self) -> int:
-        """How many findings a waiver excuses."""
-        return self.findings.height - self.open
+        return self.total - self.waived
 
     @property
     def blocks(self) -> bool:
@@ -66,36 +67,32 @@ class Group:
 
 
 def groups(audit: Audit) -> list[Group]:
-    """The rules that found something or crashed: errors, warnings, infos, each in the catalogue's order."""
-    found = audit.findings.partition_by("rule", as_dict=True, maintain_order=True)
-    listed = []
-    for code, outcome in audit.outcomes.items():
-        findings = found.get((code,), audit.findings.clear())
-        if findings.height or outcome.status == "crashed":
-            listed.append(Group(outcome, worst_first(findings)))
+    """The rules that found something or crashed: what blocks, then errors, warnings, infos, each in its order."""
+    tally = audit.findings.group_by("rule").agg(pl.len(), pl.col("waived").count())
+    counts = {code: (total, waived) for code, total, waived in tally.iter_rows()}
+    worst = _worst(audit.findings).partition_by("rule", as_dict=True, maintain_order=True)
+    nothing = audit.findings.clear()
+    listed = [
+        Group(outcome, *counts.get(code, (0, 0)), worst.get((code,), nothing))
+        for code, outcome in audit.outcomes.items()
+        if code in counts or outcome.status == "crashed"
+    ]
     return sorted(listed, key=lambda group: (not group.blocks, SEVERITIES.index(group.outcome.severity)))
 
 
-def worst_first(findings: pl.DataFrame) -> pl.DataFrame:
-    """Sort the findings of a rule by how far each lies from its limit; without numbers their order stays."""
+def _worst(findings: pl.DataFrame) -> pl.DataFrame:
+    """The worst of each rule: how far each lies from its limit; without numbers their order stays."""
     distance = (pl.col("measured") - pl.col("limit")).abs().fill_nan(None)
-    return findings.sort(
-        pl.col("waived").is_not_null(),
-        distance,
-        descending=[False, True],
-        nulls_last=True,
-        maintain_order=True,
-    )
+    order = findings.select(
+        "rule", pl.col("waived").is_not_null(), distance.alias("distance")
+    ).with_row_index("at")
+    order = order.sort("waived", "distance", descending=[False, True], nulls_last=True, maintain_order=True)
+    return findings[order.group_by("rule", maintain_order=True).head(KEPT)["at"]]
 
 
-def blocking(audit: Audit) -> list[Group]:
-    """The rules that keep the dataset from training."""
-    return [group for group in groups(audit) if group.blocks]
-
-
-def verdict(audit: Audit) -> str:
-    """The verdict in a sentence."""
-    blockers = blocking(audit)
+def verdict(audit: Audit, found: list[Group]) -> str:
+    """The verdict in a sentence; `found` are the audit's groups."""
+    blockers = [group for group in found if group.blocks]
     crashed = len(audit.crashed)
     if crashed:
         return f"rejected: {count(crashed, 'rule')} crashed, so nobody knows what they would have found"
@@ -104,7 +101,7 @@ def verdict(audit: Audit) -> str:
         verb = "blocks" if findings == 1 else "block"
         return f"rejected: {count(findings, 'finding')} of {count(len(blockers), 'rule')} {verb} training"
     if audit.verdict == "approved-with-waivers":
-        waived = audit.findings.filter(pl.col("severity") == "error").height
+        waived = sum(group.waived for group in found if group.outcome.severity == "error")
         verb = "is" if waived == 1 else "are"
         return f"approved with waivers: {count(waived, 'blocking finding')} {verb} accepted"
     return "approved: nothing blocks training"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 import shlex
 from collections import Counter
@@ -165,7 +166,7 @@ def _wanted(audit: Audit, found: list[Group], relations: Relations) -> list[str]
 def _pictured(group: Group) -> pl.DataFrame:
     """The findings of a rule that are to have a card: the worst, and not all of one image."""
     turn = pl.int_range(pl.len()).over("image")
-    some = group.findings.filter(pl.col("image").is_not_null()).filter(turn < SAME)
+    some = group.worst.filter(pl.col("image").is_not_null()).filter(turn < SAME)
     return some.head(CARDS[group.outcome.severity])
 
 
@@ -286,8 +287,10 @@ def _sections(
     room = ROWS_IN_ALL // cut
     sections = []
     for group in found:
-        held = group.findings.with_row_index("at")
-        pictured = _pictured(Group(group.outcome, held)).head(CARDS[group.outcome.severity] // cut)
+        held = group.worst.with_row_index("at")
+        pictured = _pictured(dataclasses.replace(group, worst=held)).head(
+            CARDS[group.outcome.severity] // cut
+        )
         cards = [
             entry
             for row in pictured.filter(pl.col("image").is_in(list(images))).to_dicts()
@@ -299,7 +302,7 @@ def _sections(
         room -= notes.height
         rows = rest.filter(~pl.col("at").is_in(notes["at"].to_list())).head(min(ROWS // cut, room))
         room -= rows.height
-        left = held.height - len(cards) - notes.height - rows.height
+        left = group.total - len(cards) - notes.height - rows.height
         listed = [[_entry(audit, row, {}, {}, {}) for row in frame.to_dicts()] for frame in (notes, rows)]
         options = _options(audit, group.outcome)
         docs = prose.sections(group.outcome.rule.docs)
@@ -396,7 +399,7 @@ def _page(
         audit=audit,
         dataset=evidence.dataset,
         root=shlex.quote(evidence.dataset.root),
-        verdict=groups.verdict(audit),
+        verdict=groups.verdict(audit, found),
         kind={"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}[audit.verdict],
         parts=_parts(sections),
         sections=sections,

@@ -36,9 +36,10 @@ _VERDICT_MARKS = {"approved": "passed", "approved-with-waivers": "warning", "rej
 def render(audit: Audit, *, color: bool = False, report: str = "") -> str:
     """The report as text of about 100 columns. `report` is the path that the last line points to."""
     blocks = [_header(audit)]
-    blocks += [_group(group, color=color) for group in groups(audit)]
+    found = groups(audit)
+    blocks += [_group(group, color=color) for group in found]
     blocks.append(_summary(audit, color=color))
-    blocks.append(_verdict(audit, report, color=color))
+    blocks.append(_verdict(audit, verdict(audit, found), report, color=color))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -73,14 +74,14 @@ def _group(group: Group, *, color: bool) -> list[str]:
             f"{head}  crashed, so it is not known what it would have found",
             *_wrapped(clean(outcome.reason, 400), "    "),
         ]
-    told = count(group.findings.height, "finding")
+    told = count(group.total, "finding")
     if group.waived:
         told += f", {group.waived:,} waived"
     lines = [f"{head}  {outcome.severity}, {told}: {rule.summary}"]
-    shown = group.findings.head(PLACES)
+    shown = group.worst.head(PLACES)
     for row in shown.iter_rows(named=True):
         lines += _place(row)
-    rest = group.findings.height - shown.height
+    rest = group.total - shown.height
     if rest:
         lines.append(f"    … and {rest:,} more")
     return lines
@@ -128,9 +129,8 @@ def _summary(audit: Audit, *, color: bool) -> list[str]:
     return lines
 
 
-def _verdict(audit: Audit, report: str, *, color: bool) -> list[str]:
+def _verdict(audit: Audit, sentence: str, report: str, *, color: bool) -> list[str]:
     kind = _VERDICT_MARKS[audit.verdict]
-    sentence = verdict(audit)
     head = VERDICTS[audit.verdict]
     line = _style(f"{MARKS[kind]} {head}", kind, color=color, bold=True) + sentence.removeprefix(head)
     return [f"{line} · {report}" if report else line]

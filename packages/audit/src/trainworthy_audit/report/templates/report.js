@@ -84,11 +84,12 @@
     const shot = shots[current];
     const scene = shot.querySelector("svg").cloneNode(true);
     scene.setAttribute("viewBox", scene.dataset.whole);
-    if (scene.querySelectorAll("use").length < 3) {
-      const names = scene.querySelector("use").cloneNode();
-      names.setAttribute("href", "#n" + shot.dataset.image);
-      scene.append(names);
-    }
+    const names = scene.querySelector("use").cloneNode();
+    names.setAttribute("href", "#n" + shot.dataset.image);
+    names.setAttribute("font-size", Math.max(...scene.dataset.whole.split(" ").slice(2)) * 0.017);
+    const [, drawn, small] = scene.querySelectorAll("use");
+    if (small) small.remove();
+    drawn.after(names);
     scene.setAttribute("role", "img");
     scene.setAttribute("aria-labelledby", "lightbox-title");
     scene.removeAttribute("aria-hidden");
