@@ -128,17 +128,19 @@ class Section:
 def wanted(audit: Audit) -> list[str]:
     """The images whose pictures the report shows, the most needed first."""
     found = groups.groups(audit)
-    return _wanted(audit, found, _relations(audit, found))
+    return _wanted(audit, found, spotcheck.choose(audit), _relations(audit, found))
 
 
 def render(audit: Audit, pictures: Pictures) -> str:
     """The whole page, below `SIZE_LIMIT`: what does not fit is counted, with a pointer to audit.json."""
     found = groups.groups(audit)
     relations = _relations(audit, found)
-    images = _images(audit, _wanted(audit, found, relations), pictures)
+    spot = spotcheck.choose(audit)
+    images = _images(audit, _wanted(audit, found, spot, relations), pictures)
     whole = ""
     for cut in (1, 4, 40):
-        whole = _page(audit, found, images, relations, cut)
+        sections = _sections(audit, found, images, relations, cut)
+        whole = _page(audit, found, images, sections, spot)
         if len(whole.encode("utf-8", "backslashreplace")) < SIZE_LIMIT:
             break
     return whole
@@ -148,9 +150,8 @@ def render(audit: Audit, pictures: Pictures) -> str:
 # Pictures
 
 
-def _wanted(audit: Audit, found: list[Group], relations: Relations) -> list[str]:
+def _wanted(audit: Audit, found: list[Group], spot: list[str], relations: Relations) -> list[str]:
     """Half of the spot check first, then the rules in turn, each with its worst finding, then the rest."""
-    spot = spotcheck.choose(audit)
     half = len(spot) * 2 // 3
     queues = [
         [[row["image"], *_beside(row, relations)] for row in _pictured(group).iter_rows(named=True)]
@@ -390,9 +391,12 @@ def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
 
 
 def _page(
-    audit: Audit, found: list[Group], images: Mapping[str, Image], relations: Relations, cut: int
+    audit: Audit,
+    found: list[Group],
+    images: Mapping[str, Image],
+    sections: list[Section],
+    spot: list[str],
 ) -> str:
-    sections = _sections(audit, found, images, relations, cut)
     evidence = audit.evidence
     shown = sum(len(section.entries) for section in sections)
     return page.template("report.html.j2").render(
@@ -406,11 +410,7 @@ def _page(
         shown=shown,
         choices=_choices(sections),
         images=list(images.values()),
-        spot=[
-            _view(images[path], None)
-            for path in spotcheck.choose(audit)
-            if path in images and images[path].jpeg
-        ],
+        spot=[_view(images[path], None) for path in spot if path in images and images[path].jpeg],
         legend=[(label, hue) for label, hue in _hues(audit).items()],
         checklists=[
             ("Before training", checklists.answer(audit, checklists.STARTER)),
