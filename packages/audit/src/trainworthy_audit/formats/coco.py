@@ -62,9 +62,9 @@ def sniff(source: Source, within: str) -> str:
 
 
 def _files(source: Source, within: str) -> list[str]:
-    return [
-        path for path in source.below(within) if path.lower().endswith(".json") and _looks_right(source, path)
-    ]
+    """The .json files that are COCO's; one that `within` itself names is taken at its word."""
+    found = [path for path in source.below(within) if path.lower().endswith(".json")]
+    return [path for path in found if path == within or _looks_right(source, path)]
 
 
 def _looks_right(source: Source, path: str) -> bool:
@@ -131,7 +131,7 @@ def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
     made = Sheet(path, split)
     try:
         whole = _DECODER.decode(data)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         _read_leniently(made, data)
         return made
     del data  # a file of a million boxes is large, and so is what was made of it
@@ -250,6 +250,10 @@ def _set_boxes(made: Sheet, columns: dict[str, Any]) -> None:
 
 
 def _read_leniently(made: Sheet, data: bytes) -> None:
+    if (at := _not_utf8(data)) is not None:
+        made.problems.append(
+            Problem(f"not UTF-8, as JSON is, at byte {at}: read as Latin-1", text(data[at : at + 80]))
+        )
     try:
         whole = json.loads(text(data), parse_int=_whole_number)
     except json.JSONDecodeError as error:
@@ -272,6 +276,15 @@ def _read_leniently(made: Sheet, data: bytes) -> None:
     for at, raw in enumerate(_list(made, whole, "categories")):
         _attempt(made, f"categories[{at}]", raw, _category)
     _lenient_boxes(made, _list(made, whole, "annotations") if made.annotated else [])
+
+
+def _not_utf8(data: bytes) -> int | None:
+    """The first byte that is not UTF-8, or None. UTF-16 says so in its first two bytes, and is no JSON by now."""
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return None if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else error.start
+    return None
 
 
 def _whole_number(digits: str) -> int | float:

@@ -284,8 +284,8 @@ class Draft:
                 "line": line,
                 "image": image,
                 "box": box,
-                "text": text,
-                "reason": reason,
+                "text": printable(text),
+                "reason": printable(reason),
             }
         )
 
