@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import re
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,11 @@ MAX_PIXELS = 178_956_970
 #: The small grey image has at least this many pixels a side, where the image has them: at 1/8 of a smaller
 #: one too little is left to tell two images apart.
 MIN_SIDE = 48
+
+#: What libjpeg warns of before the first scan: a second look without it shows whether the picture is whole.
+_HEADER_ODDITY = re.compile(
+    "unknown JFIF|Unknown Adobe color|Invalid SOS parameters|extraneous bytes before marker 0x(c.|d[a-f]|[ef].)"
+)
 
 THUMBNAIL = 64
 PICTURE_QUALITY = 80
@@ -189,24 +195,28 @@ def _judge(decoded: Decoded, known: dict[str, Any], damage_at: float | None) -> 
 
 
 def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
-    try:
-        return Decoded(_grey_jpeg(data, header, strict=True))
-    except ValueError as error:
-        damage = str(error)
-    if damage.endswith("extraneous bytes before marker 0xd9") and structure.only_padding(data, header):
-        return Decoded(_grey_jpeg(data, header, strict=False))
-    if damage.startswith(("Warning: unknown JFIF", "Unknown Adobe color", "Invalid SOS parameters")):
-        data = structure.without_harmless(data, header)
+    damage = ""
+    for plain in (False, True):
         try:
-            return Decoded(_grey_jpeg(data, header, strict=True))
+            return Decoded(
+                _grey_jpeg(structure.essentials(data, header) if plain else data, header, strict=True)
+            )
         except ValueError as error:
             damage = str(error)
+        if not _HEADER_ODDITY.search(damage):
+            break
     try:
-        return Decoded(_grey_jpeg(data, header, strict=False), damage)
+        grey = _grey_jpeg(structure.essentials(data, header), header, strict=False)
     except ValueError as error:
         if "subsampling" not in str(error):
             return Decoded(None, damage)
-    # Not the file but simplejpeg is at fault: its colours are sampled in a ratio that it has no name for.
+        return _sampled_oddly(data, header)
+    padded = damage.endswith("extraneous bytes before marker 0xd9") and structure.only_padding(data, header)
+    return Decoded(grey, "" if padded else damage)
+
+
+def _sampled_oddly(data: bytes, header: structure.Jpeg) -> Decoded:
+    """Not the file but simplejpeg is at fault: it has no name for the ratio in which the colours are sampled."""
     decoded, _ = _pillow(data)
     cut = "" if structure.has_end(data, header) else "Premature end of JPEG file"
     return decoded._replace(damage=decoded.damage or cut)
@@ -396,6 +406,7 @@ def _colours(data: bytes, side: int) -> tuple[Image.Image, int]:
     if isinstance(header, structure.Jpeg) and header.fast and header.components != 4:
         shrink = min(1.0, side / max(header.width, header.height))
         least = (math.ceil(header.height * shrink), math.ceil(header.width * shrink))
+        data = structure.essentials(data, header)
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1], strict=False)
         return Image.fromarray(pixels), header.width
     with _quiet_pillow(tolerant=True), Image.open(io.BytesIO(data)) as image:

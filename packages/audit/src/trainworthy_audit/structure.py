@@ -218,24 +218,27 @@ def _zero_is_coefficient(scan: bytes, first: Mapping[int, int]) -> bool:
     return any(first.get(table, 0) & 0x0F for table in tables)
 
 
-def without_harmless(data: bytes, header: Jpeg) -> bytes:
-    """The same JPEG, with what decoders warn of although it is no damage set right, for a second look.
+def essentials(data: bytes, header: Jpeg) -> bytes:
+    """The same picture without metadata and stray bytes before its first scan, and with the oddities set right.
 
-    That is an unknown JFIF revision, an unknown Adobe colour transform, and the spectral range of a
-    sequential scan.
+    That is all that decoders warn of although it is no damage: an unknown JFIF revision or Adobe colour transform, the
+    spectral range of a sequential scan, segments that are longer than they say.
     """
-    fixed = bytearray(data)
+    parts = [data[:2]]
     for marker, at, end in _segments(data):
+        segment = bytearray(data[at:end])
         if marker == _SCAN:
-            break
-        if data[at + 4 : at + 9] == b"JFIF\0" and at + 11 <= end:
-            fixed[at + 9 : at + 11] = b"\x01\x01"
-        if data[at + 4 : at + 9] == b"Adobe" and at + 16 <= end:
-            fixed[at + 15] = min(fixed[at + 15], 1 if header.components == 3 else 2)
-    if header.process in {0xC0, 0xC1}:
-        tail = header.scan + 2 + int.from_bytes(data[header.scan + 2 : header.scan + 4])
-        fixed[tail - 3 : tail] = b"\x00\x3f\x00"
-    return bytes(fixed)
+            if header.process in {0xC0, 0xC1}:
+                segment[-3:] = b"\x00\x3f\x00"
+            return b"".join([*parts, segment, data[end:]])
+        if marker == 0xE0 and segment[4:9] == b"JFIF\0":
+            segment[9:11] = b"\x01\x01"
+        elif marker == 0xEE and segment[4:9] == b"Adobe" and len(segment) >= 16:
+            segment[15] = min(segment[15], 1 if header.components == 3 else 2)
+        elif marker not in _FRAMES | {_TABLES, 0xCC, 0xDB, 0xDD}:
+            continue
+        parts.append(bytes(segment))
+    return data
 
 
 def exif_orientation(tiff: bytes) -> int | None:

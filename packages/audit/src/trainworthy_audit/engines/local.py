@@ -106,6 +106,16 @@ class Engine:
             for thread in crew:
                 if thread.ident:
                     thread.join()
+            self._settle(job, keep=answered == len(items))
+
+    def _settle(self, job: _Job, *, keep: bool) -> None:
+        """After a run: keep its processes for the next one, or end them."""
+        while job.busy:
+            worker = job.busy.pop()
+            if keep:
+                self._idle.append(worker)
+            else:
+                worker.end()
 
     def _tend(self, job: _Job) -> None:
         """What one thread does: keep one process busy until nothing is left to do."""
@@ -117,13 +127,6 @@ class Engine:
                     worker = self._work(job, worker or self._start(job), lot)
         except BaseException as error:  # noqa: BLE001 - it is raised where `run` was called
             job.answers.put(error)
-        finally:
-            if worker:
-                job.busy.discard(worker)
-                if job.stopped:
-                    worker.end()
-                else:
-                    self._idle.append(worker)
 
     def _work(self, job: _Job, worker: _Worker, lot: Sequence[int]) -> _Worker:
         """Have one lot done, by new processes where one is lost. Returns the process that lives."""
@@ -194,7 +197,7 @@ class _Job:
     timeout: float
     todo: deque[range]
     answers: queue.SimpleQueue[tuple[int, Any] | BaseException] = field(default_factory=queue.SimpleQueue)
-    busy: set[_Worker] = field(default_factory=set)
+    busy: set[_Worker] = field(default_factory=set)  # every process that serves this run and lives
     stopped: bool = False
     clock: float = (
         0.0  # seconds that the supervisor has been awake: it stands still while the program is suspended
@@ -253,7 +256,9 @@ class _Worker:
         """Hand over these items."""
         request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
         protocol.send(self._requests, request)
-        protocol.receive(self._answers)
+        said = protocol.receive(self._answers)
+        if said != protocol.LOADED:
+            raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {said}")
 
     def answer(self, job: _Job, item: int) -> Any:  # noqa: ANN401 - whatever the function returns
         """Wait for the answer to one item. Raises `EOFError` where the process ends before it comes."""

@@ -18,6 +18,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: What a worker says before its answers, unless it cannot find the function.
+LOADED = "loaded"
+
 #: What an answer begins with.
 RESULT, RAISED, NO_MEMORY = 0, 1, 2
 
@@ -55,13 +58,18 @@ def main(memory: int) -> None:
             function, common, items, seconds = receive(requests)
         except EOFError:
             return
-        _serve(answers, _load(function), common, items, seconds)
+        try:
+            loaded = _load(function)
+        except Exception as error:  # noqa: BLE001 - it is the program that is broken, not an item: said as such
+            send(answers, f"{type(error).__name__}: {error}")
+            continue
+        send(answers, LOADED)
+        _serve(answers, loaded, common, items, seconds)
 
 
 def _serve(
     answers: IO[bytes], function: Callable[..., Any], common: list[Any], items: list[Any], seconds: float
 ) -> None:
-    send(answers, "loaded")
     faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
     for item in items:
         send(answers, _answer(function, common, item))
