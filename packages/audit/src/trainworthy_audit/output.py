@@ -121,11 +121,11 @@ def write(folder: Path, files: Mapping[str, str | Iterable[str] | None]) -> None
                 written.append((temporary, folder / name))
                 _fill(temporary, [content] if isinstance(content, str) else content)
         with _alone(folder):
+            for temporary, final in written:
+                os.replace(temporary, final)  # noqa: PTH105 - what tests stand in for
             for name in (name for name, content in files.items() if content is None):
                 if is_ours(folder / name):
                     (folder / name).unlink()
-            for temporary, final in written:
-                os.replace(temporary, final)  # noqa: PTH105 - what tests stand in for
     except BaseException as error:
         for temporary, _ in written:
             temporary.unlink(missing_ok=True)

@@ -82,6 +82,7 @@ class Source:
     ] = ()  # zip members whose names would leave the folder they are unpacked into: never read
     notes: tuple[str, ...] = ()
     zipped: bool = False
+    unopened: tuple[tuple[str, str], ...] = ()  # (path, why) of folders and files that the system keeps closed
     digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """blake3 of every file that `read` has read, of the very bytes that it returned."""
 
@@ -221,6 +222,7 @@ class _LeftOut:
 
     def __init__(self) -> None:
         self._paths: dict[str, list[str]] = {}
+        self.unopened: list[tuple[str, str]] = []  # (path, why) of what may well be data
 
     def add(self, reason: str, path: str) -> None:
         self._paths.setdefault(reason, []).append(path)
@@ -243,7 +245,8 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 def _open_folder(root: Path) -> Source:
     left_out = _LeftOut()
     entries = {entry.path: entry for entry in _walk(os.fsencode(root), [], [], 0, left_out)}
-    return Source(root, dict(sorted(entries.items())), notes=left_out.notes())
+    unopened = tuple(left_out.unopened)
+    return Source(root, dict(sorted(entries.items())), notes=left_out.notes(), unopened=unopened)
 
 
 def _walk(
@@ -260,7 +263,7 @@ def _walk(
                 f"cannot list {_readable(folder)}: {error.strerror}\n  The audit reads every file below it.",
                 next_step=f"ls -ld {shlex.quote(os.fsdecode(folder))}",
             ) from error
-        left_out.add("folders that cannot be listed", f"{where} ({error.strerror})")
+        left_out.unopened.append((where, f"the folder cannot be listed: {error.strerror}"))
         return
     here = (info.st_dev, info.st_ino)
     if here in above or links > MAX_LINKS or len(parts) > MAX_DEPTH:
@@ -275,7 +278,7 @@ def _walk(
                 deeper = links + child.is_symlink()
                 yield from _walk(child.path, path.split("/"), [*above, here], deeper, left_out)
         except OSError as error:
-            left_out.add("files that cannot be opened", f"{path} ({error.strerror})")
+            left_out.unopened.append((path, f"the file cannot be opened: {error.strerror}"))
 
 
 def _counts(child: os.DirEntry[bytes], path: str, left_out: _LeftOut) -> bool:

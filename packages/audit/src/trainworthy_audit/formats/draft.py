@@ -207,7 +207,9 @@ class Draft:
         self._declared: dict[int, tuple[float | None, float | None]] = {}
         self._boxes: dict[str, list[Any]] = {name: [] for name in BOXES}
         self._frames: list[pl.DataFrame] = []
-        self._unread: list[dict[str, Any]] = []
+        self._unread: list[dict[str, Any]] = [
+            {"annotation": path, "text": "", "reason": reason} for path, reason in source.unopened
+        ]
         self._references: list[dict[str, Any]] = []
 
     @functools.cached_property
