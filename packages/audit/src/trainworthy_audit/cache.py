@@ -194,7 +194,7 @@ class Cache:
         self._db.execute("DELETE FROM thumbnails WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("DELETE FROM files WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("COMMIT")
-        self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
 
 
 def _connect(database: Path | str) -> sqlite3.Connection:
