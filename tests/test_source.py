@@ -17,7 +17,10 @@ from trainworthy_audit import formats
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
 from trainworthy_audit.source import Source, fetch, lines, open_source, text
 
-XML = b"<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
+XML = (
+    b"<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    b"</object></annotation>"
+)
 DATASET = {"JPEGImages/a.jpg": b"picture", "Annotations/a.xml": XML}
 
 
@@ -63,7 +66,7 @@ def test_what_is_no_dataset(tmp_path: Path, make: Any, error: type[DatasetError]
 
 
 def test_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the dataset itself it is an error; of a folder inside, a note."""
+    """Of the dataset itself it is an error; of a folder inside, what is told of the dataset."""
     put(tmp_path, {"open/a.jpg": b"", "shut/b.jpg": b""})
     scandir = os.scandir
 
@@ -76,9 +79,9 @@ def test_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.Monke
     refused = b"shut"
     source = open_source(tmp_path)
     assert list(source.entries) == ["open/a.jpg"]
-    assert source.notes == ("Left out, 1 folders that cannot be listed: shut (Permission denied).",)
+    assert source.unopened == (("shut", "the folder cannot be listed: Permission denied"),)
     refused = os.fsencode(tmp_path)
-    with pytest.raises(DatasetError, match="cannot list .*: Permission denied"):
+    with pytest.raises(DatasetError, match=r"cannot list .*: Permission denied"):
         open_source(tmp_path)
 
 
@@ -122,8 +125,7 @@ def test_names_are_kept_as_they_are(tmp_path: Path, name: str) -> None:
 
 def test_names_that_are_not_utf8_are_shown_and_read(tmp_path: Path) -> None:
     r"""Foreign bytes in a name appear as \xNN; the file's own spelling opens it."""
-    with open(os.fsencode(tmp_path) + b"/caf\xe9.jpg", "wb") as handle:
-        handle.write(b"x")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
     source = open_source(tmp_path)
     assert list(source.entries) == ["caf\\xe9.jpg"]
     assert source.read("caf\\xe9.jpg") == b"x"

@@ -192,7 +192,7 @@ def test_nothing_at_all(tmp_path: Path, zipped: bool) -> None:  # noqa: FBT001
         zipfile.ZipFile(root, "w").close()
     else:
         root.mkdir()
-    with pytest.raises(NoDatasetError, match="no files found in .*\n  Found: 0 images"):
+    with pytest.raises(NoDatasetError, match=r"no files found in .*\n  Found: 0 images"):
         formats.read(open_source(root))
 
 

@@ -77,12 +77,12 @@ class Source:
 
     path: Path
     entries: dict[str, Entry]  # by path, sorted
-    escapes: tuple[
-        str, ...
-    ] = ()  # zip members whose names would leave the folder they are unpacked into: never read
+    #: Zip members whose names would leave the folder they are unpacked into: never read.
+    escapes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     zipped: bool = False
-    unopened: tuple[tuple[str, str], ...] = ()  # (path, why) of folders and files that the system keeps closed
+    #: (path, why) of folders and files that the system keeps closed.
+    unopened: tuple[tuple[str, str], ...] = ()
     digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """blake3 of every file that `read` has read, of the very bytes that it returned."""
 

@@ -70,7 +70,8 @@ def _nothing_fits(source: Source, within: str, kind: str = "") -> str:
     if not source.entries:
         lead = "no files found"
     looked = "".join(f"\n    {module.TITLE}: {module.LOOKED_FOR}" for module in wanted.values())
-    notes = "".join(f"\n  {note}" for note in source.notes)
+    closed = [f"{path}: {why}." for path, why in source.unopened[:5]]
+    notes = "".join(f"\n  {note}" for note in (*source.notes, *closed))
     if source.zipped:
         mend = (
             "in the folder that holds JPEGImages and Annotations, run\n"

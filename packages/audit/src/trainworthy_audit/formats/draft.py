@@ -27,7 +27,7 @@ class Resolved(NamedTuple):
     """Where a written path leads. `path` is None where no file of the dataset fits."""
 
     path: str | None
-    outside: bool  # it was written so as to leave the dataset by '..', and nothing inside fits
+    outside: bool  # from every base it leads out of the dataset by '..', and nothing inside fits
 
 
 class Resolver:
@@ -57,14 +57,13 @@ class Resolver:
         """Resolve `written`, which may be Windows-like, absolute or foreign."""
         plain = written.strip().replace("\\", "/")
         absolute = plain.startswith("/") or bool(_DRIVE.match(plain))
-        leaves = False
-        if not absolute:
-            for base in bases:
-                inner = normalise(f"{base}/{plain}" if base else plain)
-                if inner is None:
-                    leaves = True
-                elif (found := self.exact.get(inner) or self.exact.get(composed(inner))) is not None:
-                    return Resolved(found, outside=False)
+        inners = [] if absolute else [normalise(f"{base}/{plain}" if base else plain) for base in bases]
+        for inner in inners:
+            if inner is None:
+                continue
+            if (found := self.exact.get(inner) or self.exact.get(composed(inner))) is not None:
+                return Resolved(found, outside=False)
+        leaves = bool(inners) and not any(inner is not None for inner in inners)
         tail = [
             part for part in plain.split("/") if part not in {"", ".", ".."} and not _DRIVE.match(part + "/")
         ]
