@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,42 +114,42 @@ def test_error_in_the_caller_is_raised(engine: Engine) -> None:
 
 
 PROGRAM = """
-import sys
+import sys, threading
 sys.path.insert(0, {folder!r})
 from trainworthy_audit.engines.local import Engine
 
 engine = Engine(2)
 try:
-    for index, answer in engine.run("kernels_that_fail:obey", ["pid"] * 2 + ["hang"] * 20):
+    for index, answer in engine.run("kernels_that_fail:obey", {items}):
         print(answer, flush=True)
+    threading.Event().wait()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_workers_end_with_their_supervisor(tmp_path: Path, how: signal.Signals) -> None:
-    """Ctrl-C ends a run at once, with no traceback; a program that is killed leaves no idle worker."""
+@pytest.mark.parametrize(
+    ("how", "items", "printed"),
+    [
+        (signal.SIGINT, ["pid", "pid", *["hang"] * 20], "interrupted\n"),
+        (signal.SIGKILL, ["pid", "pid"], ""),
+    ],
+    ids=["Ctrl-C", "killed"],
+)
+def test_workers_end_with_their_supervisor(
+    tmp_path: Path, how: signal.Signals, items: list[str], printed: str
+) -> None:
+    """Ctrl-C ends a run at once, without a traceback; a program that is killed leaves no idle worker."""
     script = tmp_path / "program.py"
-    here = str(Path(__file__).parent)
-    items = (
-        PROGRAM
-        if how == signal.SIGINT
-        else PROGRAM.replace('+ ["hang"] * 20', '+ ["a"] * 0').replace(
-            "except Keyboard", "    import threading; threading.Event().wait()\nexcept Keyboard"
-        )
-    )
-    script.write_text(textwrap.dedent(items.format(folder=here)))
+    script.write_text(PROGRAM.format(folder=str(Path(__file__).parents[1]), items=items))
     with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
         assert program.stdout
         pids = [int(program.stdout.readline()), int(program.stdout.readline())]
         program.send_signal(how)
-        printed, complained = program.communicate(timeout=30)
-    assert complained == ""
-    assert printed == ("interrupted\n" if how == signal.SIGINT else "")
+        assert program.communicate(timeout=30) == (printed, "")
     for pid in pids:
         _wait_for_end(pid)
 
@@ -160,7 +160,5 @@ def _wait_for_end(pid: int) -> None:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    import select
-
     assert select.select([handle], [], [], 30)[0], "the worker is still there"
     os.close(handle)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Entry, Source
 
+#: What the workers run.
+MEASURE = "trainworthy_audit.cache:measure_new"
+PICTURE = "trainworthy_audit.kernel:picture_file"
+
 #: Measurements are written to the cache in lots of this many: what a killed audit loses.
 _LOT = 256
 
@@ -96,7 +100,7 @@ class Measurer:
         """{path: a JPEG of at most `side` pixels a side, never enlarged}; None where nothing can be shown."""
         items = [source.entries[path].locator for path in paths]
         shots: dict[str, Shot | None] = dict.fromkeys(paths)
-        for number, answer in self._engine.run("trainworthy_audit.kernel:picture_file", items, [side]):
+        for number, answer in self._engine.run(PICTURE, items, [side]):
             if answer is not None and not isinstance(answer, Failure):
                 shots[paths[number]] = Shot(*answer)
         return shots
@@ -118,7 +122,7 @@ class Measurer:
         database = str(self._cache.path) if known and self._cache.path else None
         items = [entry.locator for entry in entries]
         try:
-            for number, answer in self._engine.run("trainworthy_audit.cache:measure_new", items, [database]):
+            for number, answer in self._engine.run(MEASURE, items, [database]):
                 entry = entries[number]
                 if isinstance(answer, str):
                     copies[entry.path] = (entry, answer)
