@@ -560,3 +560,18 @@ def test_two_audits_at_once() -> None:
     proof = json.loads(Path("reports/data/certificate.json").read_text("utf-8"))
     assert report["created"] == proof["created"]
     assert CliRunner().invoke(cli.main, ["verify", str(data)]).exit_code == 0
+
+
+def test_output_that_cannot_be_printed() -> None:
+    """Standard output on a full disk is told on standard error; the report lies where it belongs."""
+    data = write()
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*COMMAND, "audit", str(data), "--workers", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "error: cannot print the result: No space left on device\n")
+    assert Path("reports/data/audit.json").exists()

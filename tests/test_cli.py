@@ -579,3 +579,14 @@ def test_reader_that_goes_away_is_no_error() -> None:
 def test_colours_only_where_they_are_seen() -> None:
     """Output that is piped holds no escape sequences."""
     assert "\x1b" not in audit(write(BAD)).output
+
+
+def test_shells_complete_commands_and_codes() -> None:
+    """The completion that the help names knows commands and rules."""
+
+    def completed(words: str, index: int) -> str:
+        asked = {"_TRAINWORTHY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}
+        return CliRunner(env=asked).invoke(cli.main, prog_name="trainworthy").stdout
+
+    assert completed("trainworthy au", 1) == "plain,audit\n"
+    assert "plain,B001\n" in completed("trainworthy rule b00", 2)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from trainworthy_audit import __version__
-from trainworthy_audit.errors import ConfigError, TrainworthyError
+from trainworthy_audit.errors import ConfigError, OutputError, TrainworthyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,9 +49,7 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        code = self._run(given, extra)
-        _flush()
-        sys.exit(code)
+        sys.exit(_flushed(self._run(given, extra)))
 
     def _run(self, given: list[str], extra: dict[str, Any]) -> int:
         try:
@@ -68,8 +66,11 @@ class Commands(click.Group):
             return INTERRUPTED
         except SystemExit:
             raise
-        except BaseException as error:
-            # Polars raises its panics beside `Exception`
+        except MemoryError:
+            return _fail(
+                "not enough memory\n  Each process that measures needs some: use fewer, --workers 1."
+            )
+        except BaseException as error:  # Polars raises its panics beside `Exception`
             if os.environ.get("TRAINWORTHY_DEBUG"):
                 raise
             return _fail(
@@ -140,15 +141,23 @@ def _echo(text: str, *, err: bool = False, newline: bool = True) -> None:
         click.echo(text, err=err, nl=newline)
     except BrokenPipeError:
         _nobody_reads()
+    except OSError as error:
+        _nobody_reads()
+        raise OutputError(f"cannot print the result: {error.strerror or error}") from error
 
 
-def _flush() -> None:
+def _flushed(code: int) -> int:
+    """The exit code, when all that was printed has arrived."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _nobody_reads()
     except ValueError:  # closed already
         pass
+    except OSError as error:
+        _nobody_reads()
+        return _fail(f"cannot print the result: {error.strerror or error}")
+    return code
 
 
 def _nobody_reads() -> None:
