@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frames import box, evidence, found
 from helpers import DATASETS, rows, run_audit, write
-from made import box, evidence, found
 from trainworthy_audit import roles, scenes
 from trainworthy_audit.types import Box, Example, Picture
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import codes, run_audit, write
 
+from helpers import codes, run_audit, write
 from trainworthy_audit.config import Config
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.types import Audit, Example

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from frames import box, evidence, found
 from helpers import DATASETS, rows, run_audit, write
-from made import box, evidence, found
 from trainworthy_audit.types import Box, Example, Picture
 
 ONE = [{"path": "a.jpg"}]  # 640 x 480

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from frames import evidence, found
 from helpers import rows, run_audit, write
-from made import evidence, found
 from trainworthy_audit.types import Box, Example, Picture
 
 CAT = (Box("cat", 30, 30, 90, 90),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from made import box, evidence, found
+from frames import box, evidence, found
 
 
 def test_images_are_counted_not_boxes() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from frames import box, evidence, found
 from helpers import rows, run_audit, write
-from made import box, evidence, found
 from trainworthy_audit.types import Box, Example, Picture
 
 CAT = (Box("cat", 30, 30, 90, 90),)

@@ -149,7 +149,7 @@ class Dataset:
 
 #: One row an image, in the order of `IMAGES`. Where `status` is not "ok" or "damaged", what could not be measured is null.
 PIXELS = pl.Schema(
-    {
+    {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "image": pl.UInt32,
         "status": pl.String,  # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"
         "reason": pl.String,  # why it is not ok, in the decoder's words where it has some
@@ -166,7 +166,7 @@ PIXELS = pl.Schema(
         "brightness": pl.Float64,  # mean luma, 0..1
         "contrast": pl.Float64,  # standard deviation of the luma, 0..1
         "sharpness": pl.Float64,  # variance of the Laplacian of the luma at 1/8 scale (at least 48 px), luma in 0..255
-        "pixel_digest": pl.String,  # blake3 of size and grey pixels at the measuring scale; equal for equal pixels
+        "pixel_digest": pl.String,  # blake3 of mode, size and grey pixels at the measuring scale; equal for equal pixels
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
         # order: as is, mirrored, upside down, rotated 180, transposed, rotated 90, rotated 270, anti-transposed
         "hashes": pl.Array(pl.UInt64, 8),
@@ -207,7 +207,7 @@ class Evidence:
 
 #: One row a finding. `audit.json` shows `measured_text` in place of `measured` where it is set; likewise the limit.
 FINDINGS = pl.Schema(
-    {
+    {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "rule": pl.String,
         "severity": pl.String,
         "image": pl.String,
@@ -274,8 +274,10 @@ class Example:
     classes: tuple[str, ...] = ("cat", "dog")
     #: Files written last, over what the format wrote: {path: text, bytes, or a function of the bytes that stand there
     #: (b"" where there are none); None removes the file}.
-    files: Mapping[str, str | bytes | None | Callable[[bytes], bytes]] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of `config.Config`, e.g. {"options": {"N001": {...}}}
+    files: Mapping[str, str | bytes | Callable[[bytes], bytes] | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # fields of `config.Config`, e.g. {"options": {"N001": {...}}}
     #: For a dirty example: parts of the findings that must come out, one mapping a finding, e.g.
     #: ({"image": "images/train/a.jpg", "box": 0},). All findings of the rule are listed, in order.
     expect: tuple[Mapping[str, Any], ...] = ()
@@ -362,7 +364,9 @@ class Audit:
     name: str
     evidence: Evidence
     findings: pl.DataFrame  # FINDINGS + `key`: str, `waived`: UInt32 index into `waivers` or null
-    outcomes: Mapping[str, Outcome]  # by code, in the catalogue's order; rules that were deselected are absent
+    outcomes: Mapping[
+        str, Outcome
+    ]  # by code, in the catalogue's order; rules that were deselected are absent
     waivers: tuple[Waiver, ...]
     settings: tuple[Setting, ...]
     fingerprint: str  # blake3 over the content of every file that training reads
