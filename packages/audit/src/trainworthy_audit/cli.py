@@ -66,18 +66,10 @@ class Commands(click.Group):
             return INTERRUPTED
         except SystemExit:
             raise
-        except MemoryError:
-            return _fail(
-                "not enough memory\n  Each process that measures needs some: use fewer, --workers 1."
-            )
         except BaseException as error:  # Polars raises its panics beside `Exception`
             if os.environ.get("TRAINWORTHY_DEBUG"):
                 raise
-            return _fail(
-                f"internal error: {type(error).__name__}: {error}\n"
-                "  This is a fault of trainworthy, not of your data, which was not changed.",
-                f"TRAINWORTHY_DEBUG=1 {shlex.join(['trainworthy', *given])}",
-            )
+            return _fault(error, given)
         return code if isinstance(code, int) else DONE
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -128,6 +120,17 @@ def _fail(message: str, next_step: str = "") -> int:
         lines.append(f"\n  next: {_visible(next_step)}")
     _echo("".join(lines), err=True)
     return FAILED
+
+
+def _fault(error: BaseException, given: Sequence[str]) -> int:
+    """What is said of an error that nobody foresaw."""
+    if isinstance(error, MemoryError):
+        return _fail("not enough memory\n  Each process that measures needs some: use fewer, --workers 1.")
+    return _fail(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "  This is a fault of trainworthy, not of your data, which was not changed.",
+        f"TRAINWORTHY_DEBUG=1 {shlex.join(['trainworthy', *given])}",
+    )
 
 
 def _visible(text: str) -> str:
