@@ -326,7 +326,7 @@ def look(grey: Grey, known: dict[str, Any]) -> dict[str, Any]:
     values = grey.astype(np.float32)
     small = Image.fromarray(grey)
     thumbnail = small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX, reducing_gap=None)
-    whole = blake3(f"{known['width']} {known['height']} ".encode())
+    whole = blake3(f"{known['mode']} {known['width']} {known['height']} ".encode())
     whole.update(np.ascontiguousarray(grey).tobytes())
     return {
         "brightness": float(values.mean()) / 255,
