@@ -1,0 +1,122 @@
+"""Pascal VOC: JPEGImages, Annotations, and lists in ImageSets/Main; corners count from 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import polars as pl
+
+from trainworthy_audit.formats import splits
+from trainworthy_audit.formats.draft import stem
+from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain
+
+if TYPE_CHECKING:
+    from trainworthy_audit.operations.collection import Collection
+    from trainworthy_audit.operations.sink import Sink
+
+FLAT = True
+
+FLAGS = ("truncated", "difficult", "occluded")
+
+#: The least that corners can differ by. Corners that coincide mean a box without extent.
+STEP = 10.0**-DIGITS
+
+
+def place(split: str | None, name: str) -> str:
+    """Where an image goes."""
+    del split
+    return f"JPEGImages/{name}"
+
+
+def write(collection: Collection, sink: Sink) -> list[str]:
+    """Write the annotations and lists; return what VOC cannot hold."""
+    boxes, lost = _corners(collection.boxes)
+    objects = joined(boxes, _object())
+    for row in collection.images.iter_rows(named=True):
+        if row["annotated"]:
+            text = _head(row) + objects.get(row["image"], "") + "</annotation>\n"
+            sink.write(f"Annotations/{stem(row['name'])}.xml", text.encode())
+    _write_lists(collection, sink)
+    used = sorted(collection.boxes["label"].unique())
+    if list(collection.classes) != used:
+        sink.write("labels.txt", "".join(f"{name}\n" for name in collection.classes).encode())
+    return lost
+
+
+def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """`xmin`, `ymin`, `xmax`, `ymax` from edges, so that `formats.voc` has the edges back.
+
+    Counted from 1, a box of one pixel would have corners that coincide, which means none; and a corner of
+    exactly 0 would mean that corners count from 0. Both are avoided by the smallest step.
+    """
+    frames = {}
+    narrow = pl.lit(value=False)
+    for side in "xy":
+        low, high = pl.col(f"{side}1").round(DIGITS), pl.col(f"{side}2").round(DIGITS)
+        extent = high - low
+        narrow |= (extent > STEP / 2) & (extent < 1 - STEP / 2)
+        upper = (
+            pl.when(extent <= STEP / 2)
+            .then(high + 1)
+            .when(extent < 1 + STEP)
+            .then(low + 1 + STEP)
+            .otherwise(high)
+        )
+        frames[f"{side}min"], frames[f"{side}max"] = _not_zero(low + 1), _not_zero(upper)
+    made = boxes.with_columns(narrow.alias("narrow"), **frames)
+    count = int(made["narrow"].sum())
+    said = (
+        f"{count:,} box{'es' if count > 1 else ''} narrower than a pixel: corners that count from 1 hold whole "
+        "pixels, so that each is one pixel wide or high."
+    )
+    return made, [said] if count else []
+
+
+def _not_zero(corner: pl.Expr) -> pl.Expr:
+    return pl.when(corner.abs() < STEP / 2).then(STEP).otherwise(corner)
+
+
+def _object() -> pl.Expr:
+    """One <object> as text."""
+    flags = [
+        pl.when(pl.col(name).is_finite())
+        .then(pl.format("\n    <{}>{}</{}>", pl.lit(name), plain(pl.col(name)), pl.lit(name)))
+        .otherwise(pl.lit(""))
+        .fill_null("")
+        for name in FLAGS
+    ]
+    return pl.format(
+        "  <object>\n    <name>{}</name>{}{}{}\n    <bndbox>\n      <xmin>{}</xmin>\n      <ymin>{}</ymin>\n"
+        "      <xmax>{}</xmax>\n      <ymax>{}</ymax>\n    </bndbox>\n  </object>\n",
+        escaped(pl.col("label")),
+        *flags,
+        *(plain(pl.col(corner)) for corner in ("xmin", "ymin", "xmax", "ymax")),
+    )
+
+
+def _head(row: dict[str, object]) -> str:
+    """All that stands above the objects."""
+    size = ""
+    if row["width"] is not None and row["height"] is not None:
+        size = (
+            f"  <size>\n    <width>{row['width']}</width>\n    <height>{row['height']}</height>\n"
+            f"    <depth>{row['depth'] or 3}</depth>\n  </size>\n"
+        )
+    return (
+        f"<annotation>\n  <folder>JPEGImages</folder>\n  <filename>{escape(str(row['name']))}</filename>\n{size}"
+        "  <segmented>0</segmented>\n"
+    )
+
+
+def _write_lists(collection: Collection, sink: Sink) -> None:
+    """One list of ids a split, and trainval where there is a train and a val, as in VOC itself."""
+    lists = {
+        split: [stem(name) for name in collection.images.filter(pl.col("split") == split)["name"]]
+        for split in collection.splits
+    }
+    halves = [split for split in lists if splits.role(split) in {"train", "val"}]
+    if len(halves) == 2 and splits.role(halves[0]) != splits.role(halves[1]):
+        lists.setdefault("trainval", sorted(lists[halves[0]] + lists[halves[1]]))
+    for split, ids in lists.items():
+        sink.write(f"ImageSets/Main/{split}.txt", "".join(f"{one}\n" for one in ids).encode())
