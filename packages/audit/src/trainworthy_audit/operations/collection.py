@@ -116,7 +116,10 @@ def collect(evidence: Evidence, source: Source) -> Collection:
 
 
 def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
-    """The boxes that belong to an image and have finite edges, and sentences about the others."""
+    """The boxes that belong to an image and have finite edges, and sentences about the others.
+
+    Where edges were mended, the evidence has those that were read in `from_x1..from_y2`.
+    """
     found = evidence.boxes
     homeless = found["image"].null_count() + _unknown(evidence)
     endless = found.filter(pl.col("image").is_not_null(), ~pl.col("finite")).height
@@ -131,7 +134,8 @@ def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     kept = (
         found.filter(pl.col("image").is_not_null(), "finite")
         .with_columns(
-            pl.lit(0, pl.UInt32).alias("source"), *(pl.col(edge).alias(f"from_{edge}") for edge in EDGES)
+            pl.lit(0, pl.UInt32).alias("source"),
+            *(pl.col(edge).alias(f"from_{edge}") for edge in EDGES if f"from_{edge}" not in found.columns),
         )
         .select(BOXES.names())
         .cast(BOXES)
