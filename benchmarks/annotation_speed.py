@@ -2,8 +2,8 @@
 
     uv run python benchmarks/annotation_speed.py
 
-A COCO file of 1,000,000 boxes is read and judged by every box rule; 100,000 VOC files are read. Prints CPU seconds, peak
-memory, and how both grow from a tenth.
+A COCO file of 1,000,000 boxes is read and judged by every box rule; 100,000 VOC files are read. Prints CPU seconds,
+peak memory, and how both grow from a tenth.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import simplejpeg
+from blake3 import blake3
 from corpus import photographs
 from cost import side_by_side, table
 from PIL import Image
@@ -26,11 +28,21 @@ def decode(path: str) -> int:
         return image.width
 
 
-def baseline(folder: str) -> None:
-    """Decode every image below `folder` with Pillow, in a pool of as many processes as the audit has."""
+def least(path: str) -> int:
+    """What finding hidden damage and changed content takes at the very least: read, digest, strict decode at 1/8."""
+    data = Path(path).read_bytes()
+    blake3(data).digest()
+    return int(simplejpeg.decode_jpeg(data, "GRAY", min_height=48, min_width=48, strict=True).shape[1])
+
+
+WORK = {"decode": decode, "least": least}
+
+
+def pooled(work: str, folder: str) -> None:
+    """Do one thing to every image below `folder`, in a pool of as many processes as the audit has."""
     paths = sorted(str(path) for path in Path(folder).rglob("*.jpg"))
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        print(sum(pool.map(decode, paths, chunksize=32)))
+        print(sum(pool.map(WORK[work], paths, chunksize=32)))
 
 
 def main() -> None:
@@ -40,10 +52,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--progressive", action="store_true")
     parser.add_argument("--corpus", type=Path, default=Path(tempfile.gettempdir()) / "trainworthy-corpus")
-    parser.add_argument("--baseline", help=argparse.SUPPRESS)
+    parser.add_argument("--pooled", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.baseline:
-        baseline(options.baseline)
+    if options.pooled:
+        pooled(*options.pooled)
         return
     kind = "progressive" if options.progressive else "baseline"
     dataset = photographs(
@@ -55,14 +67,22 @@ def main() -> None:
     # Exit 1 is a dataset that is not approved: the corpus is for speed, not for training.
     costs = side_by_side(
         {
-            "Pillow decodes every image": [sys.executable, __file__, "--baseline", str(dataset)],
+            "Pillow decodes every image": [sys.executable, __file__, "--pooled", "decode", str(dataset)],
+            "read, digest, strict decode at 1/8: the floor": [
+                sys.executable,
+                __file__,
+                "--pooled",
+                "least",
+                str(dataset),
+            ],
             "trainworthy audit, nothing cached": [*audit, "--no-cache"],
         },
         rounds=options.rounds,
         ok=(0, 1),
     )
-    again = side_by_side({"first": cached, "again": cached}, rounds=1, ok=(0, 1))
-    costs["trainworthy audit again, nothing changed"] = again["again"] * options.rounds
+    costs["trainworthy audit again, nothing changed"] = side_by_side(
+        {"": cached}, rounds=options.rounds, ok=(0, 1)
+    )[""]
     print(f"\n{options.images:,} {kind} JPEGs of 1280 x 960, {len(os.sched_getaffinity(0))} processes\n")
     print(table(costs, "Pillow decodes every image"))
 

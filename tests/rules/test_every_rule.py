@@ -1,4 +1,4 @@
-"""Each rule's own example: the dirty one yields the rule at the places it names and nothing else, the clean one nothing."""
+"""Each rule's examples: the dirty one yields the rule where it says and nothing else, the clean one nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RULES = sorted(catalogue().values(), key=lambda rule: rule.code)
 
 
 def audit_example(example: Example, folder: Path) -> Audit:
-    return run_audit(write(example, folder), **{name: value for name, value in example.settings.items()})
+    return run_audit(write(example, folder), **example.settings)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
@@ -36,14 +36,14 @@ def test_dirty_example_is_found_at_its_place(rule: Any, tmp_path: Path) -> None:
     assert rule.dirty.expect, "a dirty example says where its findings are"
     dirty = audit_example(rule.dirty, tmp_path / "dirty")
     found = [row for row in dirty.findings.to_dicts() if row["rule"] == rule.code]
-    assert [{key: row[key] for key in wanted} for row, wanted in zip(found, rule.dirty.expect, strict=True)] == [
-        dict(wanted) for wanted in rule.dirty.expect
-    ]
+    assert [
+        {key: row[key] for key in wanted} for row, wanted in zip(found, rule.dirty.expect, strict=True)
+    ] == [dict(wanted) for wanted in rule.dirty.expect]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_reference_page_is_complete(rule: Any) -> None:
-    """Every rule says what it does, why it hurts, shows an example, says when it is wrong, and where thresholds come from."""
+    """Every rule says what it does, why it hurts, shows an example, when it is wrong, and where thresholds come from."""
     for heading in ("## What it does", "## Why it hurts training", "## Example", "## When it is wrong"):
         assert heading in rule.docs, heading
     for option in rule.options:

@@ -147,7 +147,7 @@ class Dataset:
 # ---------------------------------------------------------------------------------------------------------------------
 # What measuring brings
 
-#: One row an image, in the order of `IMAGES`. Where `status` is not "ok" or "damaged", what could not be measured is null.
+#: One row an image, in the order of `IMAGES`. Where `status` is not "ok" or "damaged", what was not measured is null.
 PIXELS = pl.Schema(
     {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "image": pl.UInt32,
