@@ -580,7 +580,7 @@ def _add_boxes(draft: Draft, made: Sheet, numbers: Sequence[int | None]) -> None
     images = pl.Series("image", numbers, dtype=pl.UInt32)
     bad = [problem for problem in made.problems if problem.at is not None]
     boxes = made.boxes.with_columns(images.gather(made.boxes["entry"]))
-    places = pl.DataFrame({"at": [one.at for one in bad], "entry": [one.entry for one in bad]}, schema=_PLACE)
+    places = _unread_places(made)
     places = places.with_columns(images.gather(places["entry"]))
     index = pl.int_range(pl.len(), dtype=pl.UInt32).over("image").alias("box")
     if bad:
@@ -599,3 +599,48 @@ def _add_boxes(draft: Draft, made: Sheet, numbers: Sequence[int | None]) -> None
         image = None if one.entry is None else numbers[one.entry]
         box = None if image is None or one.at is None else box_of[one.at]
         draft.unread(made.path, one.reason, text=one.text, line=one.line, image=image, box=box)
+
+
+def _unread_places(made: Sheet) -> pl.DataFrame:
+    """`_PLACE` of the annotations that could not be read."""
+    bad = [problem for problem in made.problems if problem.at is not None]
+    return pl.DataFrame({"at": [one.at for one in bad], "entry": [one.entry for one in bad]}, schema=_PLACE)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Where things stand in a json
+
+
+class Index(NamedTuple):
+    """Where a json speaks of the pictures of the dataset: indices of its lists, which `read` did not keep."""
+
+    images: dict[str, int]  # {path of the picture: index in `images`}, of entries that could be read
+    annotations: dict[tuple[str, int], int]  # {(path of the picture, `box` in BOXES): index in `annotations`}
+
+
+def index(source: Source, path: str) -> Index:
+    """Read one json again, and say where it speaks of which picture, just as `read` understood it."""
+    made = _open(source, path)
+    meant = _resolve(source.folders(), made, Resolver(source.images()))
+    paths = [one.path for one in meant]
+    places = pl.concat([made.boxes.select("at", "entry"), _unread_places(made)]).sort("at")
+    counts: dict[str, int] = defaultdict(int)
+    annotations = {}
+    for at, entry in places.iter_rows():
+        picture = None if entry is None else paths[entry]
+        if picture is not None:
+            annotations[picture, counts[picture]] = at
+            counts[picture] += 1
+    skipped = {at for one in made.problems if (at := _entry_index(one)) is not None}
+    kept = (at for at in range(len(paths) + len(skipped)) if at not in skipped)
+    images: dict[str, int] = {}
+    for at, picture in zip(kept, paths, strict=False):
+        if picture is not None:
+            images.setdefault(picture, at)
+    return Index(images, annotations)
+
+
+def _entry_index(problem: Problem) -> int | None:
+    """The index of an entry of `images` that could not be read at all."""
+    found = re.match(r"images\[(\d+)\]: ", problem.reason) if problem.entry is None else None
+    return int(found[1]) if found else None

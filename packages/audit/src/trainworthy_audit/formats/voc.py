@@ -154,6 +154,17 @@ def sheet(path: str, data: bytes) -> Sheet:
     return made
 
 
+def root(data: bytes) -> Any:  # noqa: ANN401 - lxml has no types
+    """The root element of an xml that `sheet` could read, its names without namespaces; else None."""
+    try:
+        found = _root(data)
+    except (etree.XMLSyntaxError, UnfitError):
+        return None
+    for element in found.iter(etree.Element):
+        element.tag = etree.QName(element).localname
+    return found
+
+
 def _root(data: bytes) -> Any:  # noqa: ANN401 - lxml has no types
     if b"<!ENTITY" not in data:
         root = _parse(data)

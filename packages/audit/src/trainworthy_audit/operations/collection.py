@@ -121,12 +121,15 @@ def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     Where edges were mended, the evidence has those that were read in `from_x1..from_y2`.
     """
     found = evidence.boxes
-    homeless = found["image"].null_count() + _unknown(evidence)
+    homeless = found["image"].null_count()
+    unknown = _unknown(evidence)
     endless = found.filter(pl.col("image").is_not_null(), ~pl.col("finite")).height
     unread = evidence.dataset.unread.height
     left = []
-    if homeless:
-        left.append(f"{_many(homeless, 'box', 'boxes or annotations')} of images that are not there (A002).")
+    if unknown:
+        left.append(
+            f"{_many(unknown, 'annotation', 'annotations')} of images that are not there, with {homeless:,} boxes (A002)."
+        )
     if endless:
         left.append(f"{_many(endless, 'box', 'boxes')} whose edges are no finite numbers of pixels (B003).")
     if unread:
@@ -157,7 +160,8 @@ def _many(count: int, one: str, several: str) -> str:
 def _images(evidence: Evidence, boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     dataset = evidence.dataset
     # Where nothing of an annotation could be read, an empty one would say that the image shows no object.
-    lost = dataset.unread["image"].drop_nulls().unique()
+    endless = evidence.boxes.filter(~pl.col("finite"))["image"]
+    lost = pl.concat([dataset.unread["image"], endless]).drop_nulls().unique()
     spoilt = pl.col("image").is_in(lost.implode()) & ~pl.col("image").is_in(boxes["image"].unique().implode())
 
     def whole(side: str) -> pl.Expr:
@@ -192,8 +196,8 @@ def _images(evidence: Evidence, boxes: pl.DataFrame) -> tuple[pl.DataFrame, list
     broken = images.filter(spoilt).height
     if broken:
         left.append(
-            f"{broken:,} image{'s have' if broken > 1 else ' has'} annotations of which nothing could be read: "
-            "without annotation in the new dataset (A001)."
+            f"{broken:,} image{'s have' if broken > 1 else ' has'} annotations of which nothing could be taken along: "
+            "without annotation in the new dataset."
         )
     return images, left
 

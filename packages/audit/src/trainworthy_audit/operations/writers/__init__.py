@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.operations.collection import Collection, rename_collisions
-from trainworthy_audit.operations.writers import voc
+from trainworthy_audit.operations.writers import coco, darknet, voc, yolo
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Each has `FLAT` (whether all splits share one name space), `place(split, name) -> str` (where an image goes)
 #: and `write(collection, sink) -> list[str]`, which says what the format could not hold.
-WRITERS: dict[str, ModuleType] = {"voc": voc}
+WRITERS: dict[str, ModuleType] = {"voc": voc, "coco": coco, "yolo": yolo, "darknet": darknet}
 
 
 def write(collection: Collection, kind: str, sink: Sink, changes: Changes) -> Collection:

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
-#: Digits behind the point of pixels: a hundredth of what the eye or a detector could notice.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Digits behind the point of pixels: a hundredth of what a person or a detector could notice.
 DIGITS = 4
+
+#: Digits behind the point of fractions: an image of a hundred thousand pixels a side keeps the ones above.
+FRACTION_DIGITS = 10
+
+#: Larger numbers, which no picture needs, are written as they come.
+_LARGE = 1e8
 
 
 def plain(number: pl.Expr, digits: int = DIGITS) -> pl.Expr:
-    """The number as text, rounded and without idle zeros: '30', '1.5'."""
-    return number.round(digits).cast(pl.String).str.replace(r"\.0$", "").str.replace(r"^-0$", "0")
+    """The number as text, rounded, without an exponent and without idle zeros: '30', '1.5', '0.00002'."""
+    shifted = (number * 10**digits).round().cast(pl.Int64, strict=False)
+    size = shifted.abs()
+    behind = (size % 10**digits).cast(pl.String).str.zfill(digits).str.strip_chars_end("0")
+    text = pl.concat_str(
+        pl.when(shifted < 0).then(pl.lit("-")).otherwise(pl.lit("")),
+        (size // 10**digits).cast(pl.String),
+        pl.when(behind == "").then(pl.lit("")).otherwise(pl.concat_str(pl.lit("."), behind)),
+    )
+    return pl.when(number.abs() < _LARGE).then(text).otherwise(number.cast(pl.String))
+
+
+def spelled(numbers: Sequence[float], digits: int) -> list[str]:
+    """The same for a few numbers."""
+    return [f"{value:.{digits}f}".rstrip("0").rstrip(".") for value in numbers]
 
 
 def escaped(text: pl.Expr) -> pl.Expr:

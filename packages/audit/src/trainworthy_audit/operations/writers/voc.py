@@ -9,6 +9,8 @@ import polars as pl
 
 from trainworthy_audit.formats import splits
 from trainworthy_audit.formats.draft import stem
+from trainworthy_audit.operations.originals import Originals, Xml, read_xml
+from trainworthy_audit.operations.writers import losses
 from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain
 
 if TYPE_CHECKING:
@@ -31,17 +33,62 @@ def place(split: str | None, name: str) -> str:
 
 def write(collection: Collection, sink: Sink) -> list[str]:
     """Write the annotations and lists; return what VOC cannot hold."""
+    originals = Originals(collection)
     boxes, lost = _corners(collection.boxes)
+    boxes, heads, more = _others(collection, boxes, originals)
     objects = joined(boxes, _object())
     for row in collection.images.iter_rows(named=True):
         if row["annotated"]:
-            text = _head(row) + objects.get(row["image"], "") + "</annotation>\n"
+            other = heads.get(row["image"], "  <segmented>0</segmented>\n")
+            text = _head(row) + other + objects.get(row["image"], "") + "</annotation>\n"
             sink.write(f"Annotations/{stem(row['name'])}.xml", text.encode())
     _write_lists(collection, sink)
     used = sorted(collection.boxes["label"].unique())
     if list(collection.classes) != used:
         sink.write("labels.txt", "".join(f"{name}\n" for name in collection.classes).encode())
-    return lost
+    return [
+        *lost,
+        *more,
+        *losses.flags(collection, ("crowd",), "Pascal VOC"),
+        *losses.shapes(collection, originals, "Pascal VOC"),
+    ]
+
+
+def _others(
+    collection: Collection, boxes: pl.DataFrame, originals: Originals
+) -> tuple[pl.DataFrame, dict[int, str], list[str]]:
+    """The column `others`, {image: elements above the objects}, as they stood in Pascal VOC, and what was lost."""
+    if "voc" not in collection.kinds:
+        return boxes.with_columns(pl.lit("").alias("others")), {}, []
+    known: dict[tuple[int, str], Xml] = {}
+
+    def xml(source: int, annotation: str | None) -> Xml | None:
+        if annotation is None or collection.kinds[source] != "voc":
+            return None
+        if (source, annotation) not in known:
+            known[source, annotation] = read_xml(collection.sources[source], annotation)
+        return known[source, annotation]
+
+    heads = {}
+    for image, source, annotation in collection.images.select("image", "source", "annotation").iter_rows():
+        found = xml(source, annotation)
+        if found is not None:
+            heads[image] = found.head
+    others, left = [], 0
+    for row in boxes.iter_rows(named=True):
+        found = xml(row["source"], row["annotation"])
+        own = placed = ""
+        if found is not None:
+            own, placed = found.objects.get(row["box"], ""), found.placed.get(row["box"], "")
+        if placed and not originals.untouched(row):
+            left, placed = left + 1, ""
+        others.append(own + placed)
+    said = f"The parts of {left:,} objects, which were not moved with their boxes."
+    return (
+        boxes.with_columns(pl.Series("others", others, dtype=pl.String)),
+        heads,
+        [said] if left else [],
+    )
 
 
 def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -87,9 +134,10 @@ def _object() -> pl.Expr:
         for name in FLAGS
     ]
     return pl.format(
-        "  <object>\n    <name>{}</name>{}{}{}\n    <bndbox>\n      <xmin>{}</xmin>\n      <ymin>{}</ymin>\n"
+        "  <object>\n    <name>{}</name>{}{}{}{}\n    <bndbox>\n      <xmin>{}</xmin>\n      <ymin>{}</ymin>\n"
         "      <xmax>{}</xmax>\n      <ymax>{}</ymax>\n    </bndbox>\n  </object>\n",
         escaped(pl.col("label")),
+        "others",
         *flags,
         *(plain(pl.col(corner)) for corner in ("xmin", "ymin", "xmax", "ymax")),
     )
@@ -103,10 +151,7 @@ def _head(row: dict[str, object]) -> str:
             f"  <size>\n    <width>{row['width']}</width>\n    <height>{row['height']}</height>\n"
             f"    <depth>{row['depth'] or 3}</depth>\n  </size>\n"
         )
-    return (
-        f"<annotation>\n  <folder>JPEGImages</folder>\n  <filename>{escape(str(row['name']))}</filename>\n{size}"
-        "  <segmented>0</segmented>\n"
-    )
+    return f"<annotation>\n  <folder>JPEGImages</folder>\n  <filename>{escape(str(row['name']))}</filename>\n{size}"
 
 
 def _write_lists(collection: Collection, sink: Sink) -> None:
