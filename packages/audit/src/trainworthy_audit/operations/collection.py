@@ -128,7 +128,8 @@ def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     left = []
     if unknown:
         left.append(
-            f"{_many(unknown, 'annotation', 'annotations')} of images that are not there, with {homeless:,} boxes (A002)."
+            f"{_many(unknown, 'annotation', 'annotations')} of images that are not there (A002), with "
+            f"{homeless:,} boxes."
         )
     if endless:
         left.append(f"{_many(endless, 'box', 'boxes')} whose edges are no finite numbers of pixels (B003).")

@@ -57,7 +57,7 @@ def labelled(collection: Collection) -> pl.DataFrame:
 
 
 def label_rows(
-    collection: Collection, originals: Originals, *, polygons: bool
+    collection: Collection, originals: Originals, title: str, *, polygons: bool
 ) -> tuple[dict[int, str], list[str]]:
     """{image: the text of its label file}, and what could not be held.
 
