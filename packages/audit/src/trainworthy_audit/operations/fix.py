@@ -86,7 +86,9 @@ def _collected(work: Mended, source: Source) -> Collection:
         if new
     )
     stays = images.filter(~pl.col("image").is_in(list(work.gone)))["image"]
-    return keep(dataclasses.replace(whole, images=images), stays)
+    made = keep(dataclasses.replace(whole, images=images), stays)
+    used = set(made.images["split"])
+    return dataclasses.replace(made, splits=tuple(name for name in made.splits if name in used))
 
 
 def _write(
@@ -127,7 +129,7 @@ def _quarantined(work: Mended, evidence: Evidence) -> list[dict[str, Any]]:
     )
     boxes = evidence.boxes.filter(pl.col("image").is_in(list(work.aside)))
     by_image = {int(key[0]): part for key, part in boxes.partition_by("image", as_dict=True).items()}
-    aside = []
+    aside: list[dict[str, Any]] = []
     for image, (code, why) in sorted(work.aside.items()):
         path, annotations = work.path(image), files.get(image, [])
         work.changes.add("set aside", rule=code, path=path, to=path, why=why)

@@ -429,19 +429,20 @@ def _bring_home(work: Mended) -> None:
         .filter(pl.col("split") != pl.concat_list("home"))
         .sort("image")
     )
-    first = dict(work.evidence.images.select("image", "path").iter_rows())
+    shown = _shown(work)
     for row in moved.iter_rows(named=True):
+        there = shown[row["scene"]]
         work.changes.add(
             "moved",
             rule="D003",
             path=row["path"],
             before=", ".join(row["split"]),
             after=row["home"],
-            why=f"most of its scene is there, that of {first[row['scene']]}",
+            why="it was in several splits" if there == row["path"] else f"the same scene as {there}",
         )
-    images = work.evidence.images.join(
-        moved.select("image", "home"), on="image", how="left", maintain_order="left"
-    )
+    before = work.evidence.images
+    home = moved.select("image", "home")
+    images = before.join(home, on="image", how="left", maintain_order="left")
     images = images.with_columns(pl.coalesce("home", "split").alias("split")).drop("home")
     once = work.evidence.dataset.membership.filter(~pl.col("image").is_in(moved["image"].implode()))
     dataset = dataclasses.replace(
@@ -449,15 +450,36 @@ def _bring_home(work: Mended) -> None:
         membership=pl.concat([once, moved.select("image", pl.col("home").alias("split"))]),
     )
     work.evidence = dataclasses.replace(work.evidence, images=images, dataset=dataset)
-    _warn_of_empty_splits(work)
+    _tell_sizes(work, before)
 
 
-def _warn_of_empty_splits(work: Mended) -> None:
-    here = work.evidence.images.filter(~pl.col("image").is_in(list(work.gone)))["split"].value_counts()
-    counts = dict(here.iter_rows())
-    told = ", ".join(f"{split} {counts.get(split, 0):,}" for split in work.evidence.dataset.splits)
+def _shown(work: Mended) -> dict[int, str]:
+    """For each scene its first image that is at home already."""
+    members = (
+        work.evidence.dataset.membership.join(work.scene, on="image")
+        .filter(~pl.col("image").is_in(list(work.gone)))
+        .sort("image", descending=True)
+    )
+    return {
+        scene: work.path(image)
+        for image, split, scene in members.select("image", "split", "scene").iter_rows()
+        if work.homes.get(scene) == split
+    }
+
+
+def _tell_sizes(work: Mended, before: pl.DataFrame) -> None:
+    """How many images each split has won or lost."""
+    stays = ~pl.col("image").is_in(list(work.gone))
+    had, has = (
+        dict(frame.filter(stays)["split"].value_counts().iter_rows())
+        for frame in (before, work.evidence.images)
+    )
+    told = ", ".join(
+        f"{name} {had.get(name, 0):,} -> {has.get(name, 0):,}" for name in work.evidence.dataset.splits
+    )
     work.changes.notes.append(
-        f"Images by split now: {told}. Where a split has become too small, divide anew: trainworthy split --again"
+        f"D003 images by split: {told}. Where a split has become too small, divide the new dataset anew: "
+        "trainworthy split --again"
     )
 
 
