@@ -32,6 +32,9 @@ DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 #: The names in `formats.FORMATS`, here so that `--help` need not import the readers.
 FORMATS = ("voc", "coco", "yolo", "darknet")
 
+#: Commands of `commands.py`, which is imported when one of them is asked for.
+OPERATIONS = ("convert",)
+
 #: Packages add commands with entry points of this group: name = "module:command".
 PLUGINS = "trainworthy.commands"
 
@@ -74,11 +77,12 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Our own commands in the order in which they are used, then those of other packages."""
-        return [*self.commands, *sorted(_plugins().keys() - self.commands.keys())]
+        own = [*self.commands, *OPERATIONS]
+        return [*own, *sorted(_plugins().keys() - set(own))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command of ours, or one of another package."""
-        own = super().get_command(ctx, cmd_name)
+        own = super().get_command(ctx, cmd_name) or _operation(cmd_name)
         if own is not None or cmd_name not in _plugins():
             return own
         try:
@@ -101,6 +105,15 @@ class Commands(click.Group):
             hint = f"\n  Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"no such command: {args[0]}{hint}")
         return super().resolve_command(ctx, args)
+
+
+def _operation(name: str) -> click.Command | None:
+    if name not in OPERATIONS:
+        return None
+    from trainworthy_audit import commands
+
+    found = getattr(commands, name)
+    return found if isinstance(found, click.Command) else None
 
 
 def _plugins() -> Mapping[str, Any]:

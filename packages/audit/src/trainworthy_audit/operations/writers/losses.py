@@ -33,6 +33,12 @@ def shapes(collection: Collection, originals: Originals, format_name: str) -> It
         yield f"{format_name} has no polygons or masks: of {count:,} objects only the boxes are kept."
 
 
+def keys(collection: Collection) -> Iterator[str]:
+    """What else a COCO json may hold."""
+    if "coco" in collection.kinds:
+        yield "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
+
+
 def elements(collection: Collection) -> Iterator[str]:
     """What else a VOC xml may hold."""
     if "voc" in collection.kinds:

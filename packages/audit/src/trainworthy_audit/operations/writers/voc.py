@@ -51,6 +51,7 @@ def write(collection: Collection, sink: Sink) -> list[str]:
         *more,
         *losses.flags(collection, ("crowd",), "Pascal VOC"),
         *losses.shapes(collection, originals, "Pascal VOC"),
+        *losses.keys(collection),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import yaml
 
@@ -14,14 +15,15 @@ from trainworthy_audit.operations.writers import losses
 from trainworthy_audit.operations.writers.numbers import FRACTION_DIGITS, joined, plain, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trainworthy_audit.operations.collection import Collection
     from trainworthy_audit.operations.sink import Sink
 
 FLAT = False
 
 FLAGS = ("truncated", "difficult", "occluded", "crowd")
+
+#: A polygon that is stretched by less, in pixels, is as it was.
+NOTABLE = 0.01
 
 #: The keys of data.yaml by what a split is for.
 _KEYS = {"train": "train", "val": "val", "test": "test"}
@@ -82,7 +84,7 @@ def label_rows(
         lost += more
     else:
         lost += losses.shapes(collection, originals, title)
-    return rows, [*lost, *losses.elements(collection), *_extras(collection)]
+    return rows, [*lost, *losses.elements(collection), *losses.keys(collection)]
 
 
 def _row() -> pl.Expr:
@@ -104,6 +106,7 @@ def _drawn(
         return {}, []
     found: dict[int, list[tuple[dict[str, Any], list[float] | None]]] = {}
     parted = far = 0
+    stretched: list[float] = []
     for row in boxes.iter_rows(named=True):
         shape = originals.shape(row)
         polygon = None
@@ -111,12 +114,20 @@ def _drawn(
             parted += 1
         elif shape and len(shape[0]) >= 6 and len(shape[0]) % 2 == 0:
             polygon = fitted(shape[0], row)
-            far += polygon is None
+            if polygon is None:
+                far += 1
+            elif (by := float(np.abs(np.subtract(polygon, shape[0])).max())) > NOTABLE:
+                stretched.append(by)
         found.setdefault(row["image"], []).append((row, polygon))
     lost = [*losses.counted(originals.lost)]
     if parted:
         lost.append(
             f"YOLO has no masks and no polygons of several parts: of {parted:,} objects only the boxes are kept."
+        )
+    if stretched:
+        lost.append(
+            f"The difference between {len(stretched):,} polygons and their boxes, of up to {max(stretched):.2g} px: "
+            "they were stretched to fit."
         )
     if far:
         lost.append(f"{far:,} polygons that do not fit the boxes beside them.")
@@ -136,11 +147,6 @@ def _corners(row: dict[str, Any]) -> list[float]:
 def _polygon_row(row: dict[str, Any], polygon: list[float]) -> str:
     fractions = [value / row["h" if index % 2 else "w"] for index, value in enumerate(polygon)]
     return f"{row['id']} {' '.join(spelled(fractions, FRACTION_DIGITS))}\n"
-
-
-def _extras(collection: Collection) -> Iterator[str]:
-    if "coco" in collection.kinds:
-        yield "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
 
 
 def _keys(collection: Collection) -> tuple[dict[str, str], list[str]]:
