@@ -165,7 +165,7 @@ PIXELS = pl.Schema(
         "trailing_bytes": pl.UInt64,  # after the image's own end
         "brightness": pl.Float64,  # mean luma, 0..1
         "contrast": pl.Float64,  # standard deviation of the luma, 0..1
-        "sharpness": pl.Float64,  # variance of the Laplacian of the luma at 1/8 scale (at least 48 px), luma in 0..255
+        "sharpness": pl.Float64,  # variance of the Laplacian of the luma at 1/8 scale (at least 64 px), luma in 0..255
         "pixel_digest": pl.String,  # blake3 of mode, size and small grey image; equal for equal pixels
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
         # order: as is, mirrored, upside down, rotated 180, transposed, rotated 90, rotated 270, anti-transposed
