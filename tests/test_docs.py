@@ -1,0 +1,90 @@
+"""What the documents say is so: their commands run, their links lead somewhere, and every room is described."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from helpers import write
+
+import trainworthy_audit
+from trainworthy_audit.cli import main
+from trainworthy_audit.rules import catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("packages/*/README.md")])
+COMMAND = re.compile(r"(?:uv run )?(trainworthy [^`\n|]+)")
+
+
+def commands() -> list[str]:
+    """Every command line of ours in the documents: in code, after a prompt or alone on its line."""
+    found: dict[str, None] = {}
+    for document in DOCUMENTS:
+        text = document.read_text()
+        blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+        inline = re.findall(r"`((?:uv run )?trainworthy [^`\n]+)`", text)
+        for line in [*"\n".join(blocks).splitlines(), *inline]:
+            for part in line.split("&&"):
+                if match := COMMAND.match(part.strip().removeprefix("$ ")):
+                    found[match[1].strip()] = None
+    return list(found)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_documented_commands_exist_with_their_options(line: str) -> None:
+    """Each command in the documents is one of ours, and takes the options that stand there."""
+    words = [word for word in shlex.split(line.replace("...", "x"))[1:] if word not in {"[CODE]", "|"}]
+    group = click.Context(main)
+    command = main.get_command(group, words[0])
+    assert command is not None, words[0]
+    known = {
+        option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]
+    }
+    given = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
+    assert given <= known | {"--help"}
+
+
+def test_the_life_of_a_dataset_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audit, waive, audit again and verify, as the README tells it: rejected, then approved with a waiver."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(catalogue()["B001"].dirty, tmp_path / "data")
+    readme = (ROOT / "README.md").read_text()
+    waive = next(line for line in commands() if line.startswith("trainworthy waive"))
+    assert waive in readme
+
+    def run(line: str) -> int:
+        words = shlex.split(line.replace("...", "x"))[1:]
+        words = ["data" if word in {"DATASET", "path/to/dataset"} else word for word in words]
+        return (
+            CliRunner()
+            .invoke(main, [*words, *(["--author", "A. Person"] if words[0] == "waive" else [])])
+            .exit_code
+        )
+
+    assert run("trainworthy audit path/to/dataset") == 1
+    assert run(waive) == 0
+    assert run("trainworthy audit path/to/dataset") == 0
+    assert run("trainworthy verify DATASET") == 0
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files(document: Path) -> None:
+    """Every relative link and picture in the documents is there."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert not missing
+
+
+def test_architecture_names_every_room() -> None:
+    """Every module and package at the top of the source is described in ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    source = Path(trainworthy_audit.__file__).parent
+    rooms = {path.name for path in source.glob("*.py")} | {
+        f"{path.parent.name}/" for path in source.glob("*/__init__.py")
+    }
+    assert {room for room in rooms - {"__init__.py", "__main__.py"} if f"`{room}`" not in text} == set()
