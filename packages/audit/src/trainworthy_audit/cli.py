@@ -33,7 +33,7 @@ DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("voc", "coco", "yolo", "darknet")
 
 #: Commands of `commands.py`, which is imported when one of them is asked for.
-OPERATIONS = ("convert",)
+OPERATIONS = ("fix", "merge", "split", "convert")
 
 #: Packages add commands with entry points of this group: name = "module:command".
 PLUGINS = "trainworthy.commands"

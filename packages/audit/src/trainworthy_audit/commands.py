@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """How a dataset is read and measured: config, kind, annotations, workers, no_cache."""
+    command = measuring(command)
     for decorate in reversed(
         (
             click.option(
@@ -41,6 +42,16 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="PATH",
                 help="The folder or file of annotations to read, inside the dataset.",
             ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How images are measured: workers, no_cache."""
+    for decorate in reversed(
+        (
             click.option(
                 "--workers",
                 type=click.IntRange(min=0),
@@ -53,6 +64,15 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = decorate(command)
     return command
+
+
+def grouping(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What belongs to one scene beyond what the pixels say: group_regex."""
+    return click.option(
+        "--group-regex",
+        metavar="RE",
+        help="Its first group names the recording of a path; one recording stays in one split.",
+    )(command)
 
 
 def writing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,4 +150,193 @@ def convert(
     wanted = cli._config(dataset, config, {"format": kind, "annotations": annotations})  # noqa: SLF001
     with cli._measurer(workers, no_cache=no_cache) as measurer:  # noqa: SLF001
         changes = operation.run(source, wanted, measurer, to=to, out=place, zipped=zipped)
+    return conclude(changes, place, zipped=zipped)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# fix
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@writing
+@click.option(
+    "--select",
+    metavar="CODES",
+    callback=cli._codes,  # noqa: SLF001
+    help="Answer only these rules: codes or prefixes, such as B,D001.",
+)
+@click.option("--ignore", metavar="CODES", callback=cli._codes, help="Leave these rules alone.")  # noqa: SLF001
+@click.option("--unsafe", is_flag=True, help="Also move class ids that look shifted by one (C007).")
+@click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
+@grouping
+@reading
+def fix(
+    *,
+    dataset: Path,
+    out: Path,
+    zipped: bool,
+    unsafe: bool,
+    dry_run: bool,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    workers: int,
+    no_cache: bool,
+    **given: Any,  # noqa: ANN401 - select, ignore and group_regex
+) -> int:
+    """Write a repaired copy of a dataset, in the usual layout of its format.
+
+    Boxes are clipped to their image (B001); empty and repeated ones removed (B002, B004); of exact copies that
+    are labelled alike one is kept (D001); extensions and declared sizes are corrected (I003, I004); scenes are
+    brought into one split (D003). Images that cannot be decoded, or that have labels which cannot be read, go
+    with their labels to PATH.quarantine (I001, I002, A001, B003, C001). What else is wrong is left for you, and
+    named.
+    """
+    from trainworthy_audit.operations import fix as operation
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    place, zipped = target(out, zipped=zipped)
+    wanted = cli._config(dataset, config, {"format": kind, "annotations": annotations} | given)  # noqa: SLF001
+    with cli._measurer(workers, no_cache=no_cache) as measurer:  # noqa: SLF001
+        changes = operation.run(
+            source, wanted, measurer, out=place, zipped=zipped, unsafe=unsafe, dry_run=dry_run
+        )
+    if dry_run:
+        told = (
+            f"{changes.diff()}\n{changes.text()}" if changes.rows else f"nothing to repair\n{changes.text()}"
+        )
+        cli._echo(cli._visible(f"{told}nothing was written: --dry-run"))  # noqa: SLF001
+        return cli.DONE
+    return conclude(changes, place, zipped=zipped)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# merge
+
+
+def _pairs(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """{old: new} of OLD=NEW."""
+    pairs = [given.partition("=") for given in value]
+    for old, _equals, new in pairs:
+        if not old or not new.strip():
+            raise click.BadParameter(f"{old!r} names no new label; write --rename OLD=NEW.")
+    return {old: new for old, _equals, new in pairs}
+
+
+@click.command()
+@click.argument(
+    "datasets", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DATASET DATASET..."
+)
+@writing
+@click.option(
+    "--to", type=click.Choice(cli.FORMATS), help="The format of the new dataset, in place of the first one's."
+)
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    callback=_pairs,
+    metavar="OLD=NEW",
+    help="Call a label by another name.",
+)
+@measuring
+def merge(
+    *,
+    datasets: tuple[Path, ...],
+    out: Path,
+    zipped: bool,
+    to: str | None,
+    renames: dict[str, str],
+    workers: int,
+    no_cache: bool,
+) -> int:
+    """Write several datasets as one, of any formats, labels united by name.
+
+    Each is read with the trainworthy.toml in or beside it, where there is one. Images whose names are taken get
+    another; images that two of the datasets have are named.
+    """
+    from trainworthy_audit.operations import merge as operation
+    from trainworthy_audit.source import open_source
+
+    if len(datasets) < 2:
+        raise click.UsageError("merge takes two datasets or more")
+    sources = [open_source(dataset) for dataset in datasets]
+    place, zipped = target(out, zipped=zipped)
+    configs = [cli._config(dataset, None, {}) for dataset in datasets]  # noqa: SLF001
+    with cli._measurer(workers, no_cache=no_cache) as measurer:  # noqa: SLF001
+        changes = operation.run(
+            sources, configs, measurer, out=place, zipped=zipped, kind=to or "", renames=renames
+        )
+    return conclude(changes, place, zipped=zipped)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# split
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> list[float] | None:
+    """The numbers of A,B,C."""
+    if value is None:
+        return None
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} are no numbers; write --ratios 0.64,0.16,0.2.") from error
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@writing
+@click.option(
+    "--ratios",
+    callback=_numbers,
+    metavar="A,B[,C]",
+    help="Shares of train and val, or of train, val and test.  [default: 0.64,0.16,0.2]",
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, another split."
+)
+@click.option("--again", is_flag=True, help="Divide everything anew, whatever split it is in.")
+@grouping
+@reading
+def split(
+    *,
+    dataset: Path,
+    out: Path,
+    zipped: bool,
+    ratios: list[float] | None,
+    seed: int,
+    again: bool,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    workers: int,
+    no_cache: bool,
+    **given: Any,  # noqa: ANN401 - group_regex
+) -> int:
+    """Write a copy of a dataset that is divided for training, validation and test.
+
+    Without --ratios 80 % are for training and validation and 20 % for test, and of the 80 % again 80 to 20.
+    Every split gets its share of every label, rare ones first; images of one scene stay together. Images that
+    are in a split already stay there, unless --again.
+    """
+    from trainworthy_audit.operations import split as operation
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    place, zipped = target(out, zipped=zipped)
+    wanted = cli._config(dataset, config, {"format": kind, "annotations": annotations} | given)  # noqa: SLF001
+    with cli._measurer(workers, no_cache=no_cache) as measurer:  # noqa: SLF001
+        changes = operation.run(
+            source,
+            wanted,
+            measurer,
+            out=place,
+            zipped=zipped,
+            ratios=ratios or operation.RATIOS,
+            seed=seed,
+            again=again,
+        )
     return conclude(changes, place, zipped=zipped)
