@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,13 @@ def convert(
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@writing
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The new folder or zip, which must not exist yet; --dry-run needs none.",
+)
+@click.option("--zip", "zipped", is_flag=True, help="Write a zip; so does an --out that ends in .zip.")
 @click.option(
     "--select",
     metavar="CODES",
@@ -174,7 +181,7 @@ def convert(
 def fix(
     *,
     dataset: Path,
-    out: Path,
+    out: Path | None,
     zipped: bool,
     unsafe: bool,
     dry_run: bool,
@@ -196,8 +203,10 @@ def fix(
     from trainworthy_audit.operations import fix as operation
     from trainworthy_audit.source import open_source
 
+    if out is None and not dry_run:
+        raise click.UsageError("missing option '--out': where the repaired copy goes")
     source = open_source(dataset)
-    place, zipped = target(out, zipped=zipped)
+    place, zipped = target(out or Path(source.name), zipped=zipped)
     wanted = cli._config(dataset, config, {"format": kind, "annotations": annotations} | given)  # noqa: SLF001
     with cli._measurer(workers, no_cache=no_cache) as measurer:  # noqa: SLF001
         changes = operation.run(
@@ -338,5 +347,57 @@ def split(
             ratios=ratios or operation.RATIOS,
             seed=seed,
             again=again,
+        )
+    return conclude(changes, place, zipped=zipped)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# resize
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--max-side",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="No image will be wider or higher, in pixels; none is enlarged.",
+)
+@writing
+@reading
+def resize(
+    *,
+    dataset: Path,
+    max_side: int,
+    out: Path,
+    zipped: bool,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    workers: int,
+    no_cache: bool,
+) -> int:
+    """Write a copy of a dataset with smaller images, and their boxes with them.
+
+    EXIF orientation is applied and removed. PNG stays PNG; JPEGs are written with quality 95.
+    """
+    from trainworthy_audit.operations import resize as operation
+    from trainworthy_audit.source import open_source
+
+    source = open_source(dataset)
+    place, zipped = target(out, zipped=zipped)
+    wanted = cli._config(dataset, config, {"format": kind, "annotations": annotations})  # noqa: SLF001
+    with contextlib.ExitStack() as stack:
+        measurer = stack.enter_context(cli._measurer(workers, no_cache=no_cache))  # noqa: SLF001
+        changes = operation.run(
+            source,
+            wanted,
+            measurer,
+            max_side=max_side,
+            out=place,
+            zipped=zipped,
+            workers=workers,
+            progress=cli._progress(stack, "resizing"),  # noqa: SLF001
         )
     return conclude(changes, place, zipped=zipped)

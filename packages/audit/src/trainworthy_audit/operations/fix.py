@@ -56,10 +56,10 @@ def run(
     mend(work)
     aside = _quarantined(work, evidence)
     made = _collected(work, source)
-    place = quarantine_for(out)
-    if aside:
-        verb = "would go" if dry_run else "went"
-        changes.notes.append(f"What was set aside {verb}, with its labels, to {place}")
+    if aside and not dry_run:
+        changes.notes.append(
+            f"What was set aside lies in {quarantine_for(out)}, under the paths that it had."
+        )
     if not dry_run:
         _write(source, made, changes, aside, out=out, zipped=zipped)
     return changes

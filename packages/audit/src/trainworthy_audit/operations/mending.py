@@ -149,9 +149,11 @@ def mend(work: Mended) -> None:
     for code in ASIDE:
         _set_aside(work, code)
     _take_as_pixels(work)
+    with_boxes = work.evidence.boxes["image"].drop_nulls().unique()
     _clip(work)
     _remove_boxes(work, "B002")
     _remove_boxes(work, "B004")
+    _tell_of_emptied(work, with_boxes)
     _rename(work)
     _correct_sizes(work)
     _find_homes(work)
@@ -342,6 +344,16 @@ def _remove_boxes(work: Mended, code: str) -> None:
     boxes = work.evidence.boxes.with_row_index("row")
     work.tell("removed", code, boxes.join(found, on="row", maintain_order="left"))
     work.boxes(boxes.join(found, on="row", how="anti", maintain_order="left").drop("row"))
+
+
+def _tell_of_emptied(work: Mended, with_boxes: pl.Series) -> None:
+    """Name the images that lost their last box: they say from now on that nothing is to be seen."""
+    emptied = sorted(set(with_boxes) - set(work.evidence.boxes["image"]))
+    if emptied:
+        work.changes.notes.append(
+            f"Without any box now, hence taken for showing no object: {len(emptied):,} images, such as "
+            f"{work.path(emptied[0])}: look at them"
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------
