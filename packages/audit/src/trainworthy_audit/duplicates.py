@@ -300,7 +300,7 @@ class _Cut(NamedTuple):
 
 def _cuts(count: int, limit: int) -> list[_Cut]:
     """As many parts as keep a table's keys about as many as the hashes, without those that need no lookup."""
-    parts = max(3, 64 // max(8, count.bit_length()))
+    parts = max(3, 64 // max(8, count.bit_length() - 1))
     edges = [64 * part // parts for part in range(parts + 1)]
     radii = [(limit + 1) // parts - 1 + (part < (limit + 1) % parts) for part in range(parts)]
     cuts = [_Cut(low, high - low, radius) for low, high, radius in zip(edges, edges[1:], radii, strict=False)]
