@@ -33,7 +33,7 @@ DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("voc", "coco", "yolo", "darknet")
 
 #: Commands of `commands.py`, which is imported when one of them is asked for.
-OPERATIONS = ("fix", "merge", "split", "convert")
+OPERATIONS = ("fix", "merge", "split", "resize", "convert")
 
 #: Packages add commands with entry points of this group: name = "module:command".
 PLUGINS = "trainworthy.commands"
@@ -274,22 +274,25 @@ def _measurer(workers: int, *, no_cache: bool, quiet: bool = False) -> Iterator[
 
     cache = None if no_cache else platformdirs.user_cache_path("trainworthy")
     with contextlib.ExitStack() as stack:
-        bars: list[Any] = []
-
-        def progress(done: int, total: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(_bar(total)))
-            bars[0].update(done - bars[0].pos)
-
-        watched = progress if sys.stderr.isatty() and not quiet else None
+        watched = None if quiet else _progress(stack, "measuring")
         measurer = stack.enter_context(Measurer(cache, workers, watched))
         yield measurer
         for note in measurer.notes:
             _echo(f"note: {_visible(note)}", err=True)
 
 
-def _bar(total: int) -> Any:  # noqa: ANN401 - click does not name its type
-    return click.progressbar(length=total, label="measuring", file=sys.stderr)
+def _progress(stack: contextlib.ExitStack, label: str) -> Callable[[int, int], None] | None:
+    """What shows how many are done, and of how many, until `stack` ends; None where nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+    bars: list[Any] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bars:
+            bars.append(stack.enter_context(click.progressbar(length=total, label=label, file=sys.stderr)))
+        bars[0].update(done - bars[0].pos)
+
+    return progress
 
 
 def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""The size of images by their headers alone, for operations that need no more than that."""
+"""What operations need to know of images: of most no more than their size, which the header tells."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def sized(source: Source, dataset: Dataset, measurer: Measurer) -> Evidence:
     paths = dataset.images["path"].to_list()
     rows: list[dict[str, Any] | None] = [_header(source, path) for path in paths]
     others = [index for index, row in enumerate(rows) if row is None]
-    measured = measurer.measure(source, [paths[index] for index in others]) if others else empty(PIXELS)
-    for index, row in zip(others, measured.iter_rows(named=True), strict=True):
+    found = measurer.measure(source, [paths[index] for index in others]) if others else empty(PIXELS)
+    for index, row in zip(others, found.iter_rows(named=True), strict=True):
         rows[index] = {name: row[name] for name in ("status", "width", "height", "mode")}
     known = pl.DataFrame(
         [row or {} for row in rows],
@@ -40,6 +40,15 @@ def sized(source: Source, dataset: Dataset, measurer: Measurer) -> Evidence:
     )
     missing = [pl.lit(None, kind).alias(name) for name, kind in PIXELS.items() if name not in known.columns]
     pixels = known.with_columns(missing).with_columns(image=dataset.images["image"]).select(PIXELS.names())
+    return _evidence(dataset, pixels)
+
+
+def measured(source: Source, dataset: Dataset, measurer: Measurer) -> Evidence:
+    """Evidence without duplicates, of images that were decoded: it is known which are damaged, and how they turn."""
+    return _evidence(dataset, measurer.measure(source, dataset.images["path"].to_list()))
+
+
+def _evidence(dataset: Dataset, pixels: pl.DataFrame) -> Evidence:
     images = dataset.images.join(pixels, on="image", how="left", maintain_order="left").with_columns(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
         pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),

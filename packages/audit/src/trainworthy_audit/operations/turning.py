@@ -28,6 +28,11 @@ def turned(points: NDArray[np.float64], turn: int, width: float, height: float) 
     return np.stack(ways.get(turn, (x, y)), axis=1)
 
 
+def flips(turn: int) -> tuple[bool, bool]:
+    """Whether low and high edges of a box change places, in x and in y of the picture as shown."""
+    return turn in {2, 3, 6, 7}, turn in {3, 4, 7, 8}
+
+
 def size_after(turn: int, width: int, height: int) -> tuple[int, int]:
     """(width, height) as shown."""
     return (height, width) if turn in SIDEWAYS else (width, height)

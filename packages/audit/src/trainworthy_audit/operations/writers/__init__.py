@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit.operations.collection import Collection, rename_collisions
 from trainworthy_audit.operations.writers import coco, darknet, voc, yolo
@@ -26,18 +26,8 @@ def write(collection: Collection, kind: str, sink: Sink, changes: Changes) -> Co
     """
     writer = WRITERS[kind]
     made = rename_collisions(collection, flat=writer.FLAT)
-    columns = made.images.select("image", "path", "name", "split").iter_rows()
-    replaced = made.pixels is not None
-    for (image, path, name, split), wanted in zip(columns, collection.images["name"], strict=True):
-        to = writer.place(split, name)
-        if replaced:
-            action, why = "rewritten", None
-        elif name == wanted == path.rpartition("/")[2]:
-            action, why = "copied", None
-        else:
-            action, why = "renamed", "its name was taken" if name != wanted else None
-        changes.add(action, path=path, to=to, why=why)
-        copy_image(made, sink, image, to)
+    for row, wanted in zip(made.images.iter_rows(named=True), collection.images["name"], strict=True):
+        _carry(made, sink, row, changes, wanted=wanted, to=writer.place(row["split"], row["name"]))
     changes.lose([*made.left, *writer.write(made, sink)])
     changes.numbers |= {
         "images": made.images.height,
@@ -49,11 +39,20 @@ def write(collection: Collection, kind: str, sink: Sink, changes: Changes) -> Co
     return made
 
 
-def copy_image(collection: Collection, sink: Sink, image: int, to: str) -> None:
-    """Copy an image into the new dataset, or write what replaces it."""
-    data = collection.pixels(image) if collection.pixels else None
+def _carry(
+    collection: Collection, sink: Sink, row: dict[str, Any], changes: Changes, *, wanted: str, to: str
+) -> None:
+    """Copy an image into the new dataset, or write what replaces it; `wanted` is the name it was to have."""
+    path, name = row["path"], row["name"]
+    data = collection.pixels(row["image"]) if collection.pixels else None
     if data is not None:
+        before, after = [row["from_width"], row["from_height"]], [row["width"], row["height"]]
+        turned = f"EXIF orientation {row['turn']} was applied" if row["turn"] != 1 else None
+        changes.add("rewritten", path=path, to=to, before=before, after=after, why=turned)
         sink.write(to, data)
         return
-    source, path = collection.images.select("source", "path").row(image)
-    sink.copy(collection.sources[source], path, to)
+    if name != wanted:
+        changes.add("renamed", path=path, to=to, why="its name was taken")
+    else:
+        changes.add("copied" if name == path.rpartition("/")[2] else "renamed", path=path, to=to)
+    sink.copy(collection.sources[row["source"]], path, to)
