@@ -65,8 +65,15 @@ def photographs(folder: Path, count: int, *, progressive: bool = False) -> Path:
     return folder / "data"
 
 
+def _copies(image: Image.Image, paths: list[Path]) -> None:
+    image.save(paths[0])
+    data = paths[0].read_bytes()
+    for path in paths[1:]:
+        path.write_bytes(data)
+
+
 def coco(folder: Path, boxes: int) -> Path:
-    """A COCO dataset of `boxes` boxes in a tenth as many images; the images are tiny links to one file."""
+    """A COCO dataset of `boxes` boxes in a tenth as many images, all the same one."""
     root = folder / f"coco-{boxes}"
     if (root / "annotations.json").exists():
         return root
@@ -86,19 +93,24 @@ def coco(folder: Path, boxes: int) -> Path:
             for i in range(boxes)
         ],
     }  # fmt: skip
-    Image.new("L", (640, 640), 128).save(root / "images" / "0000000.png")
+    _copies(
+        Image.new("L", (640, 640), 128), [root / "images" / f"{number:07}.png" for number in range(count)]
+    )
     (root / "annotations.json").write_text(json.dumps(whole))
     return root
 
 
 def voc(folder: Path, count: int) -> Path:
-    """`count` VOC files of three objects each, and one image."""
+    """`count` VOC files of three objects each; the images are all the same one."""
     root = folder / f"voc-{count}"
     if (root / "done").exists():
         return root
     (root / "Annotations").mkdir(parents=True, exist_ok=True)
     (root / "JPEGImages").mkdir(exist_ok=True)
-    Image.new("RGB", (500, 375), (90, 120, 60)).save(root / "JPEGImages" / "000000.jpg")
+    _copies(
+        Image.new("RGB", (500, 375), (90, 120, 60)),
+        [root / "JPEGImages" / f"{number:06}.jpg" for number in range(count)],
+    )
     rng = np.random.default_rng(5)
     for number in range(count):
         objects = "".join(
