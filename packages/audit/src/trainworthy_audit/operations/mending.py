@@ -38,7 +38,7 @@ UNDECIDED = {
 
 #: What writing anew settles or leaves out, whether wanted or not.
 SETTLED = {
-    "A002": "not in the new dataset, since there is no image; the annotations lie in the quarantine",
+    "A002": "not in the new dataset, since there is no image",
     "A005": "the boxes of all annotations of an image were put together",
     "A006": "each new annotation names the image that it was read for",
     "A007": "not read, hence not in the new dataset",
@@ -127,7 +127,9 @@ class Mended:
         """These boxes in place of those there were."""
         self.evidence = dataclasses.replace(self.evidence, boxes=frame)
 
-    def tell(self, action: str, code: str, boxes: pl.DataFrame, after: pl.Series | None = None) -> None:
+    def tell(
+        self, action: str, code: str, boxes: pl.DataFrame, after: Sequence[str | list[Any]] | None = None
+    ) -> None:
         """Note what happened to each of these boxes, which have a `message`."""
         several = self.evidence.dataset.format == "coco"
         for number, row in enumerate(boxes.iter_rows(named=True)):
@@ -187,7 +189,7 @@ def _shift_ids(work: Mended) -> None:
     said = moved.filter(pl.col("new_id").is_not_null()).with_columns(
         pl.format("id {} means {}", "class_id", "new_label").alias("message")
     )
-    work.tell("relabelled", "C007", said, said["new_label"])
+    work.tell("relabelled", "C007", said, said["new_label"].to_list())
     work.boxes(
         moved.with_columns(
             pl.coalesce("new_id", "class_id").alias("class_id"),
@@ -332,8 +334,7 @@ def _clip(work: Mended) -> None:
     outside = clipped.filter(blamed, empty, had_extent)["row"]
     rest = clipped.filter(blamed, ~pl.col("row").is_in(outside.implode()))
     before = boxes.filter(pl.col("row").is_in(rest["row"].implode()))
-    after = rest.select(pl.concat_list(EDGES).alias("after"))["after"]
-    work.tell("clipped", "B001", before, after)
+    work.tell("clipped", "B001", before, [list(row) for row in rest.select("label", *EDGES).rows()])
     work.tell("removed, wholly outside", "B001", boxes.filter(pl.col("row").is_in(outside.implode())))
     work.boxes(clipped.filter(~pl.col("row").is_in(outside.implode())).drop("row", "message"))
 
