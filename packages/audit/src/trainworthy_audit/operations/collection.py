@@ -70,7 +70,7 @@ _DEPTHS = {"1": 1, "L": 1, "I": 1, "F": 1, "I;16": 1, "LA": 2, "RGBA": 4, "CMYK"
 
 #: What no list of files or names holds: control characters, and the separators of folders.
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]"
-_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\/:*?\"<>|]")
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\/]")
 
 
 @dataclass(frozen=True)
