@@ -121,10 +121,8 @@ class Engine:
         """What one thread does: keep one process busy until nothing is left to do."""
         worker: _Worker | None = None
         try:
-            while job.todo and not job.stopped:
-                with contextlib.suppress(IndexError):  # another thread was faster
-                    lot = job.todo.popleft()
-                    worker = self._work(job, worker or self._start(job), lot)
+            while (lot := job.take()) and not job.stopped:
+                worker = self._work(job, worker or self._start(job), lot)
         except BaseException as error:  # noqa: BLE001 - it is raised where `run` was called
             job.answers.put(error)
 
@@ -203,6 +201,13 @@ class _Job:
         0.0  # seconds that the supervisor has been awake: it stands still while the program is suspended
     )
     _looked: float = field(default_factory=time.monotonic)
+
+    def take(self) -> range | None:
+        """Some items to do; None where nothing is left."""
+        try:
+            return self.todo.popleft()
+        except IndexError:
+            return None
 
     def next(self) -> tuple[int, Any] | BaseException | None:
         """The next answer; None where there was none for a moment. Gives up workers that are overdue."""
