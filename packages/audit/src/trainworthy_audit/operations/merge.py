@@ -99,7 +99,7 @@ def _united(parts: Sequence[Collection], config: Config, changes: Changes) -> li
     for part in parts:
         boxes = dict(part.boxes["label"].value_counts().iter_rows())
         for number, name in enumerate(part.classes):
-            count = f"{boxes.get(name, 0):,} boxes"
+            count = f"{boxes.get(name, 0):,} box{'' if boxes.get(name) == 1 else 'es'}"
             brought[name].append(f"{part.sources[0].name} ({count})")
             changes.add(
                 "label",

@@ -96,7 +96,7 @@ def divide(
 
     What moved goes to `changes`, and what could not be had. Raises `ConfigError` where every image is in a split.
     """
-    names, current = _named(collection, wanted, again=again)
+    names, current, given = _named(collection, wanted, again=again)
     group = np.unique(scene, return_inverse=True)[1]
     fixed = _fixed(group, current)
     if (fixed >= 0).all():
@@ -107,7 +107,6 @@ def divide(
         )
     pairs, labels = _pairs(collection)
     what = units(group, pairs["image"].to_numpy().astype(np.int64), pairs["number"].to_numpy(), len(labels))
-    given = [wanted.get(name, 0.0) for name in wanted] + [0.0] * (len(names) - len(wanted))
     dealt = deal(what, given, fixed, seed)[group]
     final = np.where(current >= 0, current, dealt)
     split = pl.Series("split", [names[number] for number in final], dtype=pl.String)
@@ -126,24 +125,29 @@ def divide(
 
 def _named(
     collection: Collection, wanted: Mapping[str, float], *, again: bool
-) -> tuple[list[str], NDArray[np.int64]]:
-    """The names of all splits, those that are wanted first, and the number of the one that each image stays in, or -1.
+) -> tuple[list[str], NDArray[np.int64], list[float]]:
+    """The names of all splits, those that are wanted first; which one each image stays in, or -1; their shares.
 
+    A share is 0 where a split is to stay as it is.
     A split that is there for the same purpose keeps its own name: 'valid' is what was wanted as 'val'. Where a
     wanted one is missing, it is taken out of training, or out of what has no known purpose, such as 'trainval'.
     """
-    present = [name for name in collection.splits if name in set(collection.images["split"])]
-    if again:
-        present = []
+    present = [] if again else [name for name in collection.splits if name in set(collection.images["split"])]
     purposes = {roles.of(name): name for name in reversed(present)}
-    own = [purposes.get(roles.of(name), name) for name in wanted]
-    names = [*own, *(name for name in present if name not in own)]
+    shares = {purposes.get(roles.of(name), name): share for name, share in wanted.items()}
+    training = next(iter(shares))
+    names = [*shares, *(name for name in present if name not in shares)]
     free: set[str] = set()
-    if not set(own) <= set(present):
-        free = {own[0]} if own[0] in present else {name for name in present if roles.of(name) == "other"}
+    if not set(shares) <= set(present):
+        free = {training} if training in present else {name for name in present if roles.of(name) == "other"}
+    if free:
+        whole = sum(share for name, share in shares.items() if name in free or name not in present)
+        shares = {
+            name: share / whole for name, share in shares.items() if name in free or name not in present
+        }
     number = {name: index for index, name in enumerate(names) if name in present and name not in free}
     current = [number.get(name, -1) if name is not None else -1 for name in collection.images["split"]]
-    return names, np.array(current, dtype=np.int64)
+    return names, np.array(current, dtype=np.int64), [shares.get(name, 0.0) for name in names]
 
 
 def _fixed(group: NDArray[np.int64], current: NDArray[np.int64]) -> NDArray[np.int64]:

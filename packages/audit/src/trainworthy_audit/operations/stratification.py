@@ -56,8 +56,9 @@ def units(group: Numbers, image: Numbers, label: Numbers, labels: int) -> Units:
 def deal(what: Units, shares: Sequence[float], fixed: Numbers, seed: int) -> Numbers:
     """(G,) the split of each group: 0..len(shares)-1. `fixed` has that of groups which stay, -1 for others.
 
-    `shares` add up to 1. A label that at least as many groups have as there are splits reaches every split that has a
-    share; the same seed gives the same answer.
+    `shares` add up to 1, of what is not fixed in a split without a share; such a split gets nothing more. A label
+    that at least as many groups have as there are splits reaches every split that has a share. The same seed gives
+    the same answer.
     """
     table = _Table(what, np.asarray(shares, dtype=float), fixed)
     order = np.random.default_rng(seed).permutation(len(fixed))
@@ -90,11 +91,12 @@ class _Table:
     def __init__(self, what: Units, shares: NDArray[Any], fixed: Numbers) -> None:
         self.what = what
         self.split = fixed.copy()
-        total = np.bincount(what.kinds, what.counts, what.many)
+        self.open = shares > 0
+        shared = np.repeat((fixed < 0) | self.open[fixed], np.diff(what.starts))
+        total = np.bincount(what.kinds[shared], what.counts[shared], what.many)
         self.wanted = shares[:, None] * total[None, :]
         self.have = np.zeros_like(self.wanted)
         self.groups = np.zeros(self.wanted.shape, dtype=np.int64)  # how many groups brought it
-        self.open = shares > 0
         #: An image too many weighs the more, the rarer its label is.
         self.weight = 1 / np.maximum(total, 1)
         self.split[:] = -1
