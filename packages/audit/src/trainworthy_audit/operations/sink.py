@@ -153,11 +153,13 @@ class ZipSink:
 
     def abort(self) -> None:
         """Remove whatever was written."""
-        with contextlib.suppress(OSError, ValueError):  # on a full disk even closing fails
-            self._zip.close()
-        with contextlib.suppress(OSError):
-            self._place.unlink(missing_ok=True)
-        _remove_empty(self._outer)
+        try:
+            with contextlib.suppress(OSError, ValueError):  # on a full disk even closing fails
+                self._zip.close()
+        finally:
+            with contextlib.suppress(OSError):
+                self._place.unlink(missing_ok=True)
+            _remove_empty(self._outer)
 
     def _add(self, path: str, data: bytes, method: int) -> None:
         member = zipfile.ZipInfo(path, _WHEN)
