@@ -43,7 +43,8 @@ def _carry(
     collection: Collection, sink: Sink, row: dict[str, Any], changes: Changes, *, wanted: str, to: str
 ) -> None:
     """Copy an image into the new dataset, or write what replaces it; `wanted` is the name it was to have."""
-    path, name = row["path"], row["name"]
+    name, source = row["name"], collection.sources[row["source"]]
+    path = row["path"] if len(collection.sources) == 1 else f"{source.path}/{row['path']}"
     data = collection.pixels(row["image"]) if collection.pixels else None
     if data is not None:
         before, after = [row["from_width"], row["from_height"]], [row["width"], row["height"]]
@@ -55,4 +56,4 @@ def _carry(
         changes.add("renamed", path=path, to=to, why="its name was taken")
     else:
         changes.add("copied" if name == path.rpartition("/")[2] else "renamed", path=path, to=to)
-    sink.copy(collection.sources[row["source"]], path, to)
+    sink.copy(source, row["path"], to)
