@@ -126,6 +126,17 @@ def test_boxes_are_clipped_to_their_image(tmp_path: Path) -> None:
     ]
 
 
+def test_polygons_are_clipped_with_their_boxes(tmp_path: Path) -> None:
+    """Points beyond the border are brought to it; the others, and the other objects' polygons, stay."""
+    rows = b"0 0.5 0.5 1.3 0.6 0.6 0.9\n1 0.1 0.1 0.4 0.1 0.2 0.4\n"
+    dataset = write(
+        Example((Picture("a.jpg", scene=1, boxes=()),), files={"labels/train/a.txt": rows}), tmp_path / "d"
+    )
+    mended(dataset)
+    kept = (tmp_path / "fixed/labels/train/a.txt").read_text().split("\n")
+    assert kept == ["0 0.5 0.5 1 0.6 0.6 0.9", "1 0.1 0.1 0.4 0.1 0.2 0.4", ""]
+
+
 def test_an_image_that_loses_its_last_box_is_named(tmp_path: Path) -> None:
     """Without its boxes an image says that nothing is to be seen: a person is to look at it."""
     boxes = (Box("cat", 30, 30, 30, 90),)
