@@ -550,6 +550,114 @@ def _author() -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# browse
+
+
+def _known_rule(_: click.Context, __: click.Parameter, value: str | None) -> str:
+    from trainworthy_audit.config import nearest
+    from trainworthy_audit.rules import catalogue
+
+    code = (value or "").upper()
+    if code and code not in catalogue():
+        raise ConfigError(
+            f"no such rule: {value}\n  Did you mean {nearest(value or '', catalogue())!r}?",
+            next_step="trainworthy rule",
+        )
+    return code
+
+
+@main.command()
+@_reading
+@click.option("--name", metavar="NAME", help="The dataset's name, in place of its folder's.")
+@click.option(
+    "--rule", "code", metavar="CODE", callback=_known_rule, help="Open only the images with its findings."
+)
+@click.option(
+    "--image", "images", metavar="PATH", multiple=True, help="Open only this image; may be repeated."
+)
+@click.option("--collect", is_flag=True, help="Print what was tagged waive or fix in the App, and stop.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="The App's port: 5151 or the next free one."
+)
+@click.option("--no-open", is_flag=True, help="Do not open the browser: say where the App is, until Ctrl-C.")
+def browse(
+    *,
+    dataset: Path,
+    config: Path | None,
+    kind: str | None,
+    annotations: str | None,
+    waiver_file: Path | None,
+    workers: int,
+    no_cache: bool,
+    name: str | None,
+    code: str,
+    images: tuple[str, ...],
+    collect: bool,
+    port: int | None,
+    no_open: bool,
+    **given: Any,  # noqa: ANN401 - labels and group_regex
+) -> int:
+    """Open a dataset and its findings in the FiftyOne App.
+
+    DATASET is a folder or zip, or the folder of its report. Tag images or boxes `waive` or `fix` in the App, and
+    `--collect` prints them as proposed waivers and as a list. The dataset itself is only ever read.
+    """
+    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import browse as browsing
+    from trainworthy_audit import demo as making
+    from trainworthy_audit.source import open_source
+
+    place, known_as = browsing.located(dataset)
+    source = open_source(place)
+    named = name or known_as or source.name
+    if collect:
+        return _collect(named, waiver_file or _waivers(source, None)[0])
+    _, accepted = _waivers(source, waiver_file)
+    with _measurer(workers, no_cache=no_cache) as measurer:
+        if making.is_demo(place):
+            made = making.audit(place, measurer)
+        else:
+            wanted = _config(place, config, {"format": kind, "annotations": annotations} | given)
+            made = auditing.audit(source, wanted, measurer, accepted=accepted, name=named)
+    port = browsing.free_port(port)
+    fiftyone = _fiftyone()
+    with contextlib.ExitStack() as stack:
+        media = browsing.media_folder(fiftyone, made.name)
+        done = browsing.publish(made, source, media, fiftyone, _progress(stack, "into FiftyOne"))
+    page = browsing.page(fiftyone, made.name, rule=code, images=images)
+    session = browsing.launch(fiftyone, made.name, port)
+    url = f"http://localhost:{port}{page}"
+    _echo(f"{done}\n{url}\n  Ctrl-C ends the App; the dataset stays in FiftyOne.")
+    browsing.wait(session, url, window=not no_open)
+    _echo(f"  next: trainworthy browse {dataset} --collect", err=True)
+    return DONE
+
+
+def _fiftyone() -> Any:  # noqa: ANN401 - FiftyOne has no types
+    from trainworthy_audit import browse as browsing
+
+    if sys.stderr.isatty():
+        _echo("starting FiftyOne: this takes up to half a minute", err=True)
+    return browsing.connect()
+
+
+def _collect(name: str, waiver_file: Path) -> int:
+    """Print the proposed waivers, as TOML, and what is to be fixed, as its comments."""
+    from trainworthy_audit import browse as browsing
+
+    decisions = browsing.collect(_fiftyone(), name)
+    try:
+        author = _author()
+    except ConfigError:
+        author = ""
+    told = browsing.told(decisions, author, waiver_file)
+    _echo(told, newline=False)
+    if not told:
+        _echo(f"nothing in {browsing.name_of(name)} is tagged waive or fix", err=True)
+    return DONE
+
+
+# ------------------------------------------------------------------------------------------------------------
 # rule
 
 

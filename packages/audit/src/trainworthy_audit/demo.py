@@ -248,6 +248,11 @@ def _replace(folder: Path) -> None:
         fresh.rename(folder)
 
 
+def is_demo(folder: Path) -> bool:
+    """Whether `make` wrote this folder."""
+    return (folder / MANIFEST).is_file()
+
+
 def _check_replaceable(folder: Path) -> None:
     try:
         made = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())}

@@ -7,7 +7,8 @@
     │   └── BadArchiveError         the zip is broken, or would unpack into more than it should
     ├── ConfigError                 an option, a configuration file or a waiver file is wrong
     ├── CertificateError            the certificate cannot be read, or has been edited
-    └── OutputError                 a report cannot be written where it was asked for
+    ├── OutputError                 a report cannot be written where it was asked for
+    └── BrowseError                 FiftyOne is missing, does not start, or holds what is not ours
 
 Every message says where, what was seen, what was expected and what follows; `next_step` is the command to try.
 """
@@ -49,3 +50,7 @@ class CertificateError(TrainworthyError):
 
 class OutputError(TrainworthyError):
     """A report cannot be written where it was asked for."""
+
+
+class BrowseError(TrainworthyError):
+    """FiftyOne is missing, does not start, or holds a dataset that is not ours."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trainworthy_audit.report import page
-from trainworthy_audit.report.json import FINDINGS, SCHEMA
+from trainworthy_audit.report.json import read_head
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-#: What stands before the findings is small; an audit.json that has more than this before them is left out.
-HEAD_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,11 @@ def render(folder: Path) -> str:
 
 
 def _read(path: Path) -> Report | None:
-    """Read no more than what stands before the findings, of which there may be a million."""
     try:
-        with path.open(encoding="utf-8") as file:
-            start = file.read(HEAD_BYTES)
-        head = json.loads(start.split(f"\n{FINDINGS}", 1)[0].rstrip().rstrip(",") + "}")
+        head = read_head(path)
         report = Report(path.parent.name, head)
-        complete = head["schema"] == SCHEMA and isinstance(report.blocking, list)
         shown = (head["dataset"][key] for key in ("images", "boxes", "format"))
+        complete = isinstance(report.blocking, list)
         return report if complete and all(value is not None for value in shown) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -9,14 +9,29 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from trainworthy_audit.types import Audit, Waiver
 
 SCHEMA = "trainworthy.audit/1"
 FINDINGS = '"findings": ['  # what stands after the head, at the start of a line
+HEAD_BYTES = 4_000_000  # what stands before the findings is small; an audit.json with more is not ours
 SLICE = 50_000  # findings that are encoded at a time: bounds the memory that encoding takes
 
 _BEFORE = ("rule", "severity", "image", "annotation", "line", "box", "label", "split", "related", "message")
+
+
+def read_head(file: Path) -> dict[str, Any]:
+    """What stands before the findings in an audit.json, of which there may be a million.
+
+    Raises `OSError` where it cannot be read, `ValueError` where it is not one of ours.
+    """
+    with file.open(encoding="utf-8") as handle:
+        start = handle.read(HEAD_BYTES)
+    head = json.loads(start.split(f"\n{FINDINGS}", 1)[0].rstrip().rstrip(",") + "}")
+    if not isinstance(head, dict) or head.get("schema") != SCHEMA:
+        raise ValueError(f"{file} is not of the schema {SCHEMA}")
+    return head
 
 
 def render(audit: Audit) -> str:
