@@ -5,16 +5,22 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from trainworthy_audit.cache import measure_new
-from trainworthy_audit.kernel import picture_file
+from trainworthy_audit.kernel import picture_files
 from trainworthy_audit.source import Locator, fetch
 
 
-def obey(item: str, *_: object) -> str:
+def obey(items: Iterable[str]) -> Iterator[str]:
+    """Do what each item says, and answer with it."""
+    return map(_obey, items)
+
+
+def _obey(item: str) -> str:
     match item:
         case "segfault":
             ctypes.string_at(0)
@@ -34,15 +40,16 @@ def obey(item: str, *_: object) -> str:
     return item.upper()
 
 
-def measure_or_fail(item: list[Any], database: str | None) -> object:
-    """Measure a file, unless its last line says what else is to happen."""
-    data = fetch(Locator(*item))
-    obey(data.rpartition(b"\n")[2][:20].decode("latin-1"))
-    return measure_new(item, database)
+def measure_or_fail(items: Iterable[list[Any]], database: str | None) -> Iterator[object]:
+    """Measure files, unless the last line of one says what else is to happen."""
+    return measure_new(map(_obey_last_line, items), database)
 
 
-def picture_or_fail(item: list[Any], side: int) -> object:
-    """Make a picture of a file, unless its last line says what else is to happen."""
-    data = fetch(Locator(*item))
-    obey(data.rpartition(b"\n")[2][:20].decode("latin-1"))
-    return picture_file(item, side)
+def picture_or_fail(items: Iterable[list[Any]], side: int) -> Iterator[object]:
+    """Make pictures of files, unless the last line of one says what else is to happen."""
+    return picture_files(map(_obey_last_line, items), side)
+
+
+def _obey_last_line(item: list[Any]) -> list[Any]:
+    _obey(fetch(Locator(*item)).rpartition(b"\n")[2][:20].decode("latin-1"))
+    return item

@@ -444,6 +444,20 @@ def test_sixteen_bit_image_is_as_bright_as_its_eight_bit_twin() -> None:
     assert measure(encode(sixteen_bits(), "png")).brightness == pytest.approx(twin.brightness, abs=0.002)
 
 
+def test_images_measure_alike_one_by_one_and_together() -> None:
+    """A lot of images, of several sizes and some of them none, gives what each of them gives alone."""
+    sizes = [(480, 360), (100, 100), (480, 360), (30, 300)]
+    files = [*(encode(photo(seed, size)) for seed, size in enumerate(sizes)), b"", b"<html>", jpeg()[:-9000]]
+    assert kernel.finish([kernel.begin(data) for data in files]) == [measure(data) for data in files]
+
+
+def test_strip_of_millions_of_pixels_is_measured_in_little_memory() -> None:
+    """An image that is too thin to be decoded at a smaller scale is made smaller all the same."""
+    found = measure(encode(Image.new("L", (6_000_000, 3), 77), "png"))
+    assert (found.status, found.width) == ("ok", 6_000_000)
+    assert found.brightness == pytest.approx(77 / 255)
+
+
 def test_pixel_digest_is_equal_for_equal_pixels_only() -> None:
     """The same pixels in another file have the same pixel digest; a small change of the picture gives another."""
     plain, marked = photo(0), photo(0)
@@ -475,7 +489,7 @@ def test_hashes_are_those_of_imagehash_for_every_flip_and_rotation(seed: int) ->
     """Bit for bit what `imagehash.phash` says of the same 32 x 32 pixels, turned by Pillow."""
     square = photo(seed, (32, 32)).convert("L")
     turned = [square if turn is None else square.transpose(turn) for turn in TURNS]
-    assert list(kernel.phashes(np.asarray(square))) == [
+    assert kernel.phashes(np.asarray(square)[None])[0].tolist() == [
         int(str(imagehash.phash(image)), 16) for image in turned
     ]
 
@@ -553,8 +567,8 @@ def test_no_picture_where_nothing_can_be_shown(tmp_path: Path) -> None:
     for number, data in enumerate((b"", b"<html>", bomb)):
         file = tmp_path / f"{number}.jpg"
         file.write_bytes(data)
-        assert kernel.picture_file(Locator(str(file).encode()), 100) is None
-    assert kernel.picture_file(Locator(str(tmp_path / "missing.jpg").encode()), 100) is None
+        assert list(kernel.picture_files([Locator(str(file).encode())], 100)) == [None]
+    assert list(kernel.picture_files([Locator(str(tmp_path / "missing.jpg").encode())], 100)) == [None]
 
 
 def test_measuring_imports_no_data_frames() -> None:

@@ -25,7 +25,7 @@ from trainworthy_audit.kernel import VERSION, Measurement
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trainworthy_audit.source import Entry
 
@@ -49,6 +49,11 @@ CREATE TABLE IF NOT EXISTS thumbnails (digest BLOB PRIMARY KEY, pixels BLOB NOT 
 """
 _AT_ONCE = 500  # values in one question; SQLite takes at least 999
 _PATIENCE = 30.0  # seconds that one audit waits for another one's write
+
+
+#: A worker looks at this many decoded images together, or at fewer where decoding takes longer, in seconds.
+_TOGETHER = 16
+_PROMPT = 0.25
 
 
 class Cache:
@@ -217,8 +222,20 @@ def _key(entry: Entry) -> bytes:
 # What runs in workers
 
 
-def measure_new(item: Sequence[Any], database: str | None) -> Measurement | str:
-    """Measure the file at a locator; only its digest where the cache at `database` knows what it measures."""
+def measure_new(items: Iterable[Sequence[Any]], database: str | None) -> Iterator[Measurement | str]:
+    """Measure the file at each locator; only its digest where the cache at `database` knows what it measures."""
+    begun: list[Measurement | kernel.Begun | str] = []
+    since = time.monotonic()
+    for item in items:
+        begun.append(_begin(item, database))
+        if len(begun) == _TOGETHER or time.monotonic() - since > _PROMPT:
+            yield from kernel.finish(begun)
+            begun.clear()
+            since = time.monotonic()
+    yield from kernel.finish(begun)
+
+
+def _begin(item: Sequence[Any], database: str | None) -> Measurement | kernel.Begun | str:
     try:
         data = fetch(Locator(*item))
     except OSError as error:
@@ -226,7 +243,7 @@ def measure_new(item: Sequence[Any], database: str | None) -> Measurement | str:
     digest = blake3(data).hexdigest()
     if database and _knows(database, digest):
         return digest
-    return kernel.measure(data, digest)
+    return kernel.begin(data, digest)
 
 
 def _knows(database: str, digest: str) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: What the workers run.
 MEASURE = "trainworthy_audit.cache:measure_new"
-PICTURE = "trainworthy_audit.kernel:picture_file"
+PICTURE = "trainworthy_audit.kernel:picture_files"
 
 #: Measurements are written to the cache in lots of this many: what a killed audit loses.
 _LOT = 256

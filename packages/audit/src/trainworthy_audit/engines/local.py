@@ -79,9 +79,10 @@ class Engine:
     def run(
         self, function: str, items: Sequence[Any], common: Sequence[Any] = ()
     ) -> Generator[tuple[int, Any], None, None]:
-        """Yield (index, what `function(item, *common)` returns, or a `Failure`) for each item, as they come.
+        """Yield (index, result or `Failure`) for each item, as they come.
 
-        `function` is named "package.module:name"; items, `common` and results are what MessagePack can carry,
+        `function(items, *common)` yields the results of some of the items, in order; it may take several items before
+        it does. It is named "package.module:name"; items, `common` and results are what MessagePack can carry,
         and tuples arrive as lists. Leaving the loop early, also by Ctrl-C, ends the processes that are at
         work.
         """
@@ -94,10 +95,7 @@ class Engine:
             for thread in crew:
                 thread.start()
             while answered < len(items):
-                answer = job.next()
-                if isinstance(answer, BaseException):
-                    raise answer
-                if answer is not None:
+                for answer in job.next():
                     answered += 1
                     yield answer
         finally:
@@ -128,26 +126,24 @@ class Engine:
 
     def _work(self, job: _Job, worker: _Worker, lot: Sequence[int]) -> _Worker:
         """Have one lot done, by new processes where one is lost. Returns the process that lives."""
-        left = deque(lot)
+        left = list(lot)
         tried: set[int] = set()
         while left and not job.stopped:
             try:
-                worker.begin(job, left)
-                while left:
-                    answer = worker.answer(job, left[0])
-                    job.answers.put((left.popleft(), answer))
+                failure, at = worker.serve(job, left), worker.at
             except (EOFError, OSError):
-                why = worker.end()
-                job.busy.discard(worker)
+                lost, why = worker, worker.end()
+                job.busy.discard(lost)
                 if job.stopped:
                     break
-                if worker.given_up == left[0]:
-                    job.answers.put((left.popleft(), Failure("hung", f"{self._timeout:g} s")))
-                elif left[0] in tried:  # once may be chance, such as another program that took all memory
-                    job.answers.put((left.popleft(), Failure("crashed", why)))
-                else:
-                    tried.add(left[0])
-                worker = self._start(job)
+                worker, at = self._start(job), lost.at
+                if not lost.hung and at not in tried:  # once may be chance: another program took all memory
+                    tried.add(at)
+                    continue
+                failure = Failure("hung", f"{self._timeout:g} s") if lost.hung else Failure("crashed", why)
+            if failure:
+                job.answers.put([(at, failure)])
+                left.remove(at)
         return worker
 
     def _start(self, job: _Job) -> _Worker:
@@ -194,7 +190,9 @@ class _Job:
     common: list[Any]
     timeout: float
     todo: deque[range]
-    answers: queue.SimpleQueue[tuple[int, Any] | BaseException] = field(default_factory=queue.SimpleQueue)
+    answers: queue.SimpleQueue[list[tuple[int, Any]] | BaseException] = field(
+        default_factory=queue.SimpleQueue
+    )
     busy: set[_Worker] = field(default_factory=set)  # every process that serves this run and lives
     stopped: bool = False
     clock: float = (
@@ -209,18 +207,21 @@ class _Job:
         except IndexError:
             return None
 
-    def next(self) -> tuple[int, Any] | BaseException | None:
-        """The next answer; None where there was none for a moment. Gives up workers that are overdue."""
+    def next(self) -> list[tuple[int, Any]]:
+        """The next answers; none where there were none for a moment. Gives up workers that are overdue."""
+        answers: list[tuple[int, Any]] | BaseException
         try:
-            answer = self.answers.get(timeout=TICK)
+            answers = self.answers.get(timeout=TICK)
         except queue.Empty:
-            answer = None
+            answers = []
         now = time.monotonic()
         self.clock += min(now - self._looked, 2 * TICK)
         self._looked = now
         for worker in tuple(self.busy):
             worker.check(self.clock)
-        return answer
+        if isinstance(answers, BaseException):
+            raise answers
+        return answers
 
     def stop(self) -> None:
         """Do nothing more, and end what is at work."""
@@ -244,8 +245,8 @@ class _Worker:
             env=os.environ | threads,
             **_own_group(),
         )
-        self.given_up: int | None = None  # the item it was at when it was found to hang
-        self._at: int | None = None
+        self.at = -1  # the item that it has started last
+        self.hung = False
         self._due: float | None = None
         assert self.process.stdin
         assert self.process.stdout
@@ -257,7 +258,33 @@ class _Worker:
                 f"the processes that decode images cannot be started: {sys.executable} {self.end()}"
             ) from None
 
-    def begin(self, job: _Job, items: Sequence[int]) -> None:
+    def serve(self, job: _Job, left: list[int]) -> Failure | None:
+        """Have these items done, and take those off `left` that have been answered.
+
+        Returns why the item `at` failed, with which the process stopped. Raises `EOFError` where it dies.
+        """
+        self._begin(job, left)
+        order = iter(tuple(left))
+        self.at = left[0]
+        kind = protocol.STARTED
+        while kind == protocol.STARTED:
+            self._due = job.clock + job.timeout
+            kind, results, text = protocol.receive(self._answers)
+            self._due = None
+            if results:
+                job.answers.put(list(zip(left, results, strict=False)))
+                del left[: len(results)]
+            if kind == protocol.STARTED:
+                self.at = next(order)
+        if kind == protocol.DONE and left:
+            raise TrainworthyError(f"{job.function} has answered too few items")
+        return {
+            protocol.DONE: None,
+            protocol.NO_MEMORY: Failure("memory", ""),
+            protocol.RAISED: Failure("raised", text),
+        }[kind]
+
+    def _begin(self, job: _Job, items: Sequence[int]) -> None:
         """Hand over these items."""
         request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
         protocol.send(self._requests, request)
@@ -265,19 +292,10 @@ class _Worker:
         if said != protocol.LOADED:
             raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {said}")
 
-    def answer(self, job: _Job, item: int) -> Any:  # noqa: ANN401 - whatever the function returns
-        """Wait for the answer to one item. Raises `EOFError` where the process ends before it comes."""
-        self._at, self._due = item, job.clock + job.timeout
-        kind, value = protocol.receive(self._answers)
-        self._due = None
-        if kind == protocol.RESULT:
-            return value
-        return Failure("memory", "") if kind == protocol.NO_MEMORY else Failure("raised", value)
-
     def check(self, clock: float) -> None:
         """Kill it if its item is overdue."""
         if self._due is not None and clock > self._due:
-            self.given_up, self._due = self._at, None
+            self._due, self.hung = None, True
             self.process.kill()
 
     def end(self) -> str:

@@ -1,7 +1,7 @@
-"""A worker process: takes lots of items on its standard input, answers one by one on its standard output.
+"""A worker process: takes lots of items on its standard input, sends results on its standard output.
 
-Messages are MessagePack after four bytes of length, so that nothing a worker sends can be executed. One
-answer an item, sent at once: when the process dies, its supervisor knows which item it was at.
+Messages are MessagePack after four bytes of length, so that nothing a worker sends can be executed. There is one
+before each item: when the process dies, its supervisor knows which item it was at.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: What a worker says before its answers, unless it cannot find the function.
 LOADED = "loaded"
 
-#: What an answer begins with.
-RESULT, RAISED, NO_MEMORY = 0, 1, 2
+#: What a message begins with: the next item is being started, all are done, or the last one started has failed.
+STARTED, DONE, RAISED, NO_MEMORY = range(4)
 
 #: A worker whose supervisor is gone ends by itself, at the latest this long after its items' own time, in
 #: seconds.
@@ -70,19 +70,26 @@ def main(memory: int) -> None:
 def _serve(
     answers: IO[bytes], function: Callable[..., Any], common: list[Any], items: list[Any], seconds: float
 ) -> None:
+    """Send a message before each item, with the results that there are by then, and one at the end."""
     faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
-    for item in items:
-        send(answers, _answer(function, common, item))
-    faulthandler.cancel_dump_traceback_later()
+    results: list[Any] = []
 
+    def announced() -> Iterator[Any]:
+        for item in items:
+            send(answers, (STARTED, results, ""))
+            results.clear()
+            yield item
 
-def _answer(function: Callable[..., Any], common: list[Any], item: Any) -> tuple[int, Any]:  # noqa: ANN401
+    end, text = DONE, ""
     try:
-        return RESULT, function(item, *common)
+        for result in function(announced(), *common):
+            results.append(result)  # noqa: PERF402 - `announced` sends and empties the list meanwhile
     except MemoryError:
-        return NO_MEMORY, ""
-    except Exception as error:  # noqa: BLE001 - it costs this item, and is said of it
-        return RAISED, f"{type(error).__name__}: {error}"
+        end = NO_MEMORY
+    except Exception as error:  # noqa: BLE001 - it costs the item that was started last, and is said of it
+        end, text = RAISED, f"{type(error).__name__}: {error}"
+    send(answers, (end, results, text))
+    faulthandler.cancel_dump_traceback_later()
 
 
 def _load(function: str) -> Callable[..., Any]:
