@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import re
+import shlex
 from typing import Any
 
 import jinja2
@@ -65,6 +66,7 @@ def _environment() -> jinja2.Environment:
         "clean": clean,
         "count": count,
         "number": groups.number,
+        "quote": shlex.quote,
     }
     return environment
 
