@@ -103,10 +103,15 @@ def target(out: Path, *, zipped: bool) -> tuple[Path, bool]:
     return (out.with_name(f"{out.name}.zip"), True) if zipped else (out, False)
 
 
+#: What one of the things is called that `Changes.numbers` counts.
+_ONE = {"images": "image", "boxes": "box", "classes": "class"}
+
+
 def conclude(changes: Changes, out: Path, *, zipped: bool) -> int:
     """Print what was done, where it is listed, and the next command; return the exit code."""
-    numbers = changes.numbers
-    said = ", ".join(f"{count:,} {name}" for name, count in numbers.items())
+    said = ", ".join(
+        f"{count:,} {_ONE.get(name, name) if count == 1 else name}" for name, count in changes.numbers.items()
+    )
     noted = out.with_name(f"{out.stem}.changes.json") if zipped else out / "changes.json"
     cli._echo(  # noqa: SLF001 - one command line in two files
         cli._visible(  # noqa: SLF001

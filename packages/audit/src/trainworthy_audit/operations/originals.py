@@ -275,9 +275,11 @@ def _points(part: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - whatever
     return found if np.isfinite(found).all() else None
 
 
-def fitted(polygon: Sequence[float], row: Mapping[str, Any]) -> list[float] | None:
+def fitted(polygon: Any, row: Mapping[str, Any]) -> list[float] | None:  # noqa: ANN401 - whatever the file holds
     """The polygon stretched by a rounding error, so that its extent is its box; None where it is far from it."""
-    points = np.array(polygon).reshape(-1, 2)
+    points = _points(polygon)
+    if points is None:
+        return None
     low, high = np.array([row["x1"], row["y1"]]), np.array([row["x2"], row["y2"]])
     least, most = points.min(axis=0), points.max(axis=0)
     if np.abs(np.stack([least - low, most - high])).max() > ROUNDING or (most - least <= 0).any():

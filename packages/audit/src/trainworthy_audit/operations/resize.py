@@ -175,7 +175,7 @@ class _Rewritten:
             (*source.entries[self._path[image]].locator, plan.turn, *plan.after)
             for image, plan in plans.items()
         ]
-        self._answers = engine.run("trainworthy_audit.operations.resizing:resize_file", items)
+        self._answers = engine.run("trainworthy_audit.operations.resizing:resize_files", items)
         self._early: dict[int, Any] = {}
         self._done = 0
         self._progress = progress

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile, JpegImagePlugin
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: Formats by content, as `structure.sniff` names them, that are written as they were read.
 WRITTEN = frozenset({"jpeg", "png", "bmp", "tiff", "webp", "gif", "ppm"})
@@ -34,10 +34,10 @@ _UPRIGHT = {
 _AVERAGED = {"1": "L", "P": "RGB", "PA": "RGBA"}
 
 
-def resize_file(item: Sequence[Any]) -> bytes:
-    """The image at (file, member, EXIF orientation, width, height), upright and of that size."""
-    file, member, turn, width, height = item
-    return resized(fetch(Locator(file, member)), turn, (width, height))
+def resize_files(items: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """Each image at (file, member, EXIF orientation, width, height), upright and of that size."""
+    for file, member, turn, width, height in items:
+        yield resized(fetch(Locator(file, member)), turn, (width, height))
 
 
 def resized(data: bytes, turn: int, size: tuple[int, int]) -> bytes:

@@ -43,4 +43,4 @@ def moved(
 ) -> NDArray[np.float64]:
     """(N, 2) points after a picture of size `before`, as stored, was turned and resized to `after`."""
     width, height = before[::-1] if turn in SIDEWAYS else before
-    return turned(points, turn, *before) * (after[0] / width, after[1] / height)
+    return turned(points, turn, *before) * after / (width, height)

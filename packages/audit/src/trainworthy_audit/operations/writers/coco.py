@@ -13,7 +13,7 @@ import polars as pl
 from trainworthy_audit.formats import splits
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers import losses
-from trainworthy_audit.operations.writers.numbers import DIGITS
+from trainworthy_audit.operations.writers.numbers import DIGITS, snapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def write(collection: Collection, sink: Sink) -> list[str]:
 
 
 def _by_image(collection: Collection) -> dict[int, list[dict[str, Any]]]:
-    rows = collection.boxes.iter_rows(named=True)
+    rows = snapped(collection).iter_rows(named=True)
     return {image: list(found) for image, found in groupby(rows, key=lambda row: row["image"])}
 
 

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trainworthy_audit.operations.collection import EDGES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trainworthy_audit.operations.collection import Collection
 
 #: Digits behind the point of pixels: a hundredth of what a person or a detector could notice.
 DIGITS = 4
@@ -17,6 +21,22 @@ FRACTION_DIGITS = 10
 
 #: Larger numbers, which no picture needs, are written as they come.
 _LARGE = 1e8
+
+
+#: An edge that fractions put so near to a whole pixel, in pixels, is meant to be there.
+SNAP = 0.005
+
+
+def snapped(collection: Collection) -> pl.DataFrame:
+    """The boxes; edges that were had from fractions, which are rounded to a few digits, on whole pixels again."""
+    rounded = [number for number, kind in enumerate(collection.kinds) if kind in {"yolo", "darknet"}]
+    return collection.boxes.with_columns(
+        pl.when(pl.col("source").is_in(rounded) & ((pl.col(edge) - pl.col(edge).round()).abs() < SNAP))
+        .then(pl.col(edge).round())
+        .otherwise(edge)
+        .alias(edge)
+        for edge in EDGES
+    )
 
 
 def plain(number: pl.Expr, digits: int = DIGITS) -> pl.Expr:

@@ -11,7 +11,7 @@ from trainworthy_audit.formats import splits
 from trainworthy_audit.formats.draft import stem
 from trainworthy_audit.operations.originals import Originals, Xml, read_xml
 from trainworthy_audit.operations.writers import losses
-from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain
+from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain, snapped
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.collection import Collection
@@ -34,7 +34,7 @@ def place(split: str | None, name: str) -> str:
 def write(collection: Collection, sink: Sink) -> list[str]:
     """Write the annotations and lists; return what VOC cannot hold."""
     originals = Originals(collection)
-    boxes, lost = _corners(collection.boxes)
+    boxes, lost = _corners(snapped(collection))
     boxes, heads, more = _others(collection, boxes, originals)
     objects = joined(boxes, _object())
     for row in collection.images.iter_rows(named=True):
@@ -104,14 +104,15 @@ def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         low, high = pl.col(f"{side}1").round(DIGITS), pl.col(f"{side}2").round(DIGITS)
         extent = high - low
         narrow |= (extent > STEP / 2) & (extent < 1 - STEP / 2)
+        lower = _not_zero(low + 1)
         upper = (
             pl.when(extent <= STEP / 2)
             .then(high + 1)
             .when(extent < 1 + STEP)
-            .then(low + 1 + STEP)
+            .then(lower + STEP)
             .otherwise(high)
         )
-        frames[f"{side}min"], frames[f"{side}max"] = _not_zero(low + 1), _not_zero(upper)
+        frames[f"{side}min"], frames[f"{side}max"] = lower, _not_zero(upper)
     made = boxes.with_columns(narrow.alias("narrow"), **frames)
     count = int(made["narrow"].sum())
     said = (

@@ -112,7 +112,7 @@ def _drawn(
         polygon = None
         if isinstance(shape, dict) or (shape and len(shape) > 1):
             parted += 1
-        elif shape and len(shape[0]) >= 6 and len(shape[0]) % 2 == 0:
+        elif shape:
             polygon = fitted(shape[0], row)
             if polygon is None:
                 far += 1
