@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from helpers import write
 
 import trainworthy_audit
+from helpers import write
 from trainworthy_audit.cli import main
 from trainworthy_audit.rules import catalogue
 

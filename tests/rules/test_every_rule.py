@@ -43,7 +43,7 @@ def test_dirty_example_is_found_at_its_place(rule: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_reference_page_is_complete(rule: Any) -> None:
-    """Every rule says what it does, why it hurts, shows an example, when it is wrong, and where thresholds come from."""
+    """A rule says what it does, why it hurts, shows an example, when it is wrong, and where its limits come from."""
     for heading in ("## What it does", "## Why it hurts training", "## Example", "## When it is wrong"):
         assert heading in rule.docs, heading
     for option in rule.options:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import __version__, duplicates, formats, measure, waivers
+from trainworthy_audit import __version__, duplicates, formats, waivers
 from trainworthy_audit.finding import NONE
 from trainworthy_audit.formats.scale import in_pixels
 from trainworthy_audit.rules import catalogue
@@ -136,7 +136,8 @@ NEEDS: Mapping[str, tuple[Callable[[Evidence], bool], str]] = {
     "difficult": (lambda e: e.dataset.boxes["difficult"].is_not_null().any(), "no box has a difficult flag"),
     "flags": (
         lambda e: any(
-            e.dataset.boxes[flag].is_not_null().any() for flag in ("truncated", "difficult", "occluded", "crowd")
+            e.dataset.boxes[flag].is_not_null().any()
+            for flag in ("truncated", "difficult", "occluded", "crowd")
         ),
         "no box has a flag",
     ),
@@ -179,7 +180,11 @@ def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[s
     deselected = [code for code in catalogue() if code not in outcomes]
     if deselected:
         said.append(f"Rules that were switched off: {', '.join(deselected)}.")
-    said += [f"{code} crashed: {outcome.reason}" for code, outcome in outcomes.items() if outcome.status == "crashed"]
+    said += [
+        f"{code} crashed: {outcome.reason}"
+        for code, outcome in outcomes.items()
+        if outcome.status == "crashed"
+    ]
     unmeasured = evidence.pixels.filter(~pl.col("status").is_in(["ok", "damaged"])).height
     if unmeasured:
         said.append(f"The pixels of {unmeasured:,} images that could not be decoded.")

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import numpy as np
     from PIL.Image import Image
 
@@ -196,7 +197,7 @@ class Evidence:
     images: pl.DataFrame
     """`IMAGES` + `PIXELS` columns + `image_width`/`image_height`: measured, else declared, else null."""
     boxes: pl.DataFrame
-    """`BOXES` in pixels + `path`, `split`, `image_width`, `image_height`. YOLO rows whose image has no size: null edges.
+    """`BOXES` in pixels + `path`, `split`, `image_width`, `image_height`. Images without a size: YOLO edges are null.
     YOLO keeps its fractions as `fx1, fy1, fx2, fy2`; these are null in other formats."""
     labels: tuple[str, ...] = ()  # the labels that the user asked for; () for all
     group_regex: str = ""  # from the configuration: its first group names the recording of a path
