@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import made
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import made
 from trainworthy_audit.report import html, index
 from trainworthy_audit.report import json as as_json
 

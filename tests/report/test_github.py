@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import made
+
 from trainworthy_audit.report import github
 
 CELLS = """\

@@ -8,10 +8,10 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import made
 import polars as pl
 import pytest
 
-import made
 from trainworthy_audit.report import checklists, html, spotcheck
 
 HOSTILE = [

@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import made
 import pytest
 
-import made
 from trainworthy_audit.report import index
 from trainworthy_audit.report import json as as_json
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-
 import made
+
 from trainworthy_audit.report import json as as_json
 from trainworthy_audit.types import Setting
 

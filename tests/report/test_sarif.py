@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import made
+
 from trainworthy_audit.report import sarif
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import click
+import made
 import pytest
 
-import made
 from trainworthy_audit.report import text
 
 CELLS = """\
