@@ -160,8 +160,7 @@ def root(data: bytes) -> Any:  # noqa: ANN401 - lxml has no types
         found = _root(data)
     except (etree.XMLSyntaxError, UnfitError):
         return None
-    for element in found.iter(etree.Element):
-        element.tag = etree.QName(element).localname
+    _drop_namespaces(found)
     return found
 
 
@@ -213,8 +212,7 @@ def _fill(made: Sheet, root: Any, quotes: _Quotes) -> None:  # noqa: ANN401
         if not root.tag.endswith("}annotation"):
             made.foreign = True
             return
-        for element in root.iter(etree.Element):
-            element.tag = etree.QName(element).localname
+        _drop_namespaces(root)
     for child in root:
         tag = child.tag
         if tag == "object":
@@ -225,6 +223,12 @@ def _fill(made: Sheet, root: Any, quotes: _Quotes) -> None:  # noqa: ANN401
             _size(made, child, quotes)
         elif tag == "folder":
             made.folder = (child.text or "").strip()
+
+
+def _drop_namespaces(root: Any) -> None:  # noqa: ANN401
+    if root.tag.startswith("{"):
+        for element in root.iter(etree.Element):
+            element.tag = etree.QName(element).localname
 
 
 def _size(made: Sheet, element: Any, quotes: _Quotes) -> None:  # noqa: ANN401
