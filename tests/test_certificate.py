@@ -163,19 +163,33 @@ def test_rejected_and_crashed_audits_get_none(data: Path) -> None:
 
 
 def test_switched_off_rules_stand_on_the_certificate(data: Path) -> None:
-    """A rule that did not run is listed as not checked."""
-    proof = issue(data, ignore=("B001",))
-    assert "B001" not in proof["rules"]
-    assert any("B001" in said for said in proof["not_checked"])
-    assert proof["settings"]["ignore"] == ["B001"]
+    """A warning that was not asked for is listed as not checked."""
+    proof = issue(data, ignore=("B004",))
+    assert "B004" not in proof["rules"]
+    assert any("B004" in said for said in proof["not_checked"])
+    assert proof["settings"]["ignore"] == ["B004"]
     assert proof["settings"]["rules.B001.edge-pixels"] == 0.5
+
+
+@pytest.mark.parametrize("settings", [{"ignore": ("B001",)}, {"select": ("I",)}])
+def test_no_certificate_without_every_blocking_rule(data: Path, settings: dict[str, Any]) -> None:
+    """Leaving a blocking rule out is no way to a certificate: that takes a waiver, with a name and a reason."""
+    made = run_audit(data, **settings)
+    assert made.verdict == "approved"
+    assert "B001" in made.switched_off
+    assert certificate.certify(made) is None
+
+
+def test_rule_that_was_made_a_warning_may_be_left_out(data: Path) -> None:
+    """What does not block by the configuration is not missed."""
+    assert issue(data, ignore=("B001",), severity={"B001": "warning"})["verdict"] == "approved"
 
 
 def test_rule_set_differs_with_settings_and_rules(data: Path) -> None:
     """The digest of the rule set tells audits apart that asked different things of the same data."""
     digests = {
         issue(data)["rule_set"],
-        issue(data, ignore=("B001",))["rule_set"],
+        issue(data, ignore=("B004",))["rule_set"],
         issue(data, options={"B001": {"edge-pixels": 3}})["rule_set"],
         issue(data, severity={"B001": "info"})["rule_set"],
     }

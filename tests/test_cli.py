@@ -184,6 +184,23 @@ def test_report_from_inside_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None
     assert audit(".", "--out", "../reports/data").exit_code == 0
 
 
+def test_report_of_another_dataset_is_replaced_aloud() -> None:
+    """Two datasets of one folder name share reports/NAME: the one that is replaced is named."""
+    for place in ("here", "there"):
+        write(SOUND, f"{place}/data")
+    audit("here/data")
+    assert "held the report of here/data; it was replaced" in audit("there/data").stderr
+    assert "replaced" not in audit("there/data").stderr
+
+
+def test_part_of_the_rules_is_no_approval_of_all() -> None:
+    """Leaving blocking rules out says so in the last line, and leaves no certificate."""
+    write(SOUND)
+    shown = audit("data", "--select", "B001,I")
+    assert "no certificate" in shown.stdout.splitlines()[-1]
+    assert not Path("reports/data/certificate.json").exists()
+
+
 def test_foreign_folder_is_refused() -> None:
     """A folder with somebody else's files is not written to."""
     Path("mine").mkdir()

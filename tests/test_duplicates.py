@@ -307,3 +307,16 @@ def _kinds(folder: Path) -> dict[str, int]:
     source = open_source(folder)
     pixels = measurer().measure(source, source.images())
     return dict(find(pixels, measurer().thumbnails, DEFAULTS)["relation"].value_counts().iter_rows())
+
+
+def test_a_hundred_copies_before_a_near_duplicate(tmp_path: Path) -> None:
+    """Many copies of one image, which have no similarity, and one near-duplicate, which has: both are found."""
+    first, other = photo(1), photo(2)
+    for number in range(101):
+        (tmp_path / f"a{number:03}.jpg").write_bytes(encode(first))
+    (tmp_path / "b.jpg").write_bytes(encode(other))
+    (tmp_path / "c.jpg").write_bytes(encode(other, quality=60))
+    source = open_source(tmp_path)
+    pixels = measurer().measure(source, list(source.entries))
+    found = find(pixels, measurer().thumbnails, {"distance": 8, "similarity": 0.8})
+    assert found["relation"].value_counts(sort=True).rows() == [("exact", 100), ("near", 1)]

@@ -175,6 +175,7 @@ def audit(
         ),
     )
     return Audit(
+        switched_off=(),
         name=name,
         evidence=evidence,
         findings=findings(found),

@@ -60,6 +60,7 @@ def audit(
         digests=digests,
         verdict=_verdict(findings, outcomes.values()),
         not_checked=_not_checked(outcomes, evidence),
+        switched_off=switched_off(outcomes, config),
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
@@ -172,6 +173,15 @@ def _verdict(findings: pl.DataFrame, outcomes: Iterable[Outcome]) -> Verdict:
     if errors["waived"].null_count() or any(outcome.status == "crashed" for outcome in outcomes):
         return "rejected"
     return "approved-with-waivers" if errors.height else "approved"
+
+
+def switched_off(outcomes: Mapping[str, Outcome], config: Config) -> tuple[str, ...]:
+    """The codes of rules that would block training and did not run: without them nobody can certify."""
+    return tuple(
+        code
+        for code, rule in catalogue().items()
+        if code not in outcomes and config.severity_of(rule) == "error"
+    )
 
 
 def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[str, ...]:

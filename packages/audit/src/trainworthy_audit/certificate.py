@@ -50,13 +50,13 @@ class Verification:
 
 
 def certify(audit: Audit) -> dict[str, Any] | None:
-    """The certificate of an audit, ready for JSON; None where it was rejected or a rule crashed.
+    """The certificate of an audit, ready for JSON; None where it was rejected, or a blocking rule did not run.
 
     `files` holds the digest of every file that training reads, `rules` and `settings` what was asked of them,
     `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over
     all of the rest: it shows an edit, but it is no signature.
     """
-    if audit.verdict == "rejected" or audit.crashed:
+    if audit.verdict == "rejected" or audit.crashed or audit.switched_off:
         return None
     dataset = audit.evidence.dataset
     rules = {

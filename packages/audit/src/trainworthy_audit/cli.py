@@ -295,12 +295,12 @@ def _progress(stack: contextlib.ExitStack, label: str) -> Callable[[int, int], N
     return progress
 
 
-def _waivers(source: Source, file: Path | None) -> tuple[Path, tuple[Any, ...]]:
-    """Where the waivers are, and which there are."""
+def _waivers(source: Source, file: Path | None, *, new: bool = False) -> tuple[Path, tuple[Any, ...]]:
+    """Where the waivers are, and which there are. If `new`, a file that was named need not be there yet."""
     from trainworthy_audit import waivers
 
     place = file or waivers.beside(source)
-    return place, waivers.read(place) if file or place.exists() else ()
+    return place, waivers.read(place) if place.exists() or not (file is None or new) else ()
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -370,6 +370,7 @@ def audit(
         return DONE
     folder = output.folder_for(out, source.name if name is None else name)
     output.check_folder(folder, source)
+    other = _report_of_another(folder, dataset)
     _, accepted = _waivers(source, waiver_file)
     running = {rule.code for rule in wanted.rules()}
     with _measurer(workers, no_cache=no_cache) as measurer:
@@ -383,7 +384,20 @@ def audit(
         )
         _write(folder, made, source, measurer, listed=out is None)
     _print(made, folder, output_format, colour=not no_color)
+    if other:
+        _echo(f"note: {folder} held the report of {other}; it was replaced (--name keeps both)", err=True)
     return FAILED if made.crashed else REJECTED if made.verdict == "rejected" else DONE
+
+
+def _report_of_another(folder: Path, dataset: Path) -> str:
+    """The dataset whose report lies in `folder`, where it is not `dataset`; else ''."""
+    from trainworthy_audit.report.json import read_head
+
+    try:
+        root = str(read_head(folder / "audit.json")["dataset"]["root"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if Path(root).resolve() == dataset.resolve() else root
 
 
 def _command(context: click.Context) -> str:
@@ -519,7 +533,7 @@ def waive(
         _config(dataset, config, {"format": kind, "annotations": annotations, "select": [code]} | given),
         ignore=(),
     )
-    file, accepted = _waivers(source, waiver_file)
+    file, accepted = _waivers(source, waiver_file, new=True)
     with _measurer(workers, no_cache=no_cache) as measurer:
         made = auditing.audit(source, wanted, measurer, accepted=accepted)
     found = waivers.choose(made, code, pattern=pattern, chosen=chosen, dataset=dataset)

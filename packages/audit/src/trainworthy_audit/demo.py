@@ -337,6 +337,7 @@ def _merged(parts: Mapping[str, Audit], folder: Path, command: str) -> Audit:
         fingerprint=auditing.fingerprint(digests),
         digests=digests,
         verdict="rejected" if any(part.verdict == "rejected" for part in parts.values()) else "approved",
+        switched_off=(),
         not_checked=(
             "Each folder was audited for its own rule only; audit a folder by itself for all the others.",
         ),

@@ -155,7 +155,8 @@ def _equal(seen: pl.DataFrame, column: str, relation: str, groups: _Groups) -> I
 
 def _frame(edges: Sequence[_Edge], groups: _Groups) -> pl.DataFrame:
     roots = groups.labels()[[edge.a for edge in edges]] if edges else np.zeros(0, np.int64)
-    table = pl.DataFrame(edges, schema=[name for name in PAIRS.names() if name != "group"], orient="row")
+    columns = {name: kind for name, kind in PAIRS.items() if name != "group"}
+    table = pl.DataFrame(edges, schema=columns, orient="row")
     return (
         table.with_columns(group=pl.Series(roots).rank("dense").cast(pl.UInt32) - 1)
         .select(PAIRS.names())

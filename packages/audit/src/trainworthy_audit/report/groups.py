@@ -103,8 +103,16 @@ def verdict(audit: Audit, found: list[Group]) -> str:
     if audit.verdict == "approved-with-waivers":
         waived = sum(group.waived for group in found if group.outcome.severity == "error")
         verb = "is" if waived == 1 else "are"
-        return f"approved with waivers: {count(waived, 'blocking finding')} {verb} accepted"
-    return "approved: nothing blocks training"
+        return f"approved with waivers: {count(waived, 'blocking finding')} {verb} accepted{_in_part(audit)}"
+    return f"approved: nothing blocks training{_in_part(audit)}"
+
+
+def _in_part(audit: Audit) -> str:
+    """What is to be known of an approval for which not every blocking rule was asked."""
+    if not audit.switched_off:
+        return ""
+    off = count(len(audit.switched_off), "blocking rule")
+    return f", as far as was asked; no certificate, since {off} did not run"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
