@@ -2,7 +2,7 @@
 
 ## What it does
 Finds images that no annotation file mentions. An image whose annotation is there but holds no object is a
-negative, and is left to A004.
+negative, and is left to A004. Images that a file annotates of which nothing could be read are left to A001.
 
 ## Why it hurts training
 Nobody knows what is meant. If the image shows objects that were never labelled, trainers which take it as
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image that no annotation mentions."""
-    alone = evidence.images.filter(pl.col("annotation").is_null())
+    alone = evidence.images.filter(
+        pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.untold))
+    )
     return finding.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
 
 

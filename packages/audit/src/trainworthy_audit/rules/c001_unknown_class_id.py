@@ -39,8 +39,12 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         return finding.NONE
     moved = list(classes.shifts(evidence, classes.usage(evidence)))
     unknown = unknown.with_columns(classes.group(evidence.dataset)).filter(~pl.col("group").is_in(moved))
-    groups = unknown["group"].unique(maintain_order=True).to_list()
-    lists = [classes.list_of(evidence.dataset, group) for group in groups]
+    by_group = {
+        group: names
+        for group in unknown["group"].unique(maintain_order=True)
+        if (names := classes.list_of(evidence.dataset, group)).complete
+    }
+    groups, lists = list(by_group), list(by_group.values())
     declared = pl.DataFrame(
         {
             "group": groups,
@@ -49,7 +53,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         },
         schema={"group": pl.String, "ids": pl.String, "source": pl.String},
     )
-    unknown = unknown.join(declared, on="group", how="left", maintain_order="left")
+    unknown = unknown.join(declared, on="group", how="inner", maintain_order="left")
     return finding.rows(
         unknown,
         pl.format("class id {} has no name: {} declares {}", "class_id", "source", "ids"),

@@ -38,7 +38,7 @@ SHOWN = 4
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each wrong count and each list that disagrees with the first; measured counts names."""
-    lists = evidence.dataset.names
+    lists = [names for names in evidence.dataset.names if names.complete]
     found = [_count(names) for names in lists if names.count not in {None, len(names.names)}]
     used = classes.usage(evidence)
     found += [_compare(lists[0], other, used) for other in lists[1:]]

@@ -84,7 +84,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
 def _copies(evidence: Evidence) -> pl.DataFrame:
     """One row a copy: `copy`, `boxes`, and the copy of it that has the most boxes: `best`, `best_boxes`."""
     pairs = evidence.duplicates.filter(pl.col("relation").is_in(scenes.IDENTICAL))
-    broken = evidence.dataset.unread["image"].drop_nulls()
+    untold = pl.Series(list(evidence.dataset.untold), dtype=pl.UInt32)
+    broken = pl.concat([evidence.dataset.unread["image"].drop_nulls(), untold])
     best = pl.col("boxes").arg_max()
     return (
         scenes.scene_of(evidence, pairs)

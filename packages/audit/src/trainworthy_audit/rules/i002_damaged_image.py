@@ -16,7 +16,8 @@ nothing.
 ## When it is wrong
 A few cameras and web services write JPEGs that break the standard harmlessly. Look at the picture: where
 nothing is missing, waive the finding, or save the file anew. The reverse happens too: a single flipped bit
-is seldom seen by any decoder.
+is seldom seen by any decoder, nor is every piece of a few hundred bytes that was swapped or overwritten,
+where the decoder finds its way back without complaint.
 """
 
 from __future__ import annotations
