@@ -655,3 +655,66 @@ def test_multiformat_without_annotations_is_a_question(real: Path) -> None:
         AmbiguousFormatError, match=r"(?s)coco_dets\.json.*instances_default.*instances_v2.*--annotations"
     ):
         load(real / "multiformat_voc100/data/database")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Files that are lost as a whole
+
+
+def test_coco_inside_a_list_is_told(tmp_path: Path) -> None:
+    """`[{...}]` is never passed over, beside other COCO files or alone; results of a detector are."""
+    files = {
+        "annotations/instances_train.json": f"[{whole()}]",
+        "annotations/instances_val.json": whole([image(name="b.jpg")]),
+        "annotations/instances_results.json": '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]',
+        "train/a.jpg": b"",
+        "val/b.jpg": b"",
+    }
+    dataset = load(put(tmp_path / "two", files))
+    assert dataset.unread["annotation"].to_list() == ["annotations/instances_train.json"]
+    assert dataset.unread["reason"][0] == (
+        "not COCO: the outermost value is an object inside a list; expected that object alone, with `images`, "
+        "`annotations` and `categories`"
+    )
+    alone = put(tmp_path / "one", {"train/a.jpg": b"", "train/my_annotations.coco.json": "[[], 1]"})
+    assert "a list of 2" in formats.read(open_source(alone)).unread["reason"][0]
+
+
+@pytest.mark.parametrize("content", [whole()[:-20], f"[{whole()}]", '{"images": [], "annotations": {}}', b""])
+def test_images_of_a_lost_file_are_untold(tmp_path: Path, content: str | bytes) -> None:
+    """The images of train, whose file cannot be read, are known as such and stay in train; val's are not."""
+    files = {
+        "annotations/instances_train.json": content,
+        "annotations/instances_val.json": whole([image(name="b.jpg")]),
+        "train/a.jpg": b"",
+        "val/b.jpg": b"",
+        "val/c.jpg": b"",
+    }
+    dataset = load(put(tmp_path, files))
+    assert dataset.untold == {0}
+    assert dataset.unread["annotation"].unique().to_list() == ["annotations/instances_train.json"]
+    assert dataset.membership.rows() == [(0, "train"), (1, "val")]
+
+
+def test_lost_annotations_leave_the_listed_images_untold(tmp_path: Path) -> None:
+    """Where only the annotations are no list, the images are those that the file lists."""
+    dataset = load(
+        put(
+            tmp_path,
+            {
+                "a.jpg": b"",
+                "b.jpg": b"",
+                "x.json": whole()
+                .replace('"annotations": [', '"annotations": {"a": [', 1)
+                .replace('}], "categories"', '}]}, "categories"'),
+            },
+        )
+    )
+    assert (dataset.untold, dataset.boxes.height) == ({0}, 0)
+
+
+def test_categories_that_cannot_be_read_make_no_complete_list(tmp_path: Path) -> None:
+    """Ids of no name are the consequence of a list that is none."""
+    dataset = one(tmp_path, whole(categories={"1": "cat"}))
+    assert [(names.names, names.complete) for names in dataset.names] == [((), False)]
+    assert dataset.untold == frozenset()

@@ -609,3 +609,25 @@ def test_stop_signs(real: Path) -> None:
     )
     assert boxes.filter(pl.col("area") > 0.95).height == 5
     assert (dataset.unread.height, dataset.references["image"].null_count()) == (0, 0)
+
+
+def test_roboflow_split_that_is_not_there_is_a_note(tmp_path: Path) -> None:
+    """`../test/images` is Roboflow's way to write `test/images`: without it nothing leaves the dataset."""
+    keys = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnames: [cat]\n"
+    files = {f"{split}/images/{split}.jpg": b"x" for split in ("train", "valid")}
+    labels = {f"{split}/labels/{split}.txt": ROW for split in ("train", "valid")}
+    dataset = read(tmp_path, files | labels | {"data.yaml": keys})
+    assert dataset.references.filter(pl.col("kind") == "list").is_empty()
+    assert dataset.splits == ("train", "valid")
+    assert "data.yaml: test: ../test/images is not in the dataset." in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "complete"),
+    [("names:\n\t0: cat\n", False), ("names: [cat, [1]]\n", False), ("names: [cat]\n", True)],
+)
+def test_half_read_names_are_marked(tmp_path: Path, names: str, complete: bool) -> None:  # noqa: FBT001
+    """A list of which a part could not be read may declare what seems to be missing."""
+    dataset = read(tmp_path, TWO | {"data.yaml": KEYS + names})
+    assert [one.complete for one in dataset.names] == [complete]
+    assert (dataset.unread.height == 0) == complete

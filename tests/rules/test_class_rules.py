@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from by_hand import box, evidence, found, names
@@ -279,3 +281,15 @@ def test_spans() -> None:
     assert classes.span([1, 3]) == "1, 3"
     assert classes.span([]) == "none"
     assert classes.span(range(0, 40, 2)) == "0, 2, 4, 6, 8, 10, 12, 14 and 12 more"
+
+
+@pytest.mark.parametrize(("path", "placeholder"), [("a_jpg.rf.0123.jpg", True), ("a.jpg", False)])
+def test_roboflow_placeholder_is_called_so(path: str, placeholder: bool) -> None:  # noqa: FBT001
+    """C004 says of category 0 of a Roboflow export what it is; the finding stays."""
+    given = evidence(
+        [box(1, 1, 50, 50, class_id=1)], kind="coco", names=[names("project", "cat", source="x.json")]
+    )
+    data = replace(given.dataset, images=given.dataset.images.with_columns(path=pl.lit(path)))
+    (row,) = found("C004", replace(given, dataset=data))
+    assert row["label"] == "project"
+    assert row["message"].endswith("Roboflow's placeholder for the project") == placeholder

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frames import box, evidence, found
-from helpers import rows, run_audit, write
+from helpers import codes, rows, run_audit, write
 from trainworthy_audit.types import Box, Example, Picture
 
 CAT = (Box("cat", 30, 30, 90, 90),)
@@ -115,3 +116,44 @@ def test_one_split_alone_divides_nothing() -> None:
     """A dataset that lists only its training images is as undivided as one without lists."""
     (row,) = found("S001", evidence(images(train=3)))
     assert row["message"].endswith("it is not divided")
+
+
+def test_boxes_without_a_name_are_boxes() -> None:
+    """Where no file names the classes, a split with boxes is not bare, and there are no labels to compare."""
+    boxes = [box(0, 1, 1, 9, 9, label=None, class_id=0), box(1, 1, 1, 9, 9, label=None, class_id=1)]
+    assert found("S003", evidence(images(train=1, val=1), boxes)) == []
+
+
+def test_split_of_malformed_rows_is_not_bare() -> None:
+    """Its boxes could not be read, which A001 says."""
+    unread = [{"annotation": "1.txt", "image": 1, "text": "x", "reason": "not numbers"}]
+    given = evidence(images(train=1, val=1), [box(0, 1, 1, 9, 9)], unread=unread)
+    assert found("S003", given) == []
+
+
+CUT = Example(
+    (
+        Picture("a.jpg", scene=611, boxes=CAT),
+        Picture("b.jpg", scene=612, boxes=(Box("dog", 30, 30, 90, 90),)),
+        Picture("c.jpg", scene=613, boxes=CAT, split="valid"),
+    ),
+    format="coco",
+)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: b"[" + data + b"]"])
+def test_a_lost_file_is_one_finding(tmp_path: Path, damage: Any) -> None:
+    """Images, classes and splits that only the unread file speaks of are not blamed again."""
+    example = replace(CUT, files={"train/_annotations.coco.json": damage})
+    audit = run_audit(write(example, tmp_path / "data"), select=("A", "C", "S", "N003"))
+    assert codes(audit) == {"A001", "S002"}
+    assert len(rows(audit, "A001")) == 1
+
+
+def test_half_read_names_blame_no_ids(tmp_path: Path) -> None:
+    """Ids that a broken data.yaml seems to lack are its consequence."""
+    example = replace(
+        CUT, format="yolo", files={"data.yaml": "train: images/train\nval: images/valid\nnames:\n\t0: cat\n"}
+    )
+    audit = run_audit(write(example, tmp_path / "data"), select=("A", "C"))
+    assert [row["rule"] for row in audit.findings.to_dicts()] == ["A001"]

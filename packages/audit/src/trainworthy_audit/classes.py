@@ -60,7 +60,8 @@ def shifts(evidence: Evidence, used: pl.DataFrame) -> dict[str, int]:
     for group, numbers in ids.iter_rows():
         if evidence.dataset.names:
             names = list_of(evidence.dataset, group)
-            members.setdefault(names.source, {})[group] = set(numbers)
+            if names.complete:
+                members.setdefault(names.source, {})[group] = set(numbers)
     for source, groups in members.items():
         declared = set(list_of(evidence.dataset, source).by_id())
         whole = _shift(set().union(*groups.values()), declared)

@@ -106,6 +106,7 @@ class NameList:
     split: str | None = None
     count: int | None = None  # what `nc` or `classes =` says beside it
     declares_ids: bool = True  # False for a list of which only the names matter (VOC beside a labels.txt)
+    complete: bool = True  # False where a part could not be read, which may declare what is missing here
 
     def by_id(self) -> dict[int, str]:
         """{id: name}; of repeated ids the first one."""
@@ -136,6 +137,9 @@ class Dataset:
     content: tuple[str, ...] = ()  # every file that training reads: images, annotations, lists, names; sorted
     fractions: bool = False  # the boxes are fractions of the image, as YOLO writes them
     notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
+    #: Images whose annotation may stand in a file of which nothing could be read. A001 tells of the file once;
+    #: what these images seem to lack is its consequence, and no finding of its own.
+    untold: frozenset[int] = frozenset()
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -77,12 +77,15 @@ def _looks_right(source: Source, path: str) -> bool:
         return _named_like(path)
     there = {found[1] for found in _LISTS.finditer(head)}
     marks = there | {found[1] for found in _KEYS.finditer(head)}
-    return head.lstrip().startswith("{") and bool(there) and (len(marks) > 1 or _named_like(path))
+    first = head.lstrip()[0]
+    if first == "[":  # COCO inside a list is no COCO: it is taken up so as to be told; results have scores
+        return ("images" in there and len(marks) > 1) or (_named_like(path) and '"score"' not in head)
+    return first == "{" and bool(there) and (len(marks) > 1 or _named_like(path))
 
 
 def _named_like(path: str) -> bool:
     name = path.rpartition("/")[2].lower()
-    return name.startswith(("instances_", "_annotations.coco"))
+    return name.startswith(("instances_", "_annotations.coco")) or name.endswith("_annotations.coco.json")
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -124,6 +127,8 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     unknown: list[int | str] = field(default_factory=list)  # the image ids of annotations that no image has
     annotated: bool = True  # it has a list of annotations, if an empty one
+    lost: bool = False  # its images or its annotations could not be read as a whole
+    named: bool = True  # every category could be read
 
 
 def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
@@ -261,21 +266,36 @@ def _read_leniently(made: Sheet, data: bytes) -> None:
         shown = error.doc[start : start + MAX_TEXT].partition("\n")[0]
         reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         made.problems.append(Problem(reason if data.strip() else "the file is empty", shown, error.lineno))
+        made.lost = True
         return
     except RecursionError:
         made.problems.append(
             Problem("not read: its brackets are nested too deep for any COCO file", text(data[:200]))
         )
+        made.lost = True
         return
     if not isinstance(whole, dict):
-        made.problems.append(Problem("not COCO: the outermost value is not an object", _shown(whole)))
+        made.problems.append(Problem(_no_object(whole), _shown(whole)))
+        made.lost = True
         return
     made.annotated = "annotations" in whole
+    lists = {key for key in ("images", "annotations") if isinstance(whole.get(key), list)}
+    made.lost = "images" not in lists or (made.annotated and "annotations" not in lists)
     for at, raw in enumerate(_list(made, whole, "images")):
         _attempt(made, f"images[{at}]", raw, _entry)
     for at, raw in enumerate(_list(made, whole, "categories")):
         _attempt(made, f"categories[{at}]", raw, _category)
+    made.named = not any("categories" in problem.reason.partition(":")[0] for problem in made.problems)
     _lenient_boxes(made, _list(made, whole, "annotations") if made.annotated else [])
+
+
+def _no_object(whole: Any) -> str:  # noqa: ANN401
+    """What stands there in place of COCO's outermost object."""
+    keys = "with `images`, `annotations` and `categories`"
+    if isinstance(whole, list) and len(whole) == 1 and isinstance(whole[0], dict) and "images" in whole[0]:
+        return f"not COCO: the outermost value is an object inside a list; expected that object alone, {keys}"
+    seen = f"a list of {len(whole):,}" if isinstance(whole, list) else "not an object"
+    return f"not COCO: the outermost value is {seen}; expected an object {keys}"
 
 
 def _not_utf8(data: bytes) -> int | None:
@@ -460,8 +480,11 @@ def read(source: Source, within: str) -> Dataset:
     for made in sheets:
         split = made.split if made.split in named else None
         _add(draft, made, meant[made.path], split)
+        if made.lost:
+            _note_untold(draft, made, meant[made.path], annotated, split)
     if not named:
         draft.split_by_folders()
+    draft.names.sort(key=lambda names: not names.complete)
     add_names_beside(draft, {folder(path) for path in files})
     return draft.dataset()
 
@@ -492,7 +515,7 @@ def _open(source: Source, path: str) -> Sheet:
     try:
         return sheet(path, source.read(path), split)
     except OSError as error:
-        return Sheet(path, split, problems=[Problem(f"cannot be read: {error}")])
+        return Sheet(path, split, problems=[Problem(f"cannot be read: {error}")], lost=True)
 
 
 def _refuse_rivals(source: Source, sheets: list[Sheet], meant: dict[str, list[Meant]]) -> None:
@@ -565,14 +588,34 @@ def _add(draft: Draft, made: Sheet, meant: list[Meant], split: str | None) -> No
             draft.declare_size(image, entry.width, entry.height)
         if split is not None:
             draft.split(image, split)
-    for image_id in made.unknown:
+    for image_id in () if made.lost else made.unknown:
         draft.refer("annotation", made.path, f"image_id {image_id}", None, split=split)
-    if made.categories:
+    if made.categories or not made.named:
         names = tuple((identity, name, None) for identity, name in made.categories)
-        draft.names.append(NameList(made.path, names, split))
+        draft.names.append(NameList(made.path, names, split, complete=made.named))
     if not made.annotated:
         draft.notes.append(f"{made.path} lists images and has no annotations.")
     _add_boxes(draft, made, images)
+
+
+def _note_untold(
+    draft: Draft, made: Sheet, meant: list[Meant], annotated: set[str], split: str | None
+) -> None:
+    """Note the images that a json annotates of which nothing could be read.
+
+    Those it lists; where it lists none, those that no other json speaks of and no folder puts in another split.
+    """
+    if made.entries:
+        draft.untold |= {draft.number[path] for path, _ in meant if path is not None}
+        return
+    role = splits.role(made.split)
+    for path, image in draft.number.items():
+        there = splits.role_of(path)
+        if path in annotated or (role is not None and there not in {None, role}):
+            continue
+        draft.untold.add(image)
+        if split is not None and role is not None and there == role:
+            draft.split(image, split)
 
 
 def _add_boxes(draft: Draft, made: Sheet, numbers: Sequence[int | None]) -> None:

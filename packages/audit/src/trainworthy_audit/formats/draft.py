@@ -201,6 +201,7 @@ class Draft:
         self.content: set[str] = set(self.paths)
         self.notes: list[str] = list(source.notes)
         self.fractions = False
+        self.untold: set[int] = set()  # see `Dataset.untold`
         self._splits: dict[tuple[int, str], None] = {}  # ordered
         self._annotation: dict[int, str] = {}
         self._declared: dict[int, tuple[float | None, float | None]] = {}
@@ -324,4 +325,5 @@ class Draft:
             content=tuple(sorted(self.content)),
             fractions=self.fractions,
             notes=tuple(self.notes),
+            untold=frozenset(self.untold),
         )

@@ -39,6 +39,9 @@ YAML_COUNT = 100
 _SPLITS = ("train", "val", "valid", "validation", "test")
 _OWN_NAMES = frozenset({"data", "dataset"})
 _VALIDATION = frozenset({"val", "valid", "validation"})
+#: Roboflow writes its splits as `../test/images`, for a yaml that lies beside `test`, there or not. Ultralytics
+#: looks beside the yaml, too.
+_ROBOFLOW = re.compile(r"\.\./(train|valid|val|test)/images/?$")
 _KEY = re.compile(r"(?P<key>[A-Za-z_]\w*)[ \t]*:(\s|$)")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")
@@ -78,6 +81,7 @@ class Settings:
     path: str
     nodes: dict[str, tuple[yaml.Node, int]] = field(default_factory=dict)  # {key: (value, line of the key)}
     unread: list[tuple[str, str, str, int | None]] = field(default_factory=list)
+    broken: bool = False  # not valid yaml: `nodes` are what could be made out
 
     def value(self, key: str) -> str | None:
         """The key's value where it is one plain word or text."""
@@ -136,6 +140,7 @@ def _load(source: Source, path: str) -> Settings | None:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         settings.nodes.clear()
         settings.unread = [(path, *_complaint(error, content))]
+        settings.broken = True
         _salvage(settings, content)
     return settings if settings.nodes or settings.unread else None
 
@@ -225,6 +230,9 @@ def _add_split(places: Places, plan: Plan, split: str, written: tuple[str, int],
     found, just_there, outside = places.find(value, bases)
     if found is None and value.lower().endswith(".txt"):
         found = places.beside(value, bases)
+    if found is None and outside and _ROBOFLOW.match(value.replace("\\", "/")):
+        plan.notes.append(f"{plan.source}: {split}: {value} is not in the dataset.")
+        return
     if found is not None and not just_there:
         plan.notes.append(f"{plan.source}: {split}: {value} was taken to mean {found}.")
     if found in places.source.entries:
@@ -284,7 +292,8 @@ def _names(places: Places, settings: Settings, plan: Plan) -> NameList | None:
             plan.unread.append(
                 (settings.path, reason, f"{key}: {name if name is not None else ''}".rstrip(), at)
             )
-    return NameList(settings.path, tuple(names), count=count)
+    complete = not settings.broken and len(names) == len(pairs)
+    return NameList(settings.path, tuple(names), count=count, complete=complete)
 
 
 def _count(settings: Settings, plan: Plan) -> int | None:

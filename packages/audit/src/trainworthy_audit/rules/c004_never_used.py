@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each declared label that no box of the dataset has, where it is declared first."""
+    """One finding for each declared label that no box of the dataset has, where it is declared first.
+
+    None where a file of annotations could not be read: its boxes may have them all.
+    """
+    if evidence.dataset.untold:
+        return finding.NONE
     counts = classes.by_label(evidence, classes.usage(evidence))
     declared: dict[str, list[tuple[str, int | None]]] = {}
     for names in evidence.dataset.names:
@@ -45,7 +50,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     return finding.join(
         [
             finding.one(
-                f'"{name}" is declared, and no box has it',
+                f'"{name}" is declared, and no box has it{_why(evidence, name)}',
                 annotation=places[0][0],
                 line=places[0][1],
                 label=name,
@@ -58,6 +63,15 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
             if name not in counts and name.strip()
         ]
     )
+
+
+def _why(evidence: Evidence, name: str) -> str:
+    """That a name is Roboflow's placeholder: category 0 of a COCO export whose images bear Roboflow's `.rf.`."""
+    data = evidence.dataset
+    if data.format != "coco" or not data.images["path"].str.contains(".rf.", literal=True).any():
+        return ""
+    first = any(names.by_id().get(0) == name for names in data.names if names.declares_ids)
+    return ": it is Roboflow's placeholder for the project" if first else ""
 
 
 _PICTURES = (
