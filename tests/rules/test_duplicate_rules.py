@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -241,6 +242,7 @@ def test_mirrored_copy_in_real_pictures(tmp_path: Path) -> None:
     assert not rows(audit, "D004")
 
 
+@pytest.mark.usefixtures("real")
 def test_copies_of_the_raccoons_agree() -> None:
     """The four exact duplicates of the raccoon dataset are found, and their labels agree."""
     audit = run_audit(DATASETS / "raccoon_voc", select=("D001", "D004"))

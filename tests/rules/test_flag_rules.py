@@ -90,6 +90,7 @@ def test_text_in_a_flag(tmp_path: Path) -> None:
         ),
     ],
 )
+@pytest.mark.usefixtures("real")
 def test_flags_of_real_datasets(name: str, settings: dict[str, str], truncated: int, difficult: int) -> None:
     """As many boxes are flagged as an independent script counted."""
     audit = run_audit(DATASETS / name, select=("O001", "O002"), **settings)
