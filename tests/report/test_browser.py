@@ -51,6 +51,27 @@ def report(tmp_path_factory: Any) -> Path:
     return folder / "index.html"
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: Any) -> Path:
+    """A report with as many cards and rows as fit."""
+    paths = [f"images/{index:04}.jpg" for index in range(300)]
+    boxes = [
+        made.box(i, k, f"label {k}", 9.0 * k, 9.0 * k, 9.0 * k + 20, 80) for i in range(300) for k in range(9)
+    ]
+    held = made.dataset(paths, boxes, splits={"train": range(200), "val": range(200, 300)})
+    codes = ("B001", "I002", "A001", "B006", "S002", "O001", "N001")
+    found = [
+        made.finding(code, "error", "m " * (i % 9), image=path, annotation="a.xml", line=3, box=0, label="a")
+        for code in codes
+        for i, path in enumerate(paths)
+    ]
+    outcomes = [made.outcome(code, "error", "failed", findings=300) for code in codes]
+    page: Path = tmp_path_factory.mktemp("crowded") / "index.html"
+    audit = made.audit(held, found, outcomes, verdict="rejected")
+    page.write_text(html.render(audit, made.pictures), encoding="utf-8")
+    return page
+
+
 @pytest.fixture
 def tab(chromium: Browser) -> Iterator[Page]:
     """A tab in which nothing may go wrong: no error, no dialog, no request beyond the file."""
@@ -114,6 +135,49 @@ def test_link_to_a_hidden_rule_lifts_the_filter(tab: Page, report: Path) -> None
     assert "B001" in shown(tab)
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_links_land_at_their_headings(chromium: Browser, crowded: Path, width: int) -> None:
+    """The first click on any link within the page stops with the heading right below what stays on top."""
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    page.goto(crowded.as_uri())
+    anchors = page.locator("a[href^='#']:not(.skip)")
+    places = dict.fromkeys(link.get_attribute("href") for link in anchors.all())
+    assert {"#findings", "#spot-check", "#checklists", "#labels", "#shapes", "#about", "#splits"} < set(
+        places
+    )
+    far = {}
+    for place in places:
+        page.goto("about:blank")
+        page.goto(crowded.as_uri())
+        page.locator(f"a[href='{place}']:not(.skip)").first.click()
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        far[place] = page.evaluate(
+            """place => {
+                const target = document.querySelector(place);
+                const filters = document.querySelector(".filters");
+                const stuck = target.matches(".rule") && getComputedStyle(filters).position === "sticky";
+                const bar = stuck ? filters : document.querySelector("nav");
+                const heading = target.querySelector("h2, h4") || target;
+                return heading.getBoundingClientRect().top - bar.getBoundingClientRect().bottom;
+            }""",
+            place,
+        )
+    page.close()
+    assert {place: below for place, below in far.items() if not 0 <= below <= 40} == {}
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_index_fits_the_screen(tab: Page, report: Path, width: int) -> None:
+    """Every column of the page over all audits is seen, on a narrow screen as on a wide one."""
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto((report.parent.parent / "index.html").as_uri())
+    for cell in tab.locator("tbody tr > *").all():
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+        assert box["height"] < 100
+
+
 def test_whole_image_is_one_click_away(tab: Page, report: Path) -> None:
     """A picture opens large with its boxes; arrows lead on, Escape closes, and the focus returns."""
     tab.goto(report.as_uri())
@@ -128,6 +192,8 @@ def test_whole_image_is_one_click_away(tab: Page, report: Path) -> None:
     assert width > 194  # the box that reaches out of the image is seen whole
     assert height == 120
     assert dialog.locator(".subject").is_visible()
+    finding = tab.locator("#lightbox-finding")
+    assert finding.inner_text() == "B001 · box reaches 34.0 px beyond the right edge of the image"
     dialog.get_by_role("checkbox").click()
     assert not dialog.locator(".subject").is_visible()
     tab.keyboard.press("ArrowRight")
@@ -135,6 +201,8 @@ def test_whole_image_is_one_click_away(tab: Page, report: Path) -> None:
     tab.keyboard.press("Escape")
     assert not dialog.is_visible()
     assert tab.evaluate("document.activeElement.closest('.rule').id") == "rule-B001"
+    tab.locator("#spot-check button.shot").first.click()
+    assert finding.inner_text() == ""
 
 
 def test_pictures_are_painted(tab: Page, report: Path) -> None:
@@ -178,7 +246,7 @@ def test_accessible(chromium: Browser, report: Path, name: str, scheme: Any, wid
     )
     page = context.new_page()
     page.goto((report.parent.parent / name / "index.html").as_uri())
-    page.add_style_tag(content=".card, .gallery figure { content-visibility: visible !important }")
+    page.add_style_tag(content=".shot { content-visibility: visible !important }")
     for details in page.locator("details").all():
         details.evaluate("element => element.open = true")
     page.evaluate(axe)

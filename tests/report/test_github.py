@@ -12,17 +12,23 @@ CELLS = """\
 ::warning file=data/cells/JPEGImages/004.jpg,title=D002 near-duplicate::looks like another image (measured 0.98, limit 0.8)
 ::warning title=N001 few-images::label has 6 images (measured 6, limit 300 images)
 ::notice title=O001 truncated::33.3 %25 of the objects are truncated (measured 33.3, limit 20%25)
-::notice title=trainworthy%3A rejected::rejected: 3 findings of 3 rules block training
+::error title=trainworthy%3A rejected::rejected: 3 findings of 3 rules block training
 """
 
 
 def test_commands_are_these() -> None:
-    """An annotation for each finding that nobody waived, at its line, and the verdict as a notice."""
+    """An annotation for each finding that nobody waived, at its line, and the verdict as an error where it rejects."""
     assert github.render(made.cells()) == CELLS
 
 
+def test_approval_is_a_notice() -> None:
+    """An approved dataset closes with a notice, and has no error."""
+    told = github.render(made.audit(made.dataset(["a.jpg"], [])))
+    assert told == "::notice title=trainworthy%3A approved::approved: nothing blocks training\n"
+
+
 def test_no_more_than_github_shows() -> None:
-    """GitHub shows ten annotations of a kind: rules share them in turn, and the last notice counts the rest."""
+    """GitHub shows ten annotations of a kind: rules share them in turn, the verdict among them, which counts the rest."""
     held = made.dataset(["a.jpg"], [])
     found = [made.finding("B001", "error", f"m{i}", image="a.jpg") for i in range(500)]
     found += [made.finding("A001", "error", f"n{i}", image="a.jpg") for i in range(3)]
@@ -34,7 +40,8 @@ def test_no_more_than_github_shows() -> None:
     ]
     lines = github.render(made.audit(held, found, outcomes, verdict="rejected"), report="r.html").splitlines()
     errors = [line for line in lines if line.startswith("::error")]
-    assert [("A001" in line, "B001" in line).index(True) for line in errors] == [0] * 3 + [1] * 7
+    assert errors.pop() == lines[-1]
+    assert [("A001" in line, "B001" in line).index(True) for line in errors] == [0] * 3 + [1] * 6
     assert sum(line.startswith("::notice") for line in lines) == 10
     assert lines[-1].endswith("block training; 504 more findings are not shown here: see r.html")
 

@@ -12,7 +12,7 @@ import made
 import polars as pl
 import pytest
 
-from trainworthy_audit.report import checklists, html, spotcheck
+from trainworthy_audit.report import charts, checklists, html, spotcheck
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -257,6 +257,42 @@ def test_rare_labels_are_measured_against_the_recommended_number() -> None:
     page = render(made.cells())
     assert "The line stands at 300 images" in page
     assert page.count('class="fill short"') == 2
+
+
+def test_boxes_without_a_label_are_no_label_of_a_split() -> None:
+    """A split counts the labels that its boxes have; a box of an unknown class adds none."""
+    boxes = [made.box(0, 0, "RBC", 1, 1, 9, 9), made.box(0, 1, "", 1, 1, 9, 9) | {"label": None}]
+    audit = made.audit(made.dataset(["a.jpg"], boxes, splits={"train": [0]}))
+    assert charts.splits(audit.evidence) == [charts.Split("train", 1, 2, 1)]
+
+
+def test_changed_settings_are_on_the_first_screen() -> None:
+    """Beside what was not checked stands by which settings the verdict was not everybody's."""
+    changed = made.Setting("rules.B001.edge-pixels", 40, "/home/ada/trainworthy.toml")
+    audit = made.cells()
+    page = Page(render(dataclasses.replace(audit, settings=(*audit.settings, changed))))
+    first = page.text.split("Findings Text")[0]
+    assert "Changed settings B001.edge-pixels = 40 (trainworthy.toml) Dataset" in first
+    assert "Changed settings" not in Page(render(audit)).text
+
+
+def test_reason_is_told_once_for_all_its_rules() -> None:
+    """Rules that were not applicable for the same reason are listed together."""
+    alike = [made.outcome(code, "warning", "not-applicable", reason="no splits") for code in ("S002", "O001")]
+    other = made.outcome("N001", "warning", "not-applicable", reason="no boxes")
+    page = Page(render(made.audit(made.dataset(["a.jpg"], []), (), [*alike, other])))
+    assert "3 rules not applicable S002 validation-small, O001 truncated: no splits" in page.text
+    item = checklists.Item("t", ("S002", "N001", "O001"))
+    (answer,) = checklists.answer(made.audit(made.dataset([], []), (), [*alike, other]), (item,))
+    assert answer.told == "Not checked: no splits (S002, O001); no boxes (N001)."
+
+
+def test_reduced_picture_says_so() -> None:
+    """A picture with fewer pixels than its image says how many it has; one at full size does not."""
+    held = made.dataset(["a.jpg"], [])
+    small = html.render(made.audit(held, size=(1600, 1200)), made.pictures)
+    assert "1600 x 1200 px · 9 kB · no annotation · shown reduced to 160 x 120 px" in small
+    assert "shown reduced" not in html.render(made.audit(held, size=(160, 120)), made.pictures)
 
 
 def test_checklists_are_filled_from_the_outcomes() -> None:

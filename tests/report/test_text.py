@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import click
 import made
 import pytest
@@ -39,7 +41,7 @@ cells · Pascal VOC · data/cells
     RBC
       33.3 % of the objects are truncated [measured 33.3, limit 20%]
 
-✔ 8 rules: 6 failed, 1 passed, 1 not applicable
+✔ 8 rules: 6 with findings, 1 without, 1 not applicable
   waiver B001 used: amodal boxes are wanted here (Ada Lovelace, until 2027-01-31)
   not checked: Whether boxes fit their objects and labels are right: look at the spot check.
   note: Corners count from 1, as in VOC itself.
@@ -52,7 +54,7 @@ cells · Pascal VOC · data/cells
   2 images · 2 boxes · 1 class
   classes: RBC
 
-✔ 1 rule: 1 passed
+✔ 1 rule: 1 without findings
   not checked: Whether boxes fit their objects and labels are right: look at the spot check.
   note: Corners count from 1, as in VOC itself.
 
@@ -152,6 +154,43 @@ def test_names_cannot_move_the_cursor(hostile: str) -> None:
     told = text.render(made.audit(held, found, outcomes, name=f"n{hostile}"), report="r")
     assert hostile == "\n" or hostile not in told
     assert f"m{hostile}" not in told
+
+
+def test_certificate_is_named_before_the_verdict() -> None:
+    """Where the certificate was written stands in a line of its own; the verdict stays the last line."""
+    told = text.render(made.audit(two_boxes()), report="r/index.html", certificate="r/certificate.json")
+    assert told.splitlines()[-2:] == [
+        "certificate: r/certificate.json",
+        "✔ approved: nothing blocks training · r/index.html",
+    ]
+
+
+def test_changed_settings_stand_beside_the_verdict() -> None:
+    """Six settings that are not the default are listed with where they came from, the others counted."""
+    settings = [
+        made.Setting("ignore", ("D",), "command line"),
+        made.Setting("rules.B001.edge-pixels", 40, "/home/ada/trainworthy.toml"),
+        made.Setting("severity.B002", "info", "default"),
+        *(made.Setting(f"severity.I00{n}", "info", "command line") for n in range(1, 6)),
+        made.Setting("severity.B001", "error", "command line"),
+        made.Setting("rules.N001.images-per-label", 300.0, "trainworthy.toml"),
+    ]
+    audit = dataclasses.replace(made.audit(two_boxes()), settings=tuple(settings))
+    told = " ".join(text.render(audit).split())
+    assert (
+        'changed settings: ignore = ["D"] (command line), B001.edge-pixels = 40 (trainworthy.toml), '
+        'severity.B002 = "info", severity.I001' in told
+    )
+    assert 'severity.I003 = "info" (command line) and 2 more not checked:' in told
+    assert "severity.B001" not in told
+    assert "N001" not in told
+
+
+def test_spaces_around_names_are_seen() -> None:
+    """Names that are blank or begin or end in spaces are in quotes, others are not."""
+    names = ["cat", "dog", "dog ", " fox", " ", ""]
+    held = made.dataset(["a.jpg"], [made.box(0, i, name, 1, 1, 9, 9) for i, name in enumerate(names)])
+    assert '  classes: "", " ", " fox", cat, dog, "dog "\n' in text.render(made.audit(held))
 
 
 def test_crashed_rule_is_told_first_and_rejects() -> None:

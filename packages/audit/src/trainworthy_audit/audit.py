@@ -197,6 +197,7 @@ def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[s
     ]
     unmeasured = evidence.pixels.filter(~pl.col("status").is_in(["ok", "damaged"])).height
     if unmeasured:
-        said.append(f"The pixels of {unmeasured:,} images that could not be decoded.")
+        images = "image" if unmeasured == 1 else "images"
+        said.append(f"The pixels of {unmeasured:,} {images} that could not be decoded.")
     said.append("Whether boxes fit their objects and labels are right: look at the spot check.")
     return tuple(said)

@@ -126,7 +126,7 @@ def splits(evidence: Evidence) -> list[Split]:
     held = membership.join(evidence.boxes.select("image", "label"), on="image").group_by("split")
     boxes = {
         name: (number, kinds)
-        for name, number, kinds in held.agg(pl.len(), pl.col("label").n_unique()).iter_rows()
+        for name, number, kinds in held.agg(pl.len(), pl.col("label").drop_nulls().n_unique()).iter_rows()
     }
     return [Split(name, images.get(name, 0), *boxes.get(name, (0, 0))) for name in evidence.dataset.splits]
 

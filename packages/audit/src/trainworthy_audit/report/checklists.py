@@ -13,6 +13,8 @@ from trainworthy_audit.report.groups import count
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trainworthy_audit.types import Audit, Outcome
 
 State = Literal["passed", "error", "warning", "info", "judge", "unchecked"]
@@ -82,10 +84,9 @@ def _answer(audit: Audit, item: Item) -> Answer:
     if any(outcome.status == "crashed" for outcome in asked):
         return Answer(item, "unchecked", "Not checked: a rule crashed.", found)
     if not ran:
-        reasons = sorted({outcome.reason for outcome in asked if outcome.reason})
-        return Answer(
-            item, "unchecked", f"Not checked: {'; '.join(reasons) or 'the rules were switched off'}.", found
-        )
+        reasons = [f"{reason} ({_codes(alike)})" for reason, alike in by_reason(asked).items()]
+        told = f"Not checked: {'; '.join(reasons) or 'the rules were switched off'}."
+        return Answer(item, "unchecked", told, found)
     for severity in SEVERITIES:
         alike = [
             outcome for outcome in found if outcome.severity == severity and outcome.findings > outcome.waived
@@ -95,6 +96,15 @@ def _answer(audit: Audit, item: Item) -> Answer:
             return Answer(item, severity, f"{count(number, 'finding')} of {_codes(alike)}.", found)
     passed = f"Passed {_codes(ran)}"
     return Answer(item, "passed", f"{passed}, by a waiver." if found else f"{passed}.", found)
+
+
+def by_reason(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """{why rules were not applicable: those rules}, so that each reason is told once."""
+    alike: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.status == "not-applicable":
+            alike.setdefault(outcome.reason, []).append(outcome)
+    return alike
 
 
 def _codes(outcomes: list[Outcome]) -> str:

@@ -24,6 +24,7 @@ def render(audit: Audit, *, report: str = "") -> str:
     lines: list[str] = []
     left = 0
     found = groups(audit)
+    closing = "error" if audit.verdict == "rejected" else "notice"
     for severity, command in COMMANDS.items():
         alike = [
             group
@@ -33,7 +34,7 @@ def render(audit: Audit, *, report: str = "") -> str:
         alike = (
             alike if severity == "error" else [group for group in alike if group.outcome.status != "crashed"]
         )
-        room = SHOWN - 1 if severity == "info" else SHOWN  # the summary below is a notice as well
+        room = SHOWN - 1 if command == closing else SHOWN  # the verdict below takes a place as well
         chosen = _chosen(alike, room)
         lines += [_command(command, audit, group, row) for group, row in chosen]
         left += sum(group.open for group in alike) - sum(bool(row) for _, row in chosen)
@@ -41,7 +42,7 @@ def render(audit: Audit, *, report: str = "") -> str:
     if left:
         told += f"; {count(left, 'more finding')} {'is' if left == 1 else 'are'} not shown here"
     told += f": see {report}" if report else ""
-    lines.append(f"::notice title={_property('trainworthy: ' + audit.verdict)}::{_message(told)}")
+    lines.append(f"::{closing} title={_property('trainworthy: ' + audit.verdict)}::{_message(told)}")
     return "\n".join(lines) + "\n"
 
 

@@ -166,6 +166,12 @@ def clean(text: str, limit: int = 0) -> str:
     return _CONTROLS.sub(lambda found: _spell(found[0]), text)
 
 
+def quoted(name: str, limit: int = 0) -> str:
+    """A name for a list of names: in quotes where it is blank or begins or ends in spaces, which nobody sees."""
+    shown = clean(name, limit)
+    return f'"{shown}"' if name != name.strip() or not name else shown
+
+
 def _spell(character: str) -> str:
     named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(character)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from trainworthy_audit.report import charts, checklists, groups, page, prose, spotcheck
+from trainworthy_audit.report import charts, checklists, groups, page, prose, settings, spotcheck
 from trainworthy_audit.report.groups import Group, clean, count
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ class Shot(Protocol):
     def jpeg(self) -> bytes:
         """The bytes of a JPEG file, in the orientation of the pixels as stored."""
 
+    @property
+    def width(self) -> int:
+        """Of the JPEG, in pixels: less than that of the image where it was reduced."""
+
+    @property
+    def height(self) -> int:
+        """Likewise."""
+
 
 Pictures = Callable[[Sequence[str], int], Mapping[str, Shot | None]]
 """(paths, longest side in pixels) -> the picture of each path; None for an image that does not decode."""
@@ -66,6 +74,7 @@ class Image:
     width: float
     height: float
     facts: str
+    reduced: str  # 'shown reduced to 640 x 480 px'; '' where it is shown as it is
     jpeg: str | None  # base64; None where it does not decode or did not fit
     boxes: tuple[Drawn, ...]
     hidden: int  # boxes that are not drawn
@@ -195,29 +204,37 @@ def _images(audit: Audit, paths: list[str], pictures: Pictures) -> dict[str, Ima
             width=rows[path]["image_width"] or 1.0,
             height=rows[path]["image_height"] or 1.0,
             facts=_facts(rows[path], frame.height),
-            jpeg=shots.get(path),
+            reduced=_reduced(rows[path], shots.get(path)),
+            jpeg=base64.b64encode(shots[path].jpeg).decode() if path in shots else None,
             boxes=tuple(drawn),
             hidden=max(0, frame.height - OTHERS),
         )
     return images
 
 
-def _shots(paths: list[str], pictures: Pictures) -> dict[str, str]:
-    """{path: base64} of the pictures that fit, at the largest side at which all of them do."""
+def _shots(paths: list[str], pictures: Pictures) -> dict[str, Shot]:
+    """Of the pictures those pictures that fit, at the largest side at which all of them do."""
     sides = SIDES if len(paths) <= PICTURES // 2 else SIDES[1:]
     found: Mapping[str, Shot | None] = {}
     for side in sides:
         found = pictures(paths, side)
         if sum(len(shot.jpeg) for shot in found.values() if shot) <= PICTURE_BYTES:
             break
-    fitting: dict[str, str] = {}
+    fitting: dict[str, Shot] = {}
     room = PICTURE_BYTES
     for path in paths:
         shot = found.get(path)
         if shot and len(shot.jpeg) <= room:
             room -= len(shot.jpeg)
-            fitting[path] = base64.b64encode(shot.jpeg).decode()
+            fitting[path] = shot
     return fitting
+
+
+def _reduced(row: Mapping[str, Any], shot: Shot | None) -> str:
+    """That the picture has fewer pixels than the image: what looks coarse is not the image."""
+    if shot is None or not row["image_width"] or shot.width >= row["image_width"]:
+        return ""
+    return f"shown reduced to {shot.width} x {shot.height} px"
 
 
 def _facts(row: Mapping[str, Any], boxes: int) -> str:
@@ -374,11 +391,11 @@ def _entry(
 
 def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
     """The thresholds of a rule as they were in this audit."""
-    settings = {setting.name: setting.value for setting in audit.settings}
+    used = {setting.name: setting.value for setting in audit.settings}
     return [
         (
             option.name,
-            str(settings.get(f"rules.{outcome.rule.code}.{option.name}", option.default)),
+            str(used.get(f"rules.{outcome.rule.code}.{option.name}", option.default)),
             option.meaning,
             option.source,
         )
@@ -428,8 +445,10 @@ def _page(
         ],
         damage=_damage(audit, images),
         passed=[outcome for outcome in audit.outcomes.values() if outcome.status == "passed"],
-        inapplicable=[outcome for outcome in audit.outcomes.values() if outcome.status == "not-applicable"],
-        changed=[setting for setting in audit.settings if setting.origin != "default"],
+        inapplicable=checklists.by_reason(audit.outcomes.values()),
+        changed=settings.changed(audit),
+        told=settings.told,
+        CHANGED=settings.SHOWN,
         NAMED=NAMED,
         NAME=NAME,
         **page.parts("report.js"),

@@ -67,6 +67,7 @@ def _environment() -> jinja2.Environment:
         "count": count,
         "number": groups.number,
         "quote": shlex.quote,
+        "quoted": groups.quoted,
     }
     return environment
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trainworthy_audit.report import settings
 from trainworthy_audit.report.groups import (
     FORMATS,
     MARKS,
@@ -15,6 +16,7 @@ from trainworthy_audit.report.groups import (
     count,
     groups,
     place,
+    quoted,
     values,
     verdict,
 )
@@ -30,16 +32,27 @@ PLACES = 3  # shown of each rule
 LISTED = 8  # classes, splits, notes or waivers that are named before the rest is counted
 
 COLOURS = {"error": "red", "warning": "yellow", "info": "blue", "passed": "green", "crashed": "red"}
+#: "Failed" would be too much said of a rule that only found something to know.
+_STATUSES = {
+    "failed": "with findings",
+    "crashed": "crashed",
+    "passed": "without",
+    "not-applicable": "not applicable",
+}
 _VERDICT_MARKS = {"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}
 
 
-def render(audit: Audit, *, color: bool = False, report: str = "") -> str:
-    """The report as text of about 100 columns. `report` is the path that the last line points to."""
+def render(audit: Audit, *, color: bool = False, report: str = "", certificate: str = "") -> str:
+    """The report as text of about 100 columns.
+
+    `report` is the path that the last line points to, `certificate` the one that the line before it names.
+    """
     blocks = [_header(audit)]
     found = groups(audit)
     blocks += [_group(group, color=color) for group in found]
     blocks.append(_summary(audit, color=color))
-    blocks.append(_verdict(audit, verdict(audit, found), report, color=color))
+    last = _verdict(audit, verdict(audit, found), report, color=color)
+    blocks.append([f"certificate: {certificate}", last] if certificate else [last])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -55,7 +68,7 @@ def _header(audit: Audit) -> list[str]:
     ]
     lines += _wrapped(" · ".join(counts), "  ")
     if dataset.classes:
-        lines += _wrapped("classes: " + _few(clean(name, 30) for name in dataset.classes), "  ")
+        lines += _wrapped("classes: " + _few(quoted(name, 30) for name in dataset.classes), "  ")
     if dataset.splits:
         sizes = dict(dataset.membership.group_by("split").len().iter_rows())
         lines += _wrapped(
@@ -92,7 +105,7 @@ def _place(row: Mapping[str, Any]) -> list[str]:
     if row["box"] is not None:
         where.append(f"box {row['box']}")
     if row["label"] is not None:
-        where.append(clean(row["label"], 40))
+        where.append(quoted(row["label"], 40))
     where = [part for part in where if part]
     message = clean(row["message"], 300)
     if row["waived"] is not None:
@@ -110,10 +123,10 @@ def _summary(audit: Audit, *, color: bool) -> list[str]:
     for code, outcome in audit.outcomes.items():
         by_status.setdefault(outcome.status, []).append(code)
     told = [
-        f"{len(by_status[status]):,} {status.replace('-', ' ')}"
-        for status in ("failed", "crashed", "passed", "not-applicable")
-        if status in by_status
+        f"{len(by_status[status]):,} {words}" for status, words in _STATUSES.items() if status in by_status
     ]
+    if "failed" not in by_status:
+        told = [part.replace("without", "without findings") for part in told]
     mark = _style(MARKS["passed"], "passed", color=color)
     lines = [f"{mark} {count(len(audit.outcomes), 'rule')}: {', '.join(told)}"]
     for waiver in audit.waivers[:LISTED]:
@@ -121,6 +134,7 @@ def _summary(audit: Audit, *, color: bool) -> list[str]:
         lines += _wrapped(clean(f"waiver {who}", 300), "  ")
     if len(audit.waivers) > LISTED:
         lines.append(f"  … and {count(len(audit.waivers) - LISTED, 'waiver')} more")
+    lines += _changed(audit)
     for title, sentences in (("not checked", audit.not_checked), ("note", audit.evidence.dataset.notes)):
         for sentence in sentences[:LISTED]:
             lines += _wrapped(clean(f"{title}: {sentence}", 300), "  ")
@@ -129,11 +143,21 @@ def _summary(audit: Audit, *, color: bool) -> list[str]:
     return lines
 
 
-def _verdict(audit: Audit, sentence: str, report: str, *, color: bool) -> list[str]:
+def _changed(audit: Audit) -> list[str]:
+    """What was decided by other limits than everybody's stands beside the verdict."""
+    changed = settings.changed(audit)
+    if not changed:
+        return []
+    listed = ", ".join(settings.told(setting) for setting in changed[: settings.SHOWN])
+    left = len(changed) - settings.SHOWN
+    return _wrapped(f"changed settings: {listed}{f' and {left:,} more' if left > 0 else ''}", "  ")
+
+
+def _verdict(audit: Audit, sentence: str, report: str, *, color: bool) -> str:
     kind = _VERDICT_MARKS[audit.verdict]
     head = VERDICTS[audit.verdict]
     line = _style(f"{MARKS[kind]} {head}", kind, color=color, bold=True) + sentence.removeprefix(head)
-    return [f"{line} · {report}" if report else line]
+    return f"{line} · {report}" if report else line
 
 
 def _few(names: Iterator[str]) -> str:

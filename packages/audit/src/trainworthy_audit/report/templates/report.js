@@ -4,6 +4,8 @@
   const form = document.querySelector(".filters");
   if (!form) return;
   form.hidden = false;
+  // The filters stay on the screen: links to a rule stop below them, however many lines they take.
+  new ResizeObserver(() => document.documentElement.style.setProperty("--filters", form.offsetHeight + "px")).observe(form);
   const output = form.querySelector("output");
   const findings = [...document.querySelectorAll(".card, .list tbody tr")].map((element) => {
     const rule = element.closest(".rule");
@@ -74,6 +76,7 @@
 (() => {
   const dialog = document.getElementById("lightbox");
   const title = document.getElementById("lightbox-title");
+  const finding = document.getElementById("lightbox-finding");
   const stage = dialog.querySelector(".stage");
   const boxes = dialog.querySelector("input");
   let shots = [];
@@ -94,6 +97,8 @@
     scene.setAttribute("aria-labelledby", "lightbox-title");
     scene.removeAttribute("aria-hidden");
     title.textContent = shot.dataset.caption;
+    const card = shot.closest(".card");
+    finding.textContent = card ? `${card.closest(".rule").dataset.rule} · ${card.querySelector(".message").textContent}` : "";
     stage.replaceChildren(scene);
   }
 
