@@ -212,3 +212,11 @@ def test_few_boxes_have_no_usual_shape() -> None:
     ]
     rows = found("B009", evidence(given))
     assert [(row["box"], row["message"]) for row in rows] == [(11, "box is 90 times as wide as high")]
+
+
+def test_box_of_coco_is_told_with_its_id() -> None:
+    """A line leads nowhere in a json of one line: the annotation id does."""
+    (row,) = found("B001", evidence([box(900, 10, 1100, 90, id=17)], kind="coco"))
+    assert row["message"].endswith(" (annotation id 17)")
+    (row,) = found("B001", evidence([box(900, 10, 1100, 90)]))
+    assert "annotation id" not in row["message"]

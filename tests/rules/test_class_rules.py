@@ -293,3 +293,12 @@ def test_roboflow_placeholder_is_called_so(path: str, placeholder: bool) -> None
     (row,) = found("C004", replace(given, dataset=data))
     assert row["label"] == "project"
     assert row["message"].endswith("Roboflow's placeholder for the project") == placeholder
+
+
+def test_labels_with_outer_spaces_are_told_once() -> None:
+    """C005 tells of them where labels stand in no list, C003 where they do."""
+    boxes = [box(1, 1, 50, 50, "person"), box(1, 1, 50, 50, " person ")]
+    (row,) = found("C005", evidence(boxes))
+    assert row["message"] == '" person " (1 box) and "person" (1 box) differ only in the spaces around them'
+    listed = evidence(boxes, names=[names("person", " person ")])
+    assert (found("C005", listed), len(found("C003", listed))) == ([], 1)

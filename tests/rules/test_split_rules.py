@@ -157,3 +157,24 @@ def test_half_read_names_blame_no_ids(tmp_path: Path) -> None:
     )
     audit = run_audit(write(example, tmp_path / "data"), select=("A", "C"))
     assert [row["rule"] for row in audit.findings.to_dicts()] == ["A001"]
+
+
+def test_missing_image_of_trainval_is_told_in_train() -> None:
+    """A list that repeats train and val adds only what stands in neither."""
+    references = [
+        {
+            "kind": "list",
+            "source": "train.txt",
+            "split": "train",
+            "line": 1,
+            "written": "ghost",
+            "image": None,
+        },
+        {"kind": "list", "source": "trainval.txt", "line": 1, "written": "ghost", "image": None},
+        {"kind": "list", "source": "trainval.txt", "line": 2, "written": "other", "image": None},
+    ]
+    results = found("S004", evidence(images(train=1), references=references))
+    assert [(row["annotation"], row["text"]) for row in results] == [
+        ("train.txt", "ghost"),
+        ("trainval.txt", "other"),
+    ]

@@ -22,7 +22,7 @@ def rows(
     *,
     measured: Value = None,
     limit: Value = None,
-    unit: str | None = None,
+    unit: pl.Expr | str | None = None,
     related: pl.Expr | None = None,
     text: pl.Expr | None = None,
 ) -> pl.DataFrame:
@@ -31,8 +31,16 @@ def rows(
     The places are taken from the frame's own columns where it has them: `path` (the image), `annotation`,
     `line`, `box`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants;
     a string constant is text, not a column. `message` is an expression (see `polars.format`) or a constant.
+    Of a box with an `id` (COCO, where a line says nothing) the message ends with it.
     """
     have = frame.columns
+    said = pl.lit(message) if isinstance(message, str) else message
+    if {"box", "id"} <= set(have):
+        said = (
+            pl.when(pl.col("id").is_null())
+            .then(said)
+            .otherwise(pl.format("{} (annotation id {})", said, "id"))
+        )
 
     def place(name: str, column: str) -> pl.Expr:
         value = pl.col(column) if column in have else pl.lit(None)
@@ -45,10 +53,10 @@ def rows(
             place("image", "path"),
             *(place(name, name) for name in ("annotation", "line", "box", "label", "split")),
             (pl.lit([], pl.List(pl.String)) if related is None else related).alias("related"),
-            (pl.lit(message) if isinstance(message, str) else message).alias("message"),
+            said.alias("message"),
             _value(measured).alias("measured_"),
             _value(limit).alias("limit_"),
-            pl.lit(unit, pl.String).alias("unit"),
+            _value(unit).cast(pl.String).alias("unit"),
             (pl.lit(None, pl.String) if text is None else text).alias("text"),
         )
         .pipe(_split_value, "measured")

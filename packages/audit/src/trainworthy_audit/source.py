@@ -379,6 +379,10 @@ def _unzip(option: str, path: Path) -> str:
 # Text
 
 
+#: Byte order marks of UTF-8 and UTF-16.
+MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
 def text(data: bytes) -> str:
     """Decode a text file as users have them: UTF-8 with or without BOM, UTF-16 with BOM, else Latin-1."""
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, NoDatasetError
-from trainworthy_audit.formats import coco, darknet, voc, yolo
+from trainworthy_audit.formats import coco, darknet, portability, voc, yolo
 from trainworthy_audit.formats.draft import normalise
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read(source: Source, kind: str = "", within: str = "") -> Dataset:
     dataset: Dataset = FORMATS[kind or detect(source, within)].read(source, within)
     if set(dataset.content) <= set(dataset.images["path"]):
         raise NoDatasetError(_nothing_fits(source, within, kind), next_step=_try(source))
-    return dataset
+    return replace(dataset, notes=(*dataset.notes, *portability.notes(dataset)))
 
 
 def _within(source: Source, written: str) -> str:

@@ -19,7 +19,7 @@ from trainworthy_audit.formats import splits
 from trainworthy_audit.formats.draft import Draft, Resolver, choose_one, folder, narrowed, printable
 from trainworthy_audit.formats.masks import UnfitError, number, polygon_sides, rle_sides
 from trainworthy_audit.formats.names import add_names_beside
-from trainworthy_audit.source import text
+from trainworthy_audit.source import MARKS, text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ class Sheet:
     annotated: bool = True  # it has a list of annotations, if an empty one
     lost: bool = False  # its images or its annotations could not be read as a whole
     named: bool = True  # every category could be read
+    marked: bool = False  # it begins with a byte order mark
 
 
 def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
     """Read one json. What cannot be read is among its problems; never raises."""
-    made = Sheet(path, split)
+    made = Sheet(path, split, marked=data.startswith(MARKS))
     try:
         whole = _DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -577,6 +578,8 @@ def _join(a: str, b: str) -> str:
 def _add(draft: Draft, made: Sheet, meant: list[Meant], split: str | None) -> None:
     """What one json says."""
     draft.content.add(made.path)
+    if made.marked:
+        draft.marked.append(made.path)
     images = [None if path is None else draft.number[path] for path, _ in meant]
     kind = "annotation" if made.annotated else "list"
     for entry, image, (_, outside) in zip(made.entries, images, meant, strict=True):

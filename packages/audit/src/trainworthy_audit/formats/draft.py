@@ -202,6 +202,7 @@ class Draft:
         self.notes: list[str] = list(source.notes)
         self.fractions = False
         self.untold: set[int] = set()  # see `Dataset.untold`
+        self.marked: list[str] = []  # annotation files that begin with a byte order mark
         self._splits: dict[tuple[int, str], None] = {}  # ordered
         self._annotation: dict[int, str] = {}
         self._declared: dict[int, tuple[float | None, float | None]] = {}
@@ -309,6 +310,16 @@ class Draft:
             },
             schema=IMAGES,
         )
+        if self.marked:
+            begin = (
+                "1 annotation file begins"
+                if len(self.marked) == 1
+                else f"{len(self.marked):,} annotation files begin"
+            )
+            self.notes.append(
+                f"{begin} with a byte order mark, such as {self.marked[0]}: it was understood, but many trainers "
+                "refuse it or lose the first row."
+            )
         boxes = pl.concat([pl.DataFrame(self._boxes, schema=BOXES), *self._frames])
         for member in self.source.escapes:
             self._references.append({"kind": "member", "source": member, "written": member, "outside": True})

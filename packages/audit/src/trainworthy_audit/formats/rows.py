@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.source import text
+from trainworthy_audit.source import MARKS, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,10 +105,13 @@ def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: M
 def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int, list[str], str]]:
     """(line number, box, words, line) of each line that is not blank; a file that is no text is unread."""
     try:
-        content = text(draft.source.read(path, FILE_LIMIT))
+        data = draft.source.read(path, FILE_LIMIT)
     except OSError as error:
         draft.unread(path, f"the label file cannot be read: {error.strerror or error}", image=image)
         return
+    if data.startswith(MARKS):
+        draft.marked.append(path)
+    content = text(data)
     if "\0" in content:
         draft.unread(
             path, "the label file is not text: it holds NUL bytes", text=_beginning(content), image=image

@@ -108,11 +108,11 @@ def _annotation_ids(boxes: pl.DataFrame) -> pl.DataFrame:
     first = known.unique(key, keep="first", maintain_order=True).select(
         *key, pl.col("path").alias("first_path"), pl.col("box").alias("first_box")
     )
-    repeated = later.join(first, on=key, how="left", maintain_order="left")
+    repeated = later.join(first, on=key, how="left", maintain_order="left").rename({"id": "own_id"})
     where = pl.coalesce(pl.format("of {}", "first_path"), pl.lit("without an image"))
     return finding.rows(
         repeated,
-        pl.format("annotation id {} is already that of box {} {}", "id", "first_box", where),
+        pl.format("annotation id {} is already that of box {} {}", "own_id", "first_box", where),
         related=pl.concat_list(pl.col("first_path")).list.drop_nulls(),
     )
 

@@ -57,7 +57,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         name: (names.source, line) for names in reversed(lists) for _, name, line in reversed(names.names)
     }
     found = []
-    for one, other, how in similar({*counts, *places}, int(options["typo-letters"])):
+    labels = {*counts, *places}
+    pairs = [*similar(labels, int(options["typo-letters"])), *_spaced(labels, places)]
+    for one, other, how in pairs:
         rare, common = sorted((one, other), key=lambda name: (counts.get(name, 0), name))
         source, line = places.get(rare, (None, None))
         found.append(
@@ -89,6 +91,13 @@ def similar(names: Iterable[str], typo_letters: int) -> Iterator[tuple[str, str,
             if (one, other) not in told and one.strip() != other.strip():
                 told.add((one, other))
                 yield one, other, how
+
+
+def _spaced(labels: Iterable[str], declared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Pairs that differ only in outer spaces, where those stand in no list: of lists C003 tells."""
+    for one, other in _equal(sorted(labels), str.strip):
+        if all(name == name.strip() or name not in declared for name in (one, other)):
+            yield one, other, "differ only in the spaces around them"
 
 
 def _joined(name: str) -> str:

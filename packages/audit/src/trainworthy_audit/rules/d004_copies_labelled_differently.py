@@ -75,8 +75,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
                 pl.col("overlap").round(2),
             )
         ),
-        measured=pl.when(counts).then("boxes").otherwise(pl.col("overlap").round(3)),
-        limit=pl.when(counts).then("best_boxes").otherwise(options["overlap"]),
+        measured=pl.when(~counts).then(pl.col("overlap").round(3)),
+        limit=pl.when(~counts).then(options["overlap"]),
+        unit=pl.when(~counts).then(pl.lit("IoU")),
         related=pl.concat_list("other"),
     )
 
@@ -175,8 +176,9 @@ RULE = Rule(
             {
                 "image": "images/train/lane_copy.jpg",
                 "related": ["images/train/lane.jpg"],
-                "measured": 1.0,
-                "limit": 2.0,
+                "message": 'is labelled differently from its copy images/train/lane.jpg: boxes of "dog": 0 here, 1 '
+                "there",
+                "measured": None,
             },
         ),
     ),

@@ -84,7 +84,7 @@ RULE = Rule(
             "images-per-label",
             300,
             "number of images that each label is to occur in",
-            "the trainers' documentation, which asks for at least 300 images a label",
+            "the trainers' documentation (at least 300 images a label)",
         ),
     ),
 )

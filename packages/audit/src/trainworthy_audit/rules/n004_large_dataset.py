@@ -70,7 +70,7 @@ RULE = Rule(
             "gigabytes",
             2.0,
             "how much the image files may take together, in gigabytes of 1,000,000,000 bytes",
-            "the trainers' documentation, which asks for at most 2 GB",
+            "the trainers' documentation (at most 2 GB)",
         ),
     ),
 )

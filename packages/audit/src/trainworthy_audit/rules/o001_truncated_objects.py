@@ -89,7 +89,7 @@ RULE = Rule(
             "share",
             0.2,
             "largest share of a label's boxes that may be flagged truncated",
-            "the trainers' documentation, which asks for at most 20 % of truncated objects",
+            "the trainers' documentation (at most 20 % of truncated objects)",
         ),
     ),
 )
