@@ -76,6 +76,7 @@ def test_approved_dataset_gets_a_report_and_a_certificate() -> None:
     assert result.stdout.splitlines()[-1].endswith(
         "approved: nothing blocks training · reports/data/index.html"
     )
+    assert "reports/data/certificate.json" in result.stdout
     assert result.stderr == ""
     assert sorted(path.name for path in Path("reports/data").iterdir()) == [
         "audit.json",

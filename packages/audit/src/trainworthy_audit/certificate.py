@@ -49,6 +49,11 @@ class Verification:
 # Issuing
 
 
+def due(audit: Audit) -> bool:
+    """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash."""
+    return audit.verdict != "rejected" and not audit.crashed and not audit.switched_off
+
+
 def certify(audit: Audit) -> dict[str, Any] | None:
     """The certificate of an audit, ready for JSON; None where it was rejected, or a blocking rule did not run.
 
@@ -56,7 +61,7 @@ def certify(audit: Audit) -> dict[str, Any] | None:
     `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over
     all of the rest: it shows an edit, but it is no signature.
     """
-    if audit.verdict == "rejected" or audit.crashed or audit.switched_off:
+    if not due(audit):
         return None
     dataset = audit.evidence.dataset
     rules = {

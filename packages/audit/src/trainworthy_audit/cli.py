@@ -425,6 +425,7 @@ def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, li
 
 
 def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
+    from trainworthy_audit import certificate
     from trainworthy_audit.report import github, sarif, text
     from trainworthy_audit.report import json as as_json
 
@@ -438,7 +439,8 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
         _echo(github.render(audit, report=report), newline=False)
     else:
         shown = colour and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        _echo(text.render(audit, color=shown, report=report), newline=False)
+        proof = str(folder / "certificate.json") if certificate.due(audit) else ""
+        _echo(text.render(audit, color=shown, report=report, certificate=proof), newline=False)
 
 
 # ------------------------------------------------------------------------------------------------------------
