@@ -56,7 +56,8 @@ def test_each_flag_is_looked_at_and_can_be_left_out() -> None:
         ((0, 100, 50, 200), 0.0, "touches the left border, but is not flagged truncated"),
         ((100, 1, 200, 200), 0.0, "touches the top border, but is not flagged truncated"),
         ((600, 100, 639, 200), 0.0, "touches the right border, but is not flagged truncated"),
-        ((100, 400, 200, 485), 0.0, "touches the bottom border, but is not flagged truncated"),
+        ((100, 400, 200, 480), 0.0, "touches the bottom border, but is not flagged truncated"),
+        ((100, 400, 200, 485), 0.0, None),  # out of bounds: B001 speaks of it
         ((2, 100, 50, 200), 0.0, None),
         ((0, 100, 50, 200), 1.0, None),
         ((20, 100, 60, 200), 1.0, None),

@@ -50,7 +50,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .filter(
             pl.when(pl.col("truncated") == 0)
-            .then(pl.col("distance") <= options["touch-pixels"])
+            # further outside it is out of bounds, which is another rule's finding
+            .then(pl.col("distance").abs() <= options["touch-pixels"])
             .otherwise(pl.col("distance") > pl.col("far"))
         )
     )
