@@ -378,7 +378,7 @@ class Audit:
     digests: Mapping[str, str]  # {path: blake3}, of `dataset.content`
     verdict: Verdict
     not_checked: tuple[str, ...]  # sentences: what nobody looked at in this audit
-    switched_off: tuple[str, ...]  # codes of blocking rules that did not run: there is no certificate without them
+    switched_off: tuple[str, ...]  # codes of blocking rules that did not run: no certificate then
     command: str  # the command that made it, for the report
     created: str  # ISO 8601, UTC
     version: str
