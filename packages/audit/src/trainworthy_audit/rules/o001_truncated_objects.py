@@ -19,44 +19,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from trainworthy_audit import finding
+from trainworthy_audit import flags
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import polars as pl
 
     from trainworthy_audit.types import Evidence
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each label of which too large a share is truncated, then one for each truncated box."""
-    flagged = evidence.boxes.filter(pl.col("truncated").is_not_null())
-    shares = (
-        flagged.drop_nulls("label")
-        .group_by("label")
-        .agg(pl.len().alias("boxes"), (pl.col("truncated") == 1).sum().alias("truncated"))
-        .with_columns((pl.col("truncated") / pl.col("boxes")).alias("share"))
-        .filter(pl.col("share") > options["share"])
-        .sort("share", "label", descending=[True, False])
-    )
-    labels = finding.rows(
-        shares,
-        pl.format(
-            '{} of {} boxes of "{}" are flagged truncated: {} %',
-            "truncated",
-            "boxes",
-            "label",
-            (pl.col("share") * 100).round(1),
-        ),
-        measured=pl.col("share").round(3),
-        limit=options["share"],
-        unit="of the label's boxes",
-    )
-    return finding.join(
-        [labels, finding.rows(flagged.filter(pl.col("truncated") == 1), "object is flagged truncated")]
-    )
+    return flags.told(evidence, "truncated", options["share"])
 
 
 def _example(truncated: int) -> Example:

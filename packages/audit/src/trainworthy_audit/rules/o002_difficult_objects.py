@@ -20,44 +20,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from trainworthy_audit import finding
+from trainworthy_audit import flags
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import polars as pl
 
     from trainworthy_audit.types import Evidence
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each label of which too large a share is difficult, then one for each difficult box."""
-    flagged = evidence.boxes.filter(pl.col("difficult").is_not_null())
-    shares = (
-        flagged.drop_nulls("label")
-        .group_by("label")
-        .agg(pl.len().alias("boxes"), (pl.col("difficult") == 1).sum().alias("difficult"))
-        .with_columns((pl.col("difficult") / pl.col("boxes")).alias("share"))
-        .filter(pl.col("share") > options["share"])
-        .sort("share", "label", descending=[True, False])
-    )
-    labels = finding.rows(
-        shares,
-        pl.format(
-            '{} of {} boxes of "{}" are flagged difficult: {} %',
-            "difficult",
-            "boxes",
-            "label",
-            (pl.col("share") * 100).round(1),
-        ),
-        measured=pl.col("share").round(3),
-        limit=options["share"],
-        unit="of the label's boxes",
-    )
-    return finding.join(
-        [labels, finding.rows(flagged.filter(pl.col("difficult") == 1), "object is flagged difficult")]
-    )
+    return flags.told(evidence, "difficult", options["share"])
 
 
 def _example(difficult: int) -> Example:
