@@ -207,24 +207,10 @@ def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> lis
 
 
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """DATASET, and how it is read and measured."""
+    """DATASET, how it is read and measured, what is wanted of it, and what is excused."""
+    command = measuring(command)
     for decorate in reversed(
         (
-            click.argument("dataset", type=click.Path(path_type=Path)),
-            click.option(
-                "--config",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Settings, in place of the trainworthy.toml in or beside the dataset.",
-            ),
-            click.option(
-                "--format", "kind", type=click.Choice(FORMATS), help="The format, where it is not recognised."
-            ),
-            click.option(
-                "--annotations",
-                metavar="PATH",
-                help="The folder or file of annotations to read, inside the dataset.",
-            ),
             click.option(
                 "--labels",
                 metavar="A,B",
@@ -244,6 +230,40 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="FILE",
                 help="Waivers, in place of NAME.waivers.toml beside the dataset.",
             ),
+        )
+    ):
+        command = decorate(command)
+    return click.argument("dataset", type=click.Path(path_type=Path))(choosing(command))
+
+
+def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What of a dataset is read, and how: config, kind, annotations."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--config",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Settings, in place of the trainworthy.toml in or beside the dataset.",
+            ),
+            click.option(
+                "--format", "kind", type=click.Choice(FORMATS), help="The format, where it is not recognised."
+            ),
+            click.option(
+                "--annotations",
+                metavar="PATH",
+                help="The folder or file of annotations to read, inside the dataset.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How images are measured: workers, no_cache."""
+    for decorate in reversed(
+        (
             click.option(
                 "--workers",
                 type=click.IntRange(min=0),

@@ -23,48 +23,7 @@ if TYPE_CHECKING:
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """How a dataset is read and measured: config, kind, annotations, workers, no_cache."""
-    command = measuring(command)
-    for decorate in reversed(
-        (
-            click.option(
-                "--config",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Settings, in place of the trainworthy.toml in or beside the dataset.",
-            ),
-            click.option(
-                "--format",
-                "kind",
-                type=click.Choice(cli.FORMATS),
-                help="The format, where it is not recognised.",
-            ),
-            click.option(
-                "--annotations",
-                metavar="PATH",
-                help="The folder or file of annotations to read, inside the dataset.",
-            ),
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
-def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How images are measured: workers, no_cache."""
-    for decorate in reversed(
-        (
-            click.option(
-                "--workers",
-                type=click.IntRange(min=0),
-                default=0,
-                metavar="N",
-                help="Processes that measure; 0, the default, for one a core.",
-            ),
-            click.option("--no-cache", is_flag=True, help="Measure every image again, and remember nothing."),
-        )
-    ):
-        command = decorate(command)
-    return command
+    return cli.choosing(cli.measuring(command))
 
 
 def grouping(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -255,7 +214,7 @@ def _pairs(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dic
     metavar="OLD=NEW",
     help="Call a label by another name.",
 )
-@measuring
+@cli.measuring
 def merge(
     *,
     datasets: tuple[Path, ...],
