@@ -1,0 +1,104 @@
+"""The frozen types that training and diagnosis pass around; nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+# ------------------------------------------------------------------------------------------------------------
+# Curves
+
+#: The names that series have, whatever a trainer calls them. A part of a loss is "loss/NAME" or "val_loss/NAME".
+SERIES = (
+    "loss",  # training loss, the total
+    "val_loss",  # validation loss, the total
+    "map50",  # validation mAP at IoU 0.5, 0..1
+    "map",  # validation mAP at IoU 0.5 to 0.95, 0..1
+    "precision",  # 0..1
+    "recall",  # 0..1
+    "iou",  # mean IoU of matched boxes, 0..1
+    "lr",  # learning rate
+    "map50_any_class",  # probe: validation mAP at IoU 0.5 with all classes taken for one
+    "map50_train",  # probe: mAP at IoU 0.5 on a small fixed part of the training images
+    "map50_golden",  # mAP at IoU 0.5 on a golden set
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One logged quantity: `value[i]` was logged at `step[i]`; steps rise, values may be NaN or infinite."""
+
+    step: Floats  # (n,)
+    value: Floats  # (n,)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a log tells of one run."""
+
+    series: Mapping[str, Series] = field(default_factory=dict)  # by name: see `SERIES`
+    unit: Literal["epoch", "iteration"] = "epoch"  # what steps count; epochs count from 1
+    name: str = ""  # which run of the log; "" where it holds one
+    format: str = ""  # the log format: the name of the module in `curvelogs/`
+    planned: float | None = None  # how many steps the run was to have, where the log says
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what else it says: {"mosaic_off": step, "pretrained": True}
+    notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Diagnosis
+
+Pattern = Literal[
+    "insufficient-data", "low-variance", "overtraining", "not-learning", "corrupted-dataset", "good-training"
+]
+PATTERNS: tuple[Pattern, ...] = (
+    "insufficient-data",
+    "low-variance",
+    "overtraining",
+    "not-learning",
+    "corrupted-dataset",
+    "good-training",
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measured reason for a diagnosis."""
+
+    what: str  # a sentence
+    measured: float | str | None = None
+    limit: float | str | None = None
+    span: tuple[float, float] | None = None  # the steps that it is about
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Whether to stop now."""
+
+    should: bool
+    why: str
+    at: float | None = None  # the step at which the best weights are
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Which pattern a run shows; `pattern` is None where its log does not support a verdict."""
+
+    pattern: Pattern | None
+    confidence: float  # 0..1
+    patterns: Mapping[str, float]  # the probability of each
+    evidence: tuple[Evidence, ...]
+    best_step: float | None
+    best_map: float | None  # mAP@50 where it is logged, else mAP
+    stop: Stop
+    meaning: str
+    causes: tuple[str, ...]
+    advice: tuple[str, ...]
+    refuted_by: str = ""  # what would show that it is something else
+    experiment: str = ""  # the one thing to try next
