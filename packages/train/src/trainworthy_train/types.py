@@ -8,8 +8,47 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+    from trainworthy_audit.source import Locator
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+# ------------------------------------------------------------------------------------------------------------
+# What may be trained on
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An image that may be trained on, and its boxes."""
+
+    path: str  # POSIX, relative to the dataset's root
+    locator: Locator  # where its bytes lie: a file, or a member of a zip
+    digest: str  # blake3 of the bytes that were certified, 64 hex digits
+    boxes: np.ndarray[
+        Any, np.dtype[np.float32]
+    ]  # (n, 4) x1, y1, x2, y2 in pixels as stored, before EXIF orientation
+    labels: np.ndarray[Any, np.dtype[np.int64]]  # (n,) 0-based into `Cleared.classes`
+    crowd: np.ndarray[
+        Any, np.dtype[np.bool_]
+    ]  # (n,) many objects in one box: ignored in training and evaluation
+    width: int  # pixels, as stored
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Cleared:
+    """A dataset that passed the gate: certified, unchanged, and divided."""
+
+    root: str  # as the user gave it
+    name: str  # of the run, unless another is asked for
+    classes: tuple[str, ...]
+    samples: Mapping[str, tuple[Sample, ...]]  # "train", "val", "test"; any may be empty
+    certificate: Mapping[str, Any]  # as read, without its seal
+    excluded: Mapping[str, str] = field(default_factory=dict)  # {path: why it is never loaded}
+    waived: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # findings that a person accepted: rule, image, reason, author, ...
+    notes: tuple[str, ...] = ()  # what was decided on the way, a sentence each
+
 
 # ------------------------------------------------------------------------------------------------------------
 # Curves
@@ -47,7 +86,9 @@ class Curves:
     name: str = ""  # which run of the log; "" where it holds one
     format: str = ""  # the log format: the name of the module in `curvelogs/`
     planned: float | None = None  # how many steps the run was to have, where the log says
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what else it says: {"mosaic_off": step, "pretrained": True}
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what else it says: {"mosaic_off": step, "pretrained": True}
     notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
 
 
