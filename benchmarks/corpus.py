@@ -39,7 +39,10 @@ def photograph(seed: int) -> Image.Image:
 
 def _save(job: tuple[int, str, bool]) -> None:
     seed, path, progressive = job
-    photograph(seed).save(path, "JPEG", quality=90, progressive=progressive)
+    if Path(path).exists():
+        return
+    photograph(seed).save(f"{path}.part", "JPEG", quality=90, progressive=progressive)
+    Path(f"{path}.part").rename(path)  # a corpus that was interrupted is made on from there
 
 
 def photographs(folder: Path, count: int, *, progressive: bool = False) -> Path:
