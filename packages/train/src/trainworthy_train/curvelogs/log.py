@@ -1,0 +1,96 @@
+"""A log file before anybody knows what it holds, and the error that says why it cannot be read."""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trainworthy_audit.errors import TrainworthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: How much of a file decides on its format. Console logs begin with the network and the configuration: those of
+#: the logs that were looked at are 5 to 120 KB long.
+HEAD_BYTES = 1 << 20
+
+# ESC [ ... letter (colours, cursor), and ESC ] ... BEL (the window title, which darknet sets at each iteration).
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+
+
+class LogError(TrainworthyError):
+    """There is no training curve in it that can be read."""
+
+
+class Log:
+    """A file: `head` is its first `HEAD_BYTES` as text, `lines()` all of it. Raises `LogError` if it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                self.head_bytes = file.read(HEAD_BYTES)
+        except OSError as error:
+            raise LogError(f"{path} cannot be read: {error.strerror or error}") from error
+
+    @cached_property
+    def encoding(self) -> str:
+        """UTF-8, or the UTF-16 that Windows PowerShell writes where output is redirected to a file."""
+        if self.head_bytes.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        return "utf-8-sig"
+
+    @cached_property
+    def head(self) -> str:
+        """The first part of the file; line ends are "\\n", and a carriage return ends a line too."""
+        text = self.head_bytes.decode(self.encoding, "replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def lines(self) -> Iterator[str]:
+        """The lines, without their ends; a carriage return, by which progress bars repaint, ends one too."""
+        with self.path.open(encoding=self.encoding, errors="replace", newline=None) as file:
+            for line in file:
+                yield line.rstrip("\n")
+
+    def plain_lines(self) -> Iterator[str]:
+        """The lines without the terminal's colours and titles."""
+        for line in self.lines():
+            yield _ANSI.sub("", line) if "\x1b" in line else line
+
+    def text(self) -> str:
+        """The whole file."""
+        return "\n".join(self.lines())
+
+    def beside(self, name: str) -> str:
+        """The text of another file of this folder, such as a trainer's settings; "" where there is none."""
+        try:
+            return (self.path.parent / name).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+def number(text: object) -> float | None:
+    """The number that a log means, NaN and infinities included; None where it is none."""
+    if isinstance(text, (int, float)):  # a JSON true is an int, and no metric
+        return None if isinstance(text, bool) else _float(text)
+    if not isinstance(text, str):
+        return None
+    text = text.strip().lower()
+    if text.lstrip("+-").startswith(
+        ("nan", "1.#")
+    ):  # "-nan" of the C library, "1.#QNAN" of an old Windows one
+        return math.nan
+    if "_" in text:  # Python reads 1_000; no trainer writes it
+        return None
+    return _float(text)
+
+
+def _float(value: str | float) -> float | None:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):  # JSON allows integers that no float can hold
+        return None

@@ -1,0 +1,67 @@
+"""Logs of JSON objects: one a line, or pretty-printed one behind another, with bare NaN, cut off anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainworthy_train.curvelogs.log import Log
+
+_DECODER = json.JSONDecoder()  # Python's reads NaN, Infinity and -Infinity
+
+
+def objects(log: Log) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Each object with the line it begins on; None where a line that should begin or hold one cannot be read."""
+    pending: list[str] = []  # the lines of an object that is not complete
+    began = 0
+    for count, line in enumerate(log.lines(), 1):
+        if not pending and not line.strip():
+            continue
+        if pending and line.startswith("{") and len(line) > 1:  # a new one begins: the one before was cut off
+            yield began, None
+            pending = []
+        if not pending:
+            began = count
+        pending.append(line)
+        if pending[0].lstrip().startswith("{") and not _closed(pending, line):
+            continue
+        yield from ((began, found) for found in _decode("\n".join(pending)))
+        pending = []
+    if pending:
+        yield began, None
+
+
+def _closed(pending: list[str], line: str) -> bool:
+    """Whether the lines may be a whole object: one line that ends as one, or pretty-printed ones down to the brace."""
+    if len(pending) == 1:
+        return line.strip() != "{"
+    return line.startswith("}")
+
+
+def _decode(text: str) -> Iterator[dict[str, Any] | None]:
+    """The objects of a piece of text, which may stand on one line without a break between them."""
+    place = 0
+    while match := re.compile(r"\s*\S").match(text, place):
+        try:
+            found, place = _DECODER.raw_decode(text, match.end() - 1)
+        except (ValueError, RecursionError):
+            yield None
+            return
+        yield found if isinstance(found, dict) else None
+
+
+def first(log: Log) -> Iterator[dict[str, Any]]:
+    """The objects that begin the file's head: what a format is recognised by."""
+    if not log.head.lstrip().startswith("{"):
+        return
+    seen = 0
+    for _, found in objects(log):
+        seen += 1
+        if found is not None:
+            yield found
+        if seen > 20:
+            return
