@@ -1,0 +1,23 @@
+"""The errors of training, drawn below those of the audit.
+
+TrainworthyError                exit 2: it could not be done
+├── RefusedError                exit 1: the dataset is not what a certificate approves
+├── TrainingError               training cannot start, or cannot go on
+└── RunError                    there is no such run, it is in use, or it cannot be written
+"""
+
+from __future__ import annotations
+
+from trainworthy_audit.errors import TrainworthyError
+
+
+class RefusedError(TrainworthyError):
+    """The dataset is not certified, or is no longer what was certified: nothing is trained on."""
+
+
+class TrainingError(TrainworthyError):
+    """Training cannot start, or cannot go on."""
+
+
+class RunError(TrainworthyError):
+    """There is no such run, somebody else is writing it, or it cannot be written."""
