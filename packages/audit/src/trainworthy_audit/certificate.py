@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import formats, waivers
+from trainworthy_audit import formats, scenes, waivers
 from trainworthy_audit.errors import CertificateError, TrainworthyError
 from trainworthy_audit.source import digest
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import Audit, Evidence
 
 SCHEMA = "trainworthy.certificate/1"
 
@@ -57,7 +59,9 @@ def due(audit: Audit) -> bool:
 def certify(audit: Audit) -> dict[str, Any] | None:
     """The certificate of an audit, ready for JSON; None where it was rejected, or a blocking rule did not run.
 
-    `files` holds the digest of every file that training reads, `rules` and `settings` what was asked of them,
+    `files` holds the digest of every file that training reads, `images` the width, the height and the scene of
+    each picture (pictures of one scene have the same number, and belong in one split), `quarantined` those that
+    training never loads and why, `rules` and `settings` what was asked of them,
     `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over
     all of the rest: it shows an edit, but it is no signature.
     """
@@ -109,9 +113,27 @@ def certify(audit: Audit) -> dict[str, Any] | None:
             if waiver.status == "used"
         ],
         "not_checked": list(audit.not_checked),
+        "images": _images(audit.evidence),
+        "quarantined": _quarantined(audit.evidence),
         "files": dict(sorted(audit.digests.items())),
     }
     return certificate | {"seal": _digest(certificate)}
+
+
+def _images(evidence: Evidence) -> dict[str, list[int]]:
+    """{path: [width, height, scene]} of the images whose size could be measured."""
+    scene = scenes.scene_of(evidence, scenes.links(evidence, recordings=True))
+    sized = evidence.images.join(scene, on="image", maintain_order="left").drop_nulls(["width", "height"])
+    return {path: list(row) for path, *row in sized.select("path", "width", "height", "scene").iter_rows()}
+
+
+def _quarantined(evidence: Evidence) -> dict[str, str]:
+    """{path: why} of the images that do not decode, or not safely: a waiver accepts them, training cannot use them."""
+    bad = evidence.images.filter(pl.col("status") != "ok").select("path", "status", "reason")
+    return {
+        path: f"{status.replace('-', ' ')}: {reason}" if reason else status
+        for path, status, reason in bad.iter_rows()
+    }
 
 
 def dump(certificate: Mapping[str, Any]) -> str:
@@ -216,7 +238,7 @@ def _of_file(source: Source, path: str) -> str:
 NAMED = 5  # paths that are named before the rest is counted
 
 
-def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path) -> str:
+def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path | Url) -> str:
     """What came of a verification, for a terminal."""
     issued = f"{certificate['verdict']} on {certificate['created'][:10]}"
     if found.holds:
@@ -227,7 +249,15 @@ def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path)
     lines = ["error: certificate no longer describes this dataset"]
     if not (found.changed or found.added or found.removed):
         lines = ["error: certificate no longer holds"]
-    lines += _told(found.changed, f"of {found.files:,} files changed")
+    lines += differences(found)
+    lines.append(f"  It was {issued}; nobody has approved what lies there now.")
+    lines.append(f"  next: trainworthy audit {dataset}")
+    return "\n".join(lines)
+
+
+def differences(found: Verification) -> list[str]:
+    """What changed since, an indented line each: files first, then waivers that have run out."""
+    lines = _told(found.changed, f"of {found.files:,} files changed")
     lines += _told(found.removed, f"of {found.files:,} files removed")
     lines += _told(
         found.added,
@@ -238,9 +268,7 @@ def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path)
     lines += [f"  waiver expired: {told}" for told in found.expired[:NAMED]]
     if len(found.expired) > NAMED:
         lines.append(f"  and {len(found.expired) - NAMED:,} more waivers expired")
-    lines.append(f"  It was {issued}; nobody has approved what lies there now.")
-    lines.append(f"  next: trainworthy audit {dataset}")
-    return "\n".join(lines)
+    return lines
 
 
 def _told(paths: tuple[str, ...], what: str) -> list[str]:

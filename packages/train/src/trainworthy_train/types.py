@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+
     from trainworthy_audit.source import Locator
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
