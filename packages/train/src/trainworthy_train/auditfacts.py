@@ -1,0 +1,126 @@
+"""What an audit says of the dataset that a run was trained on: facts for the diagnosis, and findings to point at."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainworthy_audit.errors import TrainworthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SCHEMA = "trainworthy.audit/"
+
+#: The facts: names and meanings. Shares are 0..1. What the audit did not look for is left out.
+FACTS = {
+    "train_images": "images in the training split",
+    "val_images": "images in the validation split",
+    "leaked": "scenes that are in training and in another split, as a share of the validation images",
+    "duplicated": "images that are exact or near copies of another, as a share of all",
+    "damaged": "images that are unreadable or damaged, as a share of all",
+    "broken_labels": "images with a wrong box or an annotation that cannot be read, as a share of all",
+    "wrong_classes": "images with a class id that the names do not know, or 1 where ids and names disagree",
+    "distinct": "different scenes as a share of the images, where that is low; else 1",
+}
+
+#: Which rules' findings make a fact, and whether it is a share of the images that they are about.
+_SHARES = {
+    "duplicated": ("D001", "D002"),
+    "damaged": ("I001", "I002", "I004", "I007"),
+    "broken_labels": ("A001", "B001", "B002", "B003", "B005", "B008", "D004"),
+    "wrong_classes": ("C001", "C006"),
+}
+_DISAGREE = ("C002", "C007")
+_TRAIN, _VAL = ("train", "trainval", "training"), ("val", "valid", "validation", "dev")
+
+
+@dataclass(frozen=True)
+class Cited:
+    """One rule's findings, as the diagnosis points at them."""
+
+    rule: str
+    name: str
+    findings: int
+    waived: int
+    message: str  # of the first, waived ones first
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`values` by the names of `FACTS`; `cited` by the rule's code; `file` is the audit.json."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    cited: Mapping[str, Cited] = field(default_factory=dict)
+    file: str = ""
+
+
+def read(file: Path) -> Facts:
+    """The facts of an audit.json. Raises `TrainworthyError`."""
+    try:
+        audit = json.loads(file.read_bytes())
+        if not str(audit["schema"]).startswith(SCHEMA):
+            raise ValueError
+        return of(audit, str(file))
+    except OSError as error:
+        raise TrainworthyError(f"cannot read the audit {file}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainworthyError(
+            f"{file} is not an audit.json of trainworthy\n  The diagnosis would point at its findings.",
+            next_step="trainworthy audit DATASET",
+        ) from error
+
+
+def of(audit: Mapping[str, Any], file: str = "") -> Facts:
+    """The facts of a document in the schema trainworthy.audit/1."""
+    dataset, findings = audit["dataset"], audit["findings"]
+    images = max(1, int(dataset["images"]))
+    values: dict[str, float] = {}
+    for fact, names in (("train_images", _TRAIN), ("val_images", _VAL)):
+        sizes = [size for name, size in dataset["splits"].items() if name.lower() in names]
+        if sizes:
+            values[fact] = float(sum(sizes))
+    ran = {code for code, rule in audit["rules"].items() if rule["status"] in {"passed", "failed"}}
+    for fact, codes in _SHARES.items():
+        if ran & set(codes):
+            about = {path for finding in findings if finding["rule"] in codes for path in _images(finding)}
+            values[fact] = min(1.0, len(about) / images)
+    if any(finding["rule"] in _DISAGREE for finding in findings):
+        values["wrong_classes"] = 1.0
+    if "D003" in ran:
+        scenes = sum(finding["rule"] == "D003" for finding in findings)
+        values["leaked"] = min(1.0, scenes / max(1.0, values.get("val_images", images)))
+    if "D005" in ran:
+        shares = [_number(finding["measured"]) for finding in findings if finding["rule"] == "D005"]
+        values["distinct"] = min([share for share in shares if share is not None], default=1.0)
+    return Facts(values, _cited(audit), file)
+
+
+def _images(finding: Mapping[str, Any]) -> Iterator[str]:
+    if finding["image"] or finding["annotation"]:
+        yield finding["image"] or finding["annotation"]
+    if finding["rule"].startswith("D"):
+        yield from finding["related"]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _cited(audit: Mapping[str, Any]) -> dict[str, Cited]:
+    counts: Counter[str] = Counter()
+    waived: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for finding in sorted(audit["findings"], key=lambda finding: finding["waived"] is None):
+        code = finding["rule"]
+        counts[code] += 1
+        waived[code] += finding["waived"] is not None
+        where = finding["image"] or finding["annotation"]
+        first.setdefault(code, f"{where}: {finding['message']}" if where else finding["message"])
+    return {
+        code: Cited(code, audit["rules"][code]["name"], counts[code], waived[code], text)
+        for code, text in first.items()
+    }

@@ -1,0 +1,94 @@
+"""`trainworthy diagnose`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trainworthy_train.auditfacts import Facts
+    from trainworthy_train.types import Curves
+
+
+def _columns(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
+    pairs = [part.partition("=") for given in value for part in given.split(",") if part.strip()]
+    for name, equals, column in pairs:
+        if not (equals and name.strip() and column.strip()):
+            raise click.BadParameter(
+                f"{name!r} names no column: expected SERIES=COLUMN, such as loss=train_loss"
+            )
+    return {name.strip(): column.strip() for name, _, column in pairs} or None
+
+
+@click.command()
+@click.argument("log", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the diagnosis as JSON.")
+@click.option(
+    "--columns",
+    metavar="SERIES=COLUMN,...",
+    multiple=True,
+    callback=_columns,
+    help="Which columns of a plain CSV hold what: loss=train_loss,map50=ap50.",
+)
+@click.option(
+    "--audit",
+    "audit_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The audit.json of the dataset that was trained on.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the page goes, in place of reports/NAME.",
+)
+@click.option("--no-color", is_flag=True, help="Print without colours; so does the variable NO_COLOR.")
+def diagnose(
+    *,
+    log: Path,
+    as_json: bool,
+    columns: dict[str, str] | None,
+    audit_file: Path | None,
+    out: Path | None,
+    no_color: bool,
+) -> int:
+    """Name the pattern of a training log, show why, and say what to do.
+
+    LOG is a log of a trainer (ultralytics, YOLOv5, darknet, detectron2, mmdetection, DETR, TensorBoard,
+    Lightning, Hugging Face and others), or the folder of a run. Writes a page below reports/.
+    """
+    from trainworthy_train import curvelogs
+    from trainworthy_train.diagnose import diagnose as name_pattern
+    from trainworthy_train.render import json, text
+    from trainworthy_train.render.told import Told
+
+    runs = curvelogs.read(log, columns)
+    facts = _facts(log, audit_file, runs)
+    told = [Told(str(log), run, name_pattern(run, facts.values), facts) for run in runs]
+    if as_json:
+        click.echo(json.render(told), nl=False)
+    else:
+        color = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
+        click.echo("\n".join(text.render(one, color=color) for one in told), nl=False)
+    return 0
+
+
+def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
+    """The facts of the audit that was named, or of the one beside the certificate that the run was trained with."""
+    from trainworthy_train import auditfacts
+
+    if audit_file is not None:
+        return auditfacts.read(audit_file)
+    folder = log if log.is_dir() else log.parent
+    places = [folder / "audit.json"]
+    for run in runs:
+        certificate = run.facts.get("certificate")
+        if isinstance(certificate, dict) and certificate.get("file"):
+            places.append(Path(str(certificate["file"])).parent / "audit.json")
+    found = next((place for place in places if place.is_file()), None)
+    return auditfacts.read(found) if found else auditfacts.Facts()

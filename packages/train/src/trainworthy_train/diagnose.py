@@ -1,0 +1,148 @@
+"""Which of the six patterns a run shows, why, and what to do: `diagnose`. Never needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainworthy_train import patterns, stopping
+from trainworthy_train.features import Features, measure
+from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
+
+if TYPE_CHECKING:
+    from trainworthy_train.patterns.sign import Pattern, Sign
+    from trainworthy_train.types import Floats
+
+#: A verdict that is less probable than this is not given.
+CONFIDENT = 0.40
+
+#: A sign that holds less than this is not shown as evidence.
+SHOWN = 0.4
+
+#: Losses without any evaluation say no more than that the run was short, below this number of points.
+SHORT = 11
+
+
+def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagnosis:
+    """The diagnosis of one run, with what an audit says of its dataset (`auditfacts.FACTS`) where that is known."""
+    features = measure(curves, facts)
+    probability = dict(zip(PATTERNS, probabilities(features).tolist(), strict=True))
+    best = max(patterns.ALL, key=lambda pattern: probability[pattern.id])
+    missing = unsupported(curves, features)
+    if not missing and probability[best.id] < CONFIDENT:
+        missing = _undecided(probability)
+    notes = _special(curves, features)
+    step, score = _best(curves)
+    stop = stopping.decide(curves)
+    if missing:
+        evidence = (Evidence(missing), *notes)
+        return Diagnosis(None, 0.0, probability, evidence, step, score, stop, "", (), _HELP)
+    return Diagnosis(
+        pattern=best.id,
+        confidence=probability[best.id],
+        patterns=probability,
+        evidence=(*_evidence(best, features), *notes),
+        best_step=step,
+        best_map=score,
+        stop=stop,
+        meaning=best.meaning,
+        causes=best.causes,
+        advice=best.advice,
+        refuted_by=best.refuted_by,
+        experiment=best.experiment,
+    )
+
+
+_HELP = (
+    "Log the mAP on validation images after each epoch: it is what tells one pattern from another.",
+    "Log the validation loss beside it, and let the run have more than ten evaluations.",
+)
+
+
+def probabilities(features: Features) -> Floats:
+    """The probability of each pattern (6,), in the order of `PATTERNS`."""
+    scores = np.array(
+        [
+            pattern.score + sum(sign.weight * sign.degree(features) for sign in pattern.signs)
+            for pattern in patterns.ALL
+        ]
+    )
+    odds = np.exp(scores - scores.max())
+    shares: Floats = odds / odds.sum()
+    return shares
+
+
+def unsupported(curves: Curves, features: Features) -> str:
+    """Why the log does not support a verdict; "" where it does."""
+    if not curves.series or not any(np.isfinite(one.value).any() for one in curves.series.values()):
+        return "The log holds no point of any curve."
+    if features["zero_loss"] or features["not_finite"] > 0.02:
+        return ""
+    evaluations, points = features["evaluations"], np.nan_to_num(features["points"])
+    if evaluations == 0 and points >= SHORT:
+        if "val_loss" not in curves.series:
+            return "The log has no mAP and no validation loss: the training loss alone tells no pattern."
+        return "The log has no mAP: losses alone do not tell whether detections are right."
+    if evaluations == 1 and points >= SHORT:
+        return "The log has a single evaluation: nothing shows how mAP moved."
+    return ""
+
+
+def _undecided(probability: Mapping[str, float]) -> str:
+    first, second = sorted(probability, key=probability.__getitem__, reverse=True)[:2]
+    return (
+        f"Two patterns fit about equally: {first} ({probability[first]:.0%}) and "
+        f"{second} ({probability[second]:.0%})."
+    )
+
+
+def _evidence(pattern: Pattern, features: Features) -> list[Evidence]:
+    """The signs that speak for the pattern, the weightiest first."""
+    held = [(sign.weight * sign.degree(features), sign) for sign in pattern.signs]
+    held.sort(key=lambda pair: -pair[0])
+    shown = [sign for weight, sign in held if weight > SHOWN] or [held[0][1]]
+    return [_told(sign, features) for sign in shown]
+
+
+def _told(sign: Sign, features: Features) -> Evidence:
+    first = sign.conditions[0]
+    value = features[first.feature]
+    return Evidence(
+        sign.says.format(**features.values),
+        float(value) if np.isfinite(value) else None,
+        first.limit,
+        features.spans.get(first.feature),
+    )
+
+
+def _special(curves: Curves, features: Features) -> list[Evidence]:
+    """What is worth knowing of this log whatever its pattern."""
+    told = []
+    if curves.facts.get("mosaic_off") is not None:
+        told.append(
+            Evidence(
+                f"Mosaic augmentation was switched off at {curves.unit} {curves.facts['mosaic_off']:g}: the step "
+                "that the losses make there is neither a spike nor overtraining."
+            )
+        )
+    if features["evaluations"] >= 5 and features["gain"] < 0.05 and features["start"] > 0.3:
+        told.append(
+            Evidence(
+                f"mAP was {features['start']:.2f} from the beginning and stayed: this looks like training that "
+                "started from weights that had already learnt the task.",
+                features["start"],
+            )
+        )
+    return told
+
+
+def _best(curves: Curves) -> tuple[float | None, float | None]:
+    """The step of the best evaluation and its mAP, as logged."""
+    for name in ("map50", "map"):
+        series = curves.series.get(name)
+        if series is not None and np.isfinite(series.value).any():
+            place = int(np.nanargmax(np.where(np.isfinite(series.value), series.value, np.nan)))
+            return float(series.step[place]), float(series.value[place])
+    return None, None

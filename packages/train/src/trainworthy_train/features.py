@@ -1,0 +1,272 @@
+"""What is measured on a run's curves: a few numbers, each of which a person can check on the chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainworthy_train.types import Curves, Series
+
+if TYPE_CHECKING:
+    from trainworthy_train.types import Floats
+
+#: Every feature: its unit and meaning. NaN stands where the log does not tell.
+NAMES = {
+    "evaluations": "evaluations that gave an mAP",
+    "points": "logged values of the training loss, at most one an evaluation where there are many",
+    "level": "median mAP of the last sixth of the run, 0..1",
+    "peak": "best smoothed mAP, 0..1",
+    "start": "mAP of the first evaluations, 0..1",
+    "gain": "best smoothed mAP less that of the first evaluations, 0..1",
+    "reached": "share of the run until the smoothed mAP first came within a tenth of its best, 0..1",
+    "rising": "gain of the smoothed mAP in the last third of the run, as a share of its best",
+    "noise": "median deviation of mAP from its smoothed self, as a share of its best",
+    "drawdown": "fall of mAP from its smoothed best to the end, as a share of its best",
+    "drawdown_noise": "the same fall in units of the noise",
+    "since_best": "share of the run after its best smoothed mAP, 0..1",
+    "loss_fall": "fall of the training loss over the run, as a share of its first value",
+    "late_fall": "share of that fall that came in the second half of the run",
+    "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
+    "divergence": "rise of the smoothed validation loss from its least to the end, as a share of its least",
+    "val_fall": "fall of the validation loss over the run, as a share of its first value",
+    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of its surroundings",
+    "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings",
+    "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
+    "not_finite": "share of losses that are NaN or infinite",
+    "zero_loss": "1 where the losses of boxes are exactly 0 throughout: no labels were loaded",
+    "any_class_gap": "mAP with all classes taken for one less mAP, at the end",
+    "train_gap": "mAP on training images less mAP on validation images, at the end",
+    "train_level": "mAP on training images at the end",
+}
+
+#: mAP at IoU 0.5 over mAP at IoU 0.5 to 0.95: the median of the real logs that have both.
+RATIO = 1.6
+
+
+@dataclass(frozen=True)
+class Features:
+    """The numbers of `NAMES`, and the steps that each is about."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float:
+        """The value of the feature, NaN where the log does not tell it."""
+        return self.values.get(name, np.nan)
+
+
+def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Features:
+    """The features of one run; `facts` of an audit (`auditfacts.FACTS`) are features too."""
+    values: dict[str, float] = dict(facts or {})
+    spans: dict[str, tuple[float, float]] = {}
+    metric = mean_ap(curves)
+    end = calm_end(curves)
+    if metric is not None:
+        _measure_map(metric, end, values, spans)
+    else:
+        values["evaluations"] = 0.0
+    loss = _thin(curves.series.get("loss"), metric)
+    if loss is not None:
+        _measure_loss(loss, end, metric, values, spans)
+    val_loss = _thin(curves.series.get("val_loss"), metric)
+    if val_loss is not None:
+        _measure_val_loss(val_loss, end, values, spans)
+    values["zero_loss"] = float(_no_labels(curves))
+    _measure_probes(curves, values)
+    return Features(values, spans)
+
+
+def mean_ap(curves: Curves) -> Series | None:
+    """The run's mAP at IoU 0.5 where an evaluation gave one; of a log without it, what its mAP suggests."""
+    for name, factor in (("map50", 1.0), ("map", RATIO)):
+        found = _known(curves.series.get(name))
+        if found is not None:
+            return Series(found.step, np.minimum(found.value * factor, 1.0) if factor != 1.0 else found.value)
+    return None
+
+
+def calm_end(curves: Curves) -> float:
+    """The step from which augmentation was switched off (it moves every loss), infinite where it never was."""
+    told = curves.facts.get("mosaic_off")
+    return float(told) if told is not None else np.inf
+
+
+def smooth(values: Floats) -> Floats:
+    """Values (n,) without their noise: a running median, then a running mean, over a twelfth of the run."""
+    n = len(values)
+    if n < 6:
+        return values
+    width = 3 if n < 36 else n // 12 | 1
+    return _running(_running(values, width, np.median), width, np.mean)
+
+
+def _running(values: Floats, width: int, statistic) -> Floats:  # type: ignore[no-untyped-def]
+    half = width // 2
+    padded = np.concatenate([np.full(half, np.nan), values, np.full(half, np.nan)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+    return {np.median: np.nanmedian, np.mean: np.nanmean}[statistic](windows, axis=1)
+
+
+def _known(series: Series | None) -> Series | None:
+    if series is None:
+        return None
+    known = np.isfinite(series.value)
+    return Series(series.step[known], series.value[known]) if known.any() else None
+
+
+def _thin(series: Series | None, metric: Series | None) -> Series | None:
+    """A loss that was logged far more often than the mAP, averaged over as many blocks as make a readable curve."""
+    if series is None or not len(series.value):
+        return None
+    wanted = max(60, 0 if metric is None else len(metric.value))
+    if len(series.value) <= 1.5 * wanted:
+        return series
+    edges = np.linspace(0, len(series.value), wanted + 1).astype(int)[:-1]
+    counts = np.diff(np.append(edges, len(series.value)))
+    return Series(np.maximum.reduceat(series.step, edges), np.add.reduceat(series.value, edges) / counts)
+
+
+def _measure_map(
+    metric: Series, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
+) -> None:
+    step, value = metric.step, metric.value
+    n = len(value)
+    calm = max(int((step < end).sum()), min(n, 3))
+    curve = smooth(value)
+    tail = max(min(3, n), n // 6)
+    best = int(np.argmax(curve[:calm]))
+    peak = float(curve[best])
+    scale = max(peak, 0.02)
+    level = float(np.median(value[-tail:]))
+    calm_level = float(np.median(value[max(0, calm - tail) : calm]))
+    first = float(np.median(value[: max(1, n // 20)]))
+    near = int(np.argmax(curve >= 0.9 * peak))
+    third = max(1, n // 3)
+    ago = curve[: -third or None][-max(1, n // 12) :]
+    gain = float(curve[-max(1, n // 12) :].mean() - ago.mean()) if n > 2 else 0.0
+    deviation = np.abs(value - curve)[n // 6 :]
+    noise = float(1.4826 * np.median(deviation)) / scale
+    fall = max(0.0, peak - calm_level) / scale
+    values |= {
+        "evaluations": float(n),
+        "level": level,
+        "peak": peak,
+        "start": first,
+        "gain": peak - first,
+        "reached": near / max(1, n - 1),
+        "rising": gain / scale,
+        "noise": noise,
+        "drawdown": fall,
+        "drawdown_noise": fall / (noise + 0.01),
+        "since_best": (calm - 1 - best) / max(1, n - 1),
+    }
+    whole = (float(step[0]), float(step[-1]))
+    spans |= dict.fromkeys(("evaluations", "peak", "gain"), whole)
+    spans["level"] = (float(step[-tail]), whole[1])
+    spans["rising"] = (float(step[-third]), whole[1])
+    spans["reached"] = (whole[0], float(step[near]))
+    spans["drawdown"] = spans["drawdown_noise"] = spans["since_best"] = (
+        float(step[best]),
+        float(step[calm - 1]),
+    )
+    if n >= 8:
+        around = _around(value, np.nanpercentile, 75)
+        low = (value < 0.7 * around) & (around > 0.02)
+        _share(low, step, "dropouts", values, spans)
+
+
+def _around(values: Floats, statistic, *more: float) -> Floats:  # type: ignore[no-untyped-def]
+    """A statistic of each value's surroundings: seven evaluations, or an eighth of a long run."""
+    width = max(7, len(values) // 8) | 1
+    half = width // 2
+    padded = np.concatenate([np.full(half, np.nan), values, np.full(half, np.nan)])
+    return statistic(np.lib.stride_tricks.sliding_window_view(padded, width), *more, axis=1)
+
+
+def _share(
+    hit: np.ndarray, step: Floats, name: str, values: dict[str, float], spans: dict[str, tuple[float, float]]
+) -> None:
+    """Notes which share of the evaluations after the first sixth was hit, and from where to where."""
+    early = len(hit) // 6
+    late = np.flatnonzero(hit[early:]) + early
+    values[name] = len(late) / (len(hit) - early)
+    if len(late):
+        spans[name] = (float(step[late[0]]), float(step[late[-1]]))
+
+
+def _measure_loss(
+    series: Series,
+    end: float,
+    metric: Series | None,
+    values: dict[str, float],
+    spans: dict[str, tuple[float, float]],
+) -> None:
+    values["points"] = float(len(series.value))
+    values["not_finite"] = float(np.mean(~np.isfinite(series.value)))
+    spans["points"] = spans["not_finite"] = (float(series.step[0]), float(series.step[-1]))
+    found = _known(series)
+    if found is None or len(found.value) < 3:
+        return
+    step, value = found.step, found.value
+    calm = max(int((step < end).sum()), 3)
+    curve = smooth(value)[:calm]
+    first, last, least = float(curve[0]), float(curve[-1]), float(curve.min())
+    size = max(abs(first), 1e-12)
+    values["loss_fall"] = (first - last) / size
+    values["late_fall"] = float((curve[len(curve) // 2] - last) / max(first - least, 1e-12 * size))
+    spans["loss_fall"] = (float(step[0]), float(step[-1]))
+    spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))
+    if metric is not None:
+        scores = smooth(metric.value)[: max(int((metric.step < end).sum()), 1)]
+        best = metric.step[int(np.argmax(scores))]
+        there = float(np.interp(best, step[:calm], curve))
+        values["fall_after_best"] = (there - last) / max(abs(there), 1e-12)
+        spans["fall_after_best"] = (float(best), float(step[calm - 1]))
+    if len(value) >= 8:
+        _share(value > 1.25 * _around(value, np.nanmedian), step, "loss_spikes", values, spans)
+
+
+def _measure_val_loss(
+    series: Series, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
+) -> None:
+    bad = float(np.mean(~np.isfinite(series.value)))
+    values["not_finite"] = max(values.get("not_finite", 0.0), bad)
+    found = _known(series)
+    if found is None or len(found.value) < 3:
+        return
+    step, value = found.step, found.value
+    calm = max(int((step < end).sum()), 3)
+    curve = smooth(value)[:calm]
+    least = int(np.argmin(curve))
+    values["val_fall"] = float((curve[0] - curve[-1]) / max(abs(curve[0]), 1e-12))
+    tail = float(np.median(value[max(0, calm - max(3, len(value) // 6)) : calm]))
+    values["divergence"] = float((tail - curve[least]) / max(abs(curve[least]), 1e-12))
+    spans["divergence"] = (float(step[least]), float(step[calm - 1]))
+    if len(value) >= 8:
+        _share(value > 1.25 * _around(value, np.nanmedian), step, "val_spikes", values, spans)
+
+
+def _no_labels(curves: Curves) -> bool:
+    """Whether the losses of boxes were exactly 0 throughout (the class loss of a single class is, normally)."""
+    parts = [
+        series.value
+        for name, series in curves.series.items()
+        if name.startswith("loss/") and any(word in name for word in ("box", "dfl", "giou"))
+    ]
+    return bool(parts) and all(len(part) > 0 and not np.any(part) for part in parts)
+
+
+def _measure_probes(curves: Curves, values: dict[str, float]) -> None:
+    plain = _end_of(curves, "map50")
+    any_class, train = _end_of(curves, "map50_any_class"), _end_of(curves, "map50_train")
+    values["any_class_gap"] = any_class - plain
+    values["train_gap"] = train - plain
+    values["train_level"] = train
+
+
+def _end_of(curves: Curves, name: str) -> float:
+    found = _known(curves.series.get(name))
+    return np.nan if found is None else float(np.median(found.value[-max(1, len(found.value) // 6) :]))

@@ -1,0 +1,53 @@
+"""Training is disrupted by inconsistent or broken data."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above
+
+PATTERN = Pattern(
+    id="corrupted-dataset",
+    title="corrupted dataset",
+    look="The loss has spikes, and mAP is erratic.",
+    meaning="Something inconsistent or broken in the data disrupts training again and again.",
+    causes=(
+        "Damaged images.",
+        "Invalid labels: boxes out of bounds, not finite, or of no size.",
+        "Sources or resolutions that were mixed without care.",
+        "Images that are empty, but contain objects.",
+    ),
+    advice=(
+        "Audit the dataset: `trainworthy audit DATASET` names each file.",
+        "Remove the damaged images, and correct the format of the labels.",
+        "Export a clean set again from where the labels were made.",
+    ),
+    refuted_by="The same spikes after training on a dataset that was certified: then settings are the cause, first of "
+    "all a learning rate that is too high or a validation split that is too small.",
+    experiment="Train again at a third of the learning rate: spikes that stay come from the data.",
+    rules=("I002", "I001", "I004", "B001", "B002", "B003", "A001", "I008", "I009", "A003", "D004", "B005"),
+    signs=(
+        Sign(
+            "dropouts",
+            "At {dropouts:.0%} of the evaluations mAP falls below 0.7 of what it is around them.",
+            4.0,
+            (above("dropouts", 0.12, 0.02), above("peak", 0.05, 0.01), above("evaluations", 12, 1.5)),
+        ),
+        Sign(
+            "spikes",
+            "{val_spikes:.0%} of the validation losses are over 1.25 of those around them.",
+            3.0,
+            (above("val_spikes", 0.07, 0.015), above("evaluations", 12, 1.5)),
+        ),
+        Sign(
+            "loss-spikes",
+            "{loss_spikes:.0%} of the training losses are over 1.25 of those around them.",
+            1.5,
+            (above("loss_spikes", 0.06, 0.015), above("evaluations", 12, 1.5)),
+        ),
+        Sign(
+            "not-finite",
+            "{not_finite:.0%} of the losses are not finite numbers.",
+            8.0,
+            (above("not_finite", 0.02, 0.005),),
+        ),
+    ),
+)

@@ -1,0 +1,35 @@
+"""Healthy learning and generalization."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+
+PATTERN = Pattern(
+    id="good-training",
+    title="good training",
+    look="Steady learning, and a stable plateau at a high level.",
+    meaning="The model learns, and what it learns holds for images that it was not trained on.",
+    causes=("The labels are consistent, and the images varied enough.",),
+    advice=(
+        "Stop when mAP has reached its plateau, and keep the best weights.",
+        "Validate on real footage that was never used for training or choosing: a golden set.",
+        "Deploy the best weights, not the last ones.",
+    ),
+    refuted_by="A clearly lower mAP on a golden set: then validation was too small, too clean or too like training.",
+    experiment="Evaluate the best weights on real footage that neither training nor validation has seen.",
+    rules=("D003", "S002"),
+    signs=(
+        Sign(
+            "high-plateau",
+            "mAP ends at {level:.2f}, its best was {peak:.2f}.",
+            3.5,
+            (above("level", 0.46, 0.04), above("evaluations", 11, 0.6), below("drawdown", 0.1, 0.015)),
+        ),
+        Sign(
+            "settled",
+            "mAP moved by {rising:.0%} of its best in the last third of the run.",
+            1.0,
+            (below("rising", 0.1, 0.03), above("level", 0.46, 0.04), above("evaluations", 11, 0.6)),
+        ),
+    ),
+)

@@ -1,0 +1,52 @@
+"""Too few points or too short a run to tell."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+
+PATTERN = Pattern(
+    id="insufficient-data",
+    title="insufficient data",
+    look="Too few points, or a run that ends while everything still moves.",
+    meaning="There is not enough signal yet to trust any trend: what the chart shows may be the start of a good "
+    "run or of a bad one.",
+    causes=(
+        "The run was too short, or was cut off.",
+        "There are too few training images for a step to teach much.",
+        "The validation split is missing, or so small that its figures are noise.",
+    ),
+    advice=(
+        "Train for longer: until mAP has not risen for ten evaluations.",
+        "Add images, of scenes that are not there yet.",
+        "Make sure that there is a validation split, and that it is as varied as what the detector will meet.",
+    ),
+    refuted_by="Ten more evaluations in which mAP neither rises nor falls by more than its noise.",
+    experiment="Continue this run from its last weights to three times its length, with nothing else changed.",
+    rules=("S001", "S002", "N001", "S003"),
+    signs=(
+        Sign(
+            "few-evaluations",
+            "There are only {evaluations:.0f} evaluations.",
+            6.0,
+            (below("evaluations", 11, 0.6),),
+        ),
+        Sign(
+            "few-points",
+            "The training loss has only {points:.0f} points.",
+            2.0,
+            (below("points", 11, 0.6), below("evaluations", 1, 0.2)),
+        ),
+        Sign(
+            "still-rising",
+            "mAP gained {rising:.0%} of its best in the last third of only {evaluations:.0f} evaluations.",
+            3.0,
+            (above("rising", 0.12, 0.03), below("evaluations", 22, 4)),
+        ),
+        Sign(
+            "unfinished",
+            "mAP gained {rising:.0%} of its best in the last third: the run has not converged.",
+            2.5,
+            (above("rising", 0.35, 0.06), below("level", 0.35, 0.05)),
+        ),
+    ),
+)

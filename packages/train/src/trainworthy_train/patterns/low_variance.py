@@ -1,0 +1,46 @@
+"""The easy repetition is learnt quickly, and then nothing new comes."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+
+PATTERN = Pattern(
+    id="low-variance",
+    title="low variance",
+    look="The loss reaches a plateau and mAP barely improves, at a level that is too low.",
+    meaning="The model learnt quickly what repeats in the images; the rest of them holds no new information.",
+    causes=(
+        "The images repeat one another: one background, one angle, one light.",
+        "There are no images without objects (negatives), so that nothing says what an object is not.",
+        "The hard cases that validation asks for are missing from training.",
+    ),
+    advice=(
+        "Add variety: other places, angles, distances, times of day.",
+        "Add images without objects, of places where the detector will look.",
+        "Capture the hard cases on purpose: look at what validation misses, and photograph more of it.",
+    ),
+    refuted_by="A plateau at the same height after training on twice as many different scenes: then the model or "
+    "the labels are the limit.",
+    experiment="Add fifty images of scenes that are not in training yet, and train again with the same settings.",
+    rules=("D005", "D001", "D002", "N003", "S003"),
+    signs=(
+        Sign(
+            "low-plateau",
+            "mAP ends at {level:.2f}, and gained only {rising:.0%} of its best in the last third.",
+            4.0,
+            (below("level", 0.44, 0.04), above("level", 0.08, 0.015), below("rising", 0.3, 0.06)),
+        ),
+        Sign(
+            "early-plateau",
+            "mAP was within a tenth of its best after {reached:.0%} of the run, and is only {level:.2f}.",
+            1.5,
+            (below("reached", 0.4, 0.08), below("level", 0.5, 0.05), above("level", 0.08, 0.015)),
+        ),
+        Sign(
+            "validation-stuck",
+            "The validation loss fell by only {val_fall:.0%} over the run.",
+            1.0,
+            (below("val_fall", 0.15, 0.03), below("level", 0.5, 0.05)),
+        ),
+    ),
+)

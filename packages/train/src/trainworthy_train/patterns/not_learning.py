@@ -1,0 +1,53 @@
+"""Training makes no meaningful progress."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+
+PATTERN = Pattern(
+    id="not-learning",
+    title="not learning",
+    look="The loss stays high and flat, and mAP near zero.",
+    meaning="Training makes no meaningful progress: what the labels say cannot be learnt from the images.",
+    causes=(
+        "Wrong labels, or class ids that do not mean what the list of names says.",
+        "A broken annotation format: boxes that are not where the objects are, or labels that were not loaded.",
+        "Settings that cannot work, first of all the learning rate.",
+    ),
+    advice=(
+        "Check the order of the names (`.names`, `data.yaml`) against the ids in the labels.",
+        "Look at twenty images with their boxes drawn on them.",
+        "Confirm that the annotation format is the one that the trainer expects.",
+        "Then adjust settings: a learning rate ten times higher, and ten times lower.",
+    ),
+    refuted_by="An mAP that rises on the training images themselves: then it learns, but not what validation asks.",
+    experiment="Train on ten images for a hundred epochs and evaluate on the same ten: what cannot learn even "
+    "these by heart has wrong labels or settings.",
+    rules=("C007", "C001", "C002", "C003", "A001", "B008", "C006"),
+    signs=(
+        Sign(
+            "near-zero",
+            "After {evaluations:.0f} evaluations the best mAP is {peak:.3f}.",
+            7.0,
+            (below("peak", 0.075, 0.012), above("evaluations", 10.5, 0.6)),
+        ),
+        Sign(
+            "flat-loss",
+            "The training loss fell by only {loss_fall:.0%} over the run.",
+            1.5,
+            (below("loss_fall", 0.12, 0.03), below("peak", 0.15, 0.03)),
+        ),
+        Sign(
+            "no-labels",
+            "The losses of boxes are exactly 0 throughout: no labels were loaded.",
+            12.0,
+            (above("zero_loss", 0.5, 0.05),),
+        ),
+        Sign(
+            "classes-confused",
+            "mAP with all classes taken for one is {any_class_gap:.2f} higher: boxes are found, classes are not.",
+            3.0,
+            (above("any_class_gap", 0.2, 0.04),),
+        ),
+    ),
+)

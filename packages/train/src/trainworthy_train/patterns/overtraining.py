@@ -1,0 +1,53 @@
+"""Better on the training set, worse on validation: memorization."""
+
+from __future__ import annotations
+
+from trainworthy_train.patterns.sign import Pattern, Sign, above
+
+PATTERN = Pattern(
+    id="overtraining",
+    title="overtraining",
+    look="The loss goes on falling, while mAP reaches a peak (it may be a very high one) and then declines.",
+    meaning="The model gets better on the training images and worse on others: it memorizes.",
+    causes=(
+        "Too little variety for so long a run.",
+        "A validation split that is too small to represent what the detector will meet.",
+        "Duplicates and near-duplicates, which are learnt by heart.",
+    ),
+    advice=(
+        "Stop, and keep the weights of the best evaluation.",
+        "Add variety, and remove duplicates.",
+        "Make the validation split larger.",
+        "With one fixed camera it may be acceptable: what is memorized is what will be seen.",
+    ),
+    refuted_by="A run with another seed that does not fall after its peak, or validation on new images on which "
+    "the last weights do as well as the best ones.",
+    experiment="Evaluate the best and the last weights on images from another day: the difference is what "
+    "was lost.",
+    rules=("D003", "D002", "D001", "S002", "D005"),
+    signs=(
+        Sign(
+            "decline",
+            "mAP fell by {drawdown:.0%} from its best, {drawdown_noise:.0f} times its noise, while the training "
+            "loss fell by another {fall_after_best:.0%}.",
+            6.0,
+            (
+                above("drawdown", 0.09, 0.015),
+                above("drawdown_noise", 2.5, 0.5),
+                above("fall_after_best", 0.03, 0.01),
+            ),
+        ),
+        Sign(
+            "divergence",
+            "The validation loss rose by {divergence:.0%} from its least, while the training loss went on falling.",
+            2.0,
+            (above("divergence", 0.10, 0.02), above("fall_after_best", 0.05, 0.015)),
+        ),
+        Sign(
+            "memorized",
+            "mAP on training images is {train_gap:.2f} above that on validation images.",
+            2.0,
+            (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015)),
+        ),
+    ),
+)

@@ -1,0 +1,71 @@
+"""What a pattern file is written in: soft conditions on features, signs made of them, and the pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from trainworthy_train.features import Features
+    from trainworthy_train.types import Pattern as PatternId
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A feature above (or below) a limit; half true at the limit, and within `soft` of it more or less so."""
+
+    feature: str
+    limit: float
+    soft: float
+    above: bool = True
+
+    def degree(self, features: Features) -> float:
+        """How far it holds, 0..1; 0 where the feature is unknown."""
+        value = features[self.feature]
+        if np.isnan(value):
+            return 0.0
+        distance = (value - self.limit) / self.soft
+        return float(1 / (1 + np.exp(np.clip(-distance if self.above else distance, -40, 40))))
+
+
+def above(feature: str, limit: float, soft: float) -> Condition:
+    """The feature is above the limit."""
+    return Condition(feature, limit, soft)
+
+
+def below(feature: str, limit: float, soft: float) -> Condition:
+    """The feature is below the limit."""
+    return Condition(feature, limit, soft, above=False)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Conditions that together speak for a pattern. The first is the one that is measured in the evidence."""
+
+    name: str
+    says: str  # a sentence; {feature} or {feature:.0%} is filled in
+    weight: float  # what it adds to the pattern's score where it holds fully, before fitting
+    conditions: tuple[Condition, ...]
+
+    def degree(self, features: Features) -> float:
+        """How far all conditions hold together, 0..1."""
+        return float(np.prod([condition.degree(features) for condition in self.conditions]))
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One of the six patterns: what it looks like, what it means, and what tells it."""
+
+    id: PatternId
+    title: str
+    look: str
+    meaning: str
+    causes: tuple[str, ...]
+    advice: tuple[str, ...]
+    refuted_by: str
+    experiment: str
+    rules: tuple[str, ...]  # rules of the audit whose findings may be its cause
+    signs: tuple[Sign, ...]
+    score: float = 0.0  # where no sign holds, before fitting

@@ -1,0 +1,109 @@
+"""The diagnosis in the terminal, of about 100 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from trainworthy_train.features import smooth
+from trainworthy_train.render.told import TITLES
+
+if TYPE_CHECKING:
+    from trainworthy_train.render.told import Told
+    from trainworthy_train.types import Series
+
+WIDTH = 100
+COLUMNS = 60  # of a chart
+BLOCKS = " ▁▂▃▄▅▆▇█"
+COLOURS = {"good-training": "green", "insufficient-data": "yellow", "low-variance": "yellow", None: "yellow"}
+CHARTED = (
+    ("loss", "loss"),
+    ("val_loss", "validation loss"),
+    ("map50", "mAP@50"),
+    ("map", "mAP"),
+    ("iou", "IoU"),
+)
+
+
+def render(run: Told, *, color: bool = False, page: str = "") -> str:
+    """One run; `page` is the path of its HTML page."""
+    found, curves = run.diagnosis, run.curves
+    style = (lambda text, **how: click.style(text, **how)) if color else (lambda text, **_: text)
+    name = f" · {curves.name}" if curves.name else ""
+    lines = [f"{run.path}{name} · {curves.format}", ""]
+    lines += _wrapped(run.sentence, "", style, fg=COLOURS.get(found.pattern, "red"), bold=True)
+    if found.meaning:
+        lines += _wrapped(found.meaning, "")
+    lines += ["", *_chart(run), ""]
+    ranked = sorted(found.patterns, key=found.patterns.__getitem__, reverse=True)
+    for pattern in ranked:
+        share = found.patterns[pattern]
+        lines.append(f"  {TITLES[pattern]:18} {'█' * round(share * 30):30} {share:4.0%}")
+    lines += ["", *_list("why", [one.what for one in found.evidence])]
+    cited = [
+        f"{one.rule} {one.name}: {one.findings} findings"
+        + (f", {one.waived} of them waived" if one.waived else "")
+        + f". {one.message}"
+        for one in run.cited
+    ]
+    lines += _list("the audit found", cited)
+    lines += _list("likely causes", found.causes) + _list("what to do", found.advice)
+    lines += _list("what would refute it", [found.refuted_by] if found.refuted_by else [])
+    lines += _list("one experiment", [found.experiment] if found.experiment else [])
+    lines += _list("stop" if found.stop.should else "go on", [found.stop.why + "."])
+    if found.best_step is not None:
+        lines.append(f"best: mAP {found.best_map:.3f} at {curves.unit} {found.best_step:g}")
+    lines += [f"note: {note}" for note in curves.notes]
+    if page:
+        lines.append(f"page: {page}")
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, indent: str, style=None, **how) -> list[str]:  # type: ignore[no-untyped-def]
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+    )
+    return [style(line, **how) for line in lines] if style else lines
+
+
+def _list(title: str, items) -> list[str]:  # type: ignore[no-untyped-def]
+    lines = [f"{title}:"] if items else []
+    for item in items:
+        lines += textwrap.wrap(
+            item, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False
+        )
+    return lines
+
+
+def _chart(run: Told) -> list[str]:
+    lines = []
+    for name, title in CHARTED:
+        series = run.curves.series.get(name)
+        if (
+            series is None
+            or not np.isfinite(series.value).any()
+            or (name == "map" and "map50" in run.curves.series)
+        ):
+            continue
+        first, last = _ends(series)
+        lines.append(f"  {title:>15} {_line(series)}  {first:.4g} to {last:.4g}")
+    return lines
+
+
+def _ends(series: Series) -> tuple[float, float]:
+    known = series.value[np.isfinite(series.value)]
+    return float(known[0]), float(known[-1])
+
+
+def _line(series: Series) -> str:
+    known = np.isfinite(series.value)
+    value = smooth(series.value[known])
+    if len(value) > COLUMNS:
+        edges = np.linspace(0, len(value), COLUMNS + 1).astype(int)[:-1]
+        value = np.add.reduceat(value, edges) / np.diff(np.append(edges, len(value)))
+    low, high = min(0.0, float(value.min())), float(value.max())
+    scaled = (value - low) / max(high - low, 1e-12) * (len(BLOCKS) - 1)
+    return "".join(BLOCKS[round(float(one))] for one in scaled)
