@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from blake3 import blake3
 
-from trainworthy_audit import kernel
+from trainworthy_audit import kernel, remote
 from trainworthy_audit.kernel import VERSION, Measurement
 from trainworthy_audit.source import Locator, fetch
 
@@ -233,6 +233,9 @@ def measure_new(items: Iterable[Sequence[Any]], database: str | None) -> Iterato
             begun.clear()
             since = time.monotonic()
     yield from kernel.finish(begun)
+
+
+measure_new.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
 
 
 def _begin(item: Sequence[Any], database: str | None) -> Measurement | kernel.Begun | str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.config import Config
     from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Audit
 
@@ -206,6 +207,24 @@ def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> lis
     return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
 
 
+class Place(click.ParamType):  # type: ignore[type-arg] # generic for type checkers only
+    """A folder, a zip, or a URL of one."""
+
+    name = "dataset"
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Path | Url:  # noqa: ANN401 - click's
+        """As `remote.place` understands it."""
+        from trainworthy_audit.remote import place
+
+        return value if not isinstance(value, str) else place(value)
+
+    def shell_complete(self, _: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files and folders."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """DATASET, how it is read and measured, what is wanted of it, and what is excused."""
     command = measuring(command)
@@ -233,7 +252,7 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         )
     ):
         command = decorate(command)
-    return click.argument("dataset", type=click.Path(path_type=Path))(choosing(command))
+    return click.argument("dataset", type=Place())(choosing(command))
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -278,7 +297,7 @@ def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _config(dataset: Path, file: Path | None, given: Mapping[str, Any]) -> Config:
+def _config(dataset: Path | Url, file: Path | None, given: Mapping[str, Any]) -> Config:
     from trainworthy_audit import config
 
     said = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
@@ -359,7 +378,7 @@ def audit(
     context: click.Context,
     /,
     *,
-    dataset: Path,
+    dataset: Path | Url,
     config: Path | None,
     kind: str | None,
     annotations: str | None,
@@ -373,7 +392,7 @@ def audit(
     no_color: bool,
     **given: Any,  # noqa: ANN401 - select, ignore, labels and group_regex
 ) -> int:
-    """Audit a folder or zip of images and labels.
+    """Audit a folder or zip of images and labels, or one that has a URL, such as s3://bucket/prefix.
 
     Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The
     dataset itself is only ever read.
@@ -409,7 +428,7 @@ def audit(
     return FAILED if made.crashed else REJECTED if made.verdict == "rejected" else DONE
 
 
-def _report_of_another(folder: Path, dataset: Path) -> str:
+def _report_of_another(folder: Path, dataset: Path | Url) -> str:
     """The dataset whose report lies in `folder`, where it is not `dataset`; else ''."""
     from trainworthy_audit.report.json import read_head
 
@@ -417,7 +436,9 @@ def _report_of_another(folder: Path, dataset: Path) -> str:
         root = str(read_head(folder / "audit.json")["dataset"]["root"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return "" if Path(root).resolve() == dataset.resolve() else root
+    if isinstance(dataset, Path):
+        return "" if Path(root).resolve() == dataset.resolve() else root
+    return "" if root == str(dataset) else root
 
 
 def _command(context: click.Context) -> str:
@@ -468,7 +489,7 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=Place())
 @click.option(
     "--certificate",
     "file",
@@ -476,7 +497,7 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
     metavar="FILE",
     help="The certificate, in place of reports/NAME/certificate.json.",
 )
-def verify(*, dataset: Path, file: Path | None) -> int:
+def verify(*, dataset: Path | Url, file: Path | None) -> int:
     """Check that a dataset is still what its certificate describes.
 
     Every file is read again, whatever its size and times say. Exit code 1 where anything changed, came or
@@ -518,7 +539,7 @@ def verify(*, dataset: Path, file: Path | None) -> int:
 )
 def waive(
     *,
-    dataset: Path,
+    dataset: Path | Url,
     config: Path | None,
     kind: str | None,
     annotations: str | None,
@@ -618,7 +639,7 @@ def _known_rule(_: click.Context, __: click.Parameter, value: str | None) -> str
 @click.option("--no-open", is_flag=True, help="Do not open the browser: say where the App is, until Ctrl-C.")
 def browse(
     *,
-    dataset: Path,
+    dataset: Path | Url,
     config: Path | None,
     kind: str | None,
     annotations: str | None,
@@ -643,14 +664,14 @@ def browse(
     from trainworthy_audit import demo as making
     from trainworthy_audit.source import open_source
 
-    place, known_as = browsing.located(dataset)
+    place, known_as = browsing.located(dataset) if isinstance(dataset, Path) else (dataset, "")
     source = open_source(place)
     named = name or known_as or source.name
     if collect:
         return _collect(named, waiver_file or _waivers(source, None)[0])
     _, accepted = _waivers(source, waiver_file)
     with _measurer(workers, no_cache=no_cache) as measurer:
-        if making.is_demo(place):
+        if isinstance(place, Path) and making.is_demo(place):
             made = making.audit(place, measurer)
         else:
             wanted = _config(place, config, {"format": kind, "annotations": annotations} | given)

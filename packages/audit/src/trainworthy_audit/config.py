@@ -8,6 +8,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -19,8 +20,8 @@ from trainworthy_audit.types import SEVERITIES, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from trainworthy_audit.remote import Url
     from trainworthy_audit.types import Option, Rule, Severity
 
 FILE_NAME = "trainworthy.toml"
@@ -83,14 +84,17 @@ class Config:
         return max(fitting, key=len) if fitting else None
 
 
-def find(dataset: Path) -> Path | None:
-    """A dataset's configuration file: inside its folder, else beside the folder or zip, else None."""
-    here = dataset.resolve()
-    places = ([here] if here.is_dir() else []) + [here.parent]
+def find(dataset: Path | Url) -> Path | None:
+    """A dataset's configuration file: inside its folder, else beside the folder or zip, else None; of a URL here."""
+    if isinstance(dataset, Path):
+        here = dataset.resolve()
+        places = ([here] if here.is_dir() else []) + [here.parent]
+    else:
+        places = [Path.cwd()]
     return next((place / FILE_NAME for place in places if (place / FILE_NAME).is_file()), None)
 
 
-def load(dataset: Path, *, file: Path | None = None, given: Mapping[str, Any] | None = None) -> Config:
+def load(dataset: Path | Url, *, file: Path | None = None, given: Mapping[str, Any] | None = None) -> Config:
     """Return the settings for auditing `dataset`.
 
     `file` replaces the search for a configuration file. `given` holds what the command line says, by the

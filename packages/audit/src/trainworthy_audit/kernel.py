@@ -21,7 +21,7 @@ import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from trainworthy_audit import structure
+from trainworthy_audit import remote, structure
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
@@ -502,3 +502,6 @@ def picture_files(
             raise
         except Exception:  # noqa: BLE001 - what is wrong with the image has been said when it was measured
             yield None
+
+
+picture_files.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items

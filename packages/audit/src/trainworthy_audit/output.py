@@ -43,13 +43,13 @@ def folder_for(out: Path | None, name: str) -> Path:
 def check_folder(folder: Path, source: Source) -> None:
     """Raise `OutputError` where a report in `folder` would change the dataset or somebody else's files."""
     target = Path(os.path.realpath(folder))
-    if not source.zipped:
+    if not source.zipped and isinstance(source.path, Path):
         dataset = {os.path.realpath(source.path), *_folders(source)}
         if any(str(place) in dataset for place in (target, *target.parents)):
             raise OutputError(
                 f"the report would lie inside the dataset: {folder}\n"
                 "  Writing there would change what is audited.",
-                next_step=f"trainworthy audit {source.path.resolve()} --out {_elsewhere(source)}",
+                next_step=f"trainworthy audit {source.path.resolve()} --out {source.folder / 'reports' / source.name}",
             )
     check_ours(folder)
 
@@ -58,10 +58,6 @@ def _folders(source: Source) -> set[str]:
     """The real folders that the dataset's files lie in, beyond links."""
     folders = {entry.locator.file.rpartition(b"/")[0] for entry in source.entries.values()}
     return {os.path.realpath(os.fsdecode(place)) for place in folders}
-
-
-def _elsewhere(source: Source) -> Path:
-    return source.path.resolve().parent / "reports" / source.name
 
 
 def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from blake3 import blake3
 
 from trainworthy_audit.errors import OutputError
+from trainworthy_audit.remote import is_url
 from trainworthy_audit.source import fetch
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _servable(entry: Entry) -> bool:
         entry.locator.file.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return entry.locator.member is None and _is_image(entry.path)
+    return entry.locator.member is None and not is_url(entry.locator.file) and _is_image(entry.path)
 
 
 def copy_media(

@@ -1,4 +1,4 @@
-"""Where a dataset's bytes lie: a folder, or a zip that is read in place. Nothing is written or unpacked."""
+"""Where a dataset's bytes lie: a folder or URL, or a zip that is read in place. Nothing is written or unpacked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import shlex
 import stat
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from trainworthy_audit import remote
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
+from trainworthy_audit.remote import Url, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +41,16 @@ MAX_DEPTH = 64
 MAX_LINKS = 3
 
 
+#: A time that never comes, in nanoseconds since 1970.
+NEVER = 2**63 - 1
+
 PIECE = 2**20  # bytes that are read at a time where a file need not be held whole
 
 
 class Locator(NamedTuple):
     """Where a worker process finds a file's bytes: a file, or a member of a zip."""
 
-    file: bytes  # the file system's own spelling
+    file: bytes  # the file system's own spelling, or a URL
     member: str | None = None
 
 
@@ -57,7 +62,8 @@ class Entry:
     path: str
     #: Bytes, as the file system or the zip's directory says.
     size: int
-    #: Changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and the CRC).
+    #: Changes when the content may have changed: inode, size, mtime, ctime (zip: of the zip, and the CRC); of a URL
+    #: what the store says of its content.
     stamp: str
     locator: Locator
     #: The later of mtime and ctime: a file touched a moment ago may change again within one tick.
@@ -75,7 +81,7 @@ class Entry:
 class Source:
     """A folder or zip, listed once. `notes` say what was left out: hidden files, editor backups, ..."""
 
-    path: Path
+    path: Path | Url
     entries: dict[str, Entry]  # by path, sorted
     #: Zip members whose names would leave the folder they are unpacked into: never read.
     escapes: tuple[str, ...] = ()
@@ -89,14 +95,21 @@ class Source:
     @property
     def name(self) -> str:
         """The dataset's name: of the folder, or of the zip without `.zip`."""
-        resolved = self.path.resolve()
-        return (resolved.stem if self.zipped else resolved.name) or "dataset"
+        name = self.path.name if isinstance(self.path, Url) else self.path.resolve().name
+        return (PurePath(name).stem if self.zipped else name) or "dataset"
+
+    @property
+    def folder(self) -> Path:
+        """Where what belongs beside the dataset lies: its parent; of a URL the current folder."""
+        return Path.cwd() if isinstance(self.path, Url) else self.path.resolve().parent
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The bytes of a file of at most `limit`. Raises `OSError` where it cannot be read or is larger."""
         entry = self.entries[path]
         if limit is not None and entry.size > limit:
             raise OSError(f"{entry.size:,} bytes, more than the {limit:,} that are read of such a file")
+        if is_url(entry.locator.file):
+            remote.expect(entry.locator.file, self._texts_from(path))
         data = fetch(entry.locator)
         self.digests[path] = blake3(data).hexdigest()
         return data
@@ -119,6 +132,20 @@ class Source:
         """Every folder that holds a file, at any depth, the root as ''."""
         return set(self._folders)
 
+    def _texts_from(self, path: str) -> Iterator[bytes]:
+        """The files that a reader of labels is likely to ask for next: they lie one after the other."""
+        texts, places = self._texts
+        return (texts[place] for place in range(places.get(path, len(texts)), len(texts)))
+
+    @functools.cached_property
+    def _texts(self) -> tuple[list[bytes], dict[str, int]]:
+        small = [
+            entry
+            for entry in self.entries.values()
+            if entry.suffix not in IMAGE_SUFFIXES and entry.size <= PIECE and entry.locator.member is None
+        ]
+        return [entry.locator.file for entry in small], {entry.path: at for at, entry in enumerate(small)}
+
     @functools.cached_property
     def _images(self) -> list[str]:
         return [entry.path for entry in self.entries.values() if entry.suffix in IMAGE_SUFFIXES]
@@ -137,12 +164,16 @@ def fetch(locator: Locator, count: int = -1) -> bytes:
 
     Raises `OSError`, also for a zip member that is damaged or encrypted.
     """
+    if is_url(locator.file) and locator.member is None:
+        return remote.read(locator.file, count)
     with _reading(locator) as handle:
         return handle.read(count)
 
 
 def digest(locator: Locator) -> str:
     """blake3 of the bytes at `locator`, read in pieces, however large the file is. Raises `OSError`."""
+    if is_url(locator.file) and locator.member is None:  # one request in place of one a piece
+        return blake3(remote.read(locator.file)).hexdigest()
     whole = blake3()
     with _reading(locator) as handle:
         while piece := handle.read(PIECE):
@@ -165,17 +196,21 @@ def _reading(locator: Locator) -> Iterator[IO[bytes]]:
 
 def _archive(file: bytes) -> zipfile.ZipFile:
     """The zip, opened once; anew when it was replaced, and in a forked process, which must not share it."""
+    if is_url(file):
+        return _opened(file, (0, 0, 0), os.getpid())
     info = os.stat(file)  # noqa: PTH116 - the path is bytes
     return _opened(file, (info.st_ino, info.st_size, info.st_mtime_ns), os.getpid())
 
 
 @functools.lru_cache(maxsize=2)
 def _opened(file: bytes, _stamp: tuple[int, int, int], _process: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(os.fsdecode(file))
+    return remote.archive(file) if is_url(file) else zipfile.ZipFile(os.fsdecode(file))
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path | Url) -> Source:
     """List the folder or zip at `path`. Raises `DatasetError` where there is none or it cannot be listed."""
+    if isinstance(path, Url):
+        return _open_url(path)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -188,7 +223,7 @@ def open_source(path: Path) -> Source:
     if stat.S_ISDIR(mode):
         return _open_folder(path)
     if stat.S_ISREG(mode) and zipfile.is_zipfile(path):
-        return _open_zip(path)
+        return _open_local_zip(path)
     if path.suffix.lower() == ".zip":
         raise BadArchiveError(
             f"not a readable zip: {path}\n  It has {path.stat().st_size:,} bytes, and no zip directory at "
@@ -305,16 +340,55 @@ def _file(path: str, found: os.DirEntry[bytes]) -> Entry:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# URLs
+
+
+def _open_url(url: Url) -> Source:
+    if url.text.lower().endswith(".zip") and remote.is_file(url):
+        file = url.text.encode("utf-8", "surrogatepass")
+        _opened.cache_clear()  # another zip may lie there now
+        said = _said(url, file)
+        return _open_zip(url, file, said, _touched(said))
+    left_out = _LeftOut()
+    entries: dict[str, Entry] = {}
+    for found in remote.listed(url):
+        path = _readable(found.path)
+        if any(_is_noise(part) for part in path.split("/")):
+            left_out.add(_NOISE, path)
+        elif path.lower().endswith(_ARCHIVES):
+            left_out.add("archives inside, which are not opened", path)
+        else:
+            entries[path] = Entry(path, found.size, found.stamp, Locator(found.file), _touched(found.stamp))
+    return Source(url, dict(sorted(entries.items())), notes=left_out.notes())
+
+
+def _said(url: Url, file: bytes) -> str:
+    try:
+        return remote.stamp(file)
+    except OSError as error:
+        raise DatasetError(f"cannot open {url}: {error.strerror or error}") from error
+
+
+def _touched(stamp: str) -> int:
+    """Long ago where the store tells contents apart; else it may always have been a moment ago."""
+    return 0 if stamp else NEVER
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Zips
 
 
-def _open_zip(path: Path) -> Source:
+def _open_local_zip(path: Path) -> Source:
+    info = path.stat()
+    stamp = f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
+    return _open_zip(path, os.fsencode(path), stamp, max(info.st_mtime_ns, info.st_ctime_ns))
+
+
+def _open_zip(path: Path | Url, file: bytes, prefix: str, touched: int) -> Source:
     entries: dict[str, Entry] = {}
     escapes: list[str] = []
     left_out = _LeftOut()
-    info = path.stat()
-    prefix = f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
-    for member in _members(path, info.st_size):
+    for member in _members(path, file):
         name = _member_name(member)
         parts = [part for part in name.split("/") if part not in {"", "."}]
         inner = "/".join(parts)
@@ -332,16 +406,17 @@ def _open_zip(path: Path) -> Source:
             if inner in entries:
                 left_out.add("earlier members of a name that stands more than once in the zip", inner)
             stamp = f"{prefix}:{member.header_offset}:{member.CRC:08x}:{member.file_size}"
-            locator = Locator(os.fsencode(path), member.filename)
-            touched = max(info.st_mtime_ns, info.st_ctime_ns)
-            entries[inner] = Entry(inner, member.file_size, stamp, locator, touched)
+            entries[inner] = Entry(inner, member.file_size, stamp, Locator(file, member.filename), touched)
     return Source(path, dict(sorted(entries.items())), tuple(escapes), left_out.notes(), zipped=True)
 
 
-def _members(path: Path, size: int) -> list[zipfile.ZipInfo]:
+def _members(path: Path | Url, file: bytes) -> list[zipfile.ZipInfo]:
     """The zip's directory. Raises `BadArchiveError` where it cannot be read, is encrypted, or is a bomb."""
     try:
-        members = _archive(os.fsencode(path)).infolist()
+        archive = _archive(file)
+        members = archive.infolist()
+        assert archive.fp
+        size = archive.fp.seek(0, os.SEEK_END)
     except Exception as error:
         message = f"cannot open the zip {path}: {error}"
         raise BadArchiveError(message, next_step=_unzip("-t", path)) from error
@@ -357,7 +432,7 @@ def _members(path: Path, size: int) -> list[zipfile.ZipInfo]:
         raise BadArchiveError(
             f"{path} is encrypted\n  None of its {len(files):,} files can be read without a password, and "
             "the audit asks for none: unpack it, and audit the folder.",
-            next_step=f"unzip {shlex.quote(str(path))} -d {shlex.quote(path.stem)}",
+            next_step=f"unzip {shlex.quote(str(path))} -d {shlex.quote(PurePath(path.name).stem)}",
         )
     return members
 
@@ -371,7 +446,7 @@ def _member_name(member: zipfile.ZipInfo) -> str:
     return _readable(name.replace("\\", "/"))
 
 
-def _unzip(option: str, path: Path) -> str:
+def _unzip(option: str, path: Path | Url) -> str:
     return f"unzip {option} {shlex.quote(str(path))}"
 
 

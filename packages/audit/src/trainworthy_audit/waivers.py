@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Audit, Evidence
 
@@ -195,8 +196,8 @@ def expired(expires: date, today: date) -> bool:
 
 
 def beside(source: Source) -> Path:
-    """Where the waivers of a dataset lie: NAME.waivers.toml beside its folder or zip."""
-    return source.path.resolve().parent / f"{source.name}.waivers.toml"
+    """Where the waivers of a dataset lie: NAME.waivers.toml beside its folder or zip; of a URL here."""
+    return source.folder / f"{source.name}.waivers.toml"
 
 
 def read(file: Path) -> tuple[Waiver, ...]:
@@ -290,7 +291,7 @@ def _date(written: Any, where: str) -> date:  # noqa: ANN401 - whatever the file
 
 
 def choose(
-    audit: Audit, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path
+    audit: Audit, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path | Url
 ) -> pl.DataFrame:
     """The findings of `rule` that no waiver excuses yet.
 

@@ -73,6 +73,8 @@ def _serve(
     """Send a message before each item, with the results that there are by then, and one at the end."""
     faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
     results: list[Any] = []
+    if ahead := getattr(function, "ahead", None):  # what it can begin before the items' own turn
+        ahead(items)
 
     def announced() -> Iterator[Any]:
         for item in items:

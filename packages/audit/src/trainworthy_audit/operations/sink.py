@@ -55,7 +55,7 @@ class FolderSink:
     def copy(self, source: Source, path: str, target: str) -> None:
         """Copy a file of a source: sharing blocks where the file system can, so that it costs no space."""
         locator = source.entries[path].locator
-        if locator.member is not None:
+        if locator.member is not None or not isinstance(source.path, Path):
             self.write(target, _fetched(source, path))
             return
         with _reading(source, path):
@@ -194,6 +194,8 @@ def check(out: Path, sources: Iterable[Source], *, zipped: bool = False) -> None
     """Raise `OutputError` where writing to `out` would change a source, or files that are there already."""
     target = Path(os.path.realpath(out))
     for source in sources:
+        if not isinstance(source.path, Path):  # a URL is never written to
+            continue
         place = Path(os.path.realpath(source.path))
         if target == place or (not source.zipped and place in target.parents):
             raise OutputError(

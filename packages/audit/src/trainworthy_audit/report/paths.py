@@ -14,6 +14,8 @@ def in_repository(audit: Audit, path: str) -> str:
 
     A zip stands for its members, which no tool can open.
     """
+    if "://" in audit.evidence.dataset.root:
+        return f"{audit.evidence.dataset.root}/{path}"
     root = PurePath(audit.evidence.dataset.root)
     if root.is_absolute() and root.is_relative_to(Path.cwd()):
         root = root.relative_to(Path.cwd())

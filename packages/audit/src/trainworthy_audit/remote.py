@@ -1,0 +1,334 @@
+"""Files that have URLs: object storage, and whatever else fsspec knows. Needed by nobody whose data is local.
+
+`s3://`, `gs://` and `az://` are read by obstore, which takes endpoints, regions and credentials from the
+environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_SKIP_SIGNATURE, ...); other protocols by what fsspec has for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import threading
+import zipfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trainworthy_audit.errors import DatasetError, NoDatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from typing import IO
+
+#: What obstore reads; credentials and endpoints are then the same for all of them.
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "azure", "adl"})
+
+#: What must be installed for datasets that have URLs.
+EXTRA = "pip install 'trainworthy-audit[remote]'"
+
+#: A request that fails is tried again this often, and given up after this long: before the engine's own limit
+#: for one item, so that the image is told to be unreachable, not to hang the decoder.
+RETRIES = 5
+PATIENCE = timedelta(seconds=60)
+
+#: How many files a process fetches at a time, and holds before they are asked for. A request to an object store
+#: takes several times as long as decoding an image.
+AHEAD = 8
+TEXTS_AHEAD = 32  # annotation files of at most 1 MiB
+
+
+@dataclass(frozen=True)
+class Url:
+    """Where a dataset lies that is not a folder or zip of this machine."""
+
+    text: str  # "s3://bucket/prefix", without a slash at its end
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def protocol(self) -> str:
+        """'s3'."""
+        return self.text.partition("://")[0]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, or the bucket."""
+        return self.text.rpartition("/")[2]
+
+
+class Found(NamedTuple):
+    """A file below a URL."""
+
+    path: str  # relative to the URL
+    file: bytes  # its own URL
+    size: int
+    stamp: str  # changes with the content; "" where the store tells nothing to go by
+
+
+def place(written: str | Path) -> Path | Url:
+    """What the user means by a dataset: a path, or a URL; `file://` is a path."""
+    text = str(written)
+    protocol, separator, rest = text.partition("://")
+    if not separator or isinstance(written, Path) or not protocol.isalnum():
+        return Path(written)
+    if protocol == "file":
+        from urllib.parse import unquote, urlsplit
+
+        return Path(unquote(urlsplit(text).path))
+    return Url(f"{protocol}://{rest.rstrip('/')}")
+
+
+def is_url(file: bytes) -> bool:
+    """Whether a locator's file is a URL; a path that was listed never has two slashes in a row."""
+    return b"://" in file
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Listing and reading
+
+
+def is_file(url: Url) -> bool:
+    """Whether a single file lies at `url`. Raises `DatasetError` where the store cannot be asked."""
+    with _asking(url):
+        try:
+            return bool(_files(url.protocol).info(_key(url.text))["type"] == "file")
+        except FileNotFoundError:
+            return False
+
+
+def listed(url: Url) -> list[Found]:
+    """Every file below `url`. Raises `NoDatasetError` where there is none, `DatasetError` where it cannot be listed."""
+    key = _key(url.text)
+    with _asking(url):
+        try:
+            details = _files(url.protocol).find(key, detail=True, on_error="raise")
+        except FileNotFoundError:
+            details = {}
+    found = [
+        Found(
+            name.removeprefix(key).strip("/"), _file(url.protocol, name), int(info["size"] or 0), _stamp(info)
+        )
+        for name, info in details.items()
+        if info.get("type") == "file" and not name.endswith("/")
+    ]
+    if not found:
+        raise NoDatasetError(f"no files below {url}\n  The store was asked, and knows none with this prefix.")
+    return found
+
+
+def stamp(file: bytes) -> str:
+    """What tells one content of the file at this URL from another, or ''. Raises `OSError`."""
+    protocol, key = _parted(file)
+    with _as_os_errors():
+        return _stamp(_files(protocol).info(key))
+
+
+def read(file: bytes, count: int = -1) -> bytes:
+    """The bytes at a URL, the first `count` of them where it is given. Raises `OSError`."""
+    for ahead in (_images, _texts):
+        fetched = ahead.take(file)
+        if fetched is not None:
+            return fetched if count < 0 else fetched[:count]
+    return _read(file, count)
+
+
+def _read(file: bytes, count: int = -1) -> bytes:
+    protocol, key = _parted(file)
+    with _as_os_errors():
+        if count >= 0:
+            with contextlib.suppress(Exception):  # of an empty file no store gives a range
+                return bytes(_files(protocol).cat_file(key, start=0, end=count))
+        return bytes(_files(protocol).cat_file(key))
+
+
+def opened(file: bytes) -> IO[bytes]:
+    """The file at a URL, to be read and searched in pieces. Raises `OSError`."""
+    protocol, key = _parted(file)
+    with _as_os_errors():
+        return io.BufferedReader(_Pieces(_files(protocol), key), _Pieces.SIZE)
+
+
+class _Pieces(io.RawIOBase):
+    """A remote file as a plain file object: each read is a request for a range."""
+
+    SIZE = 2**20
+
+    def __init__(self, files: Any, key: str) -> None:  # noqa: ANN401 - an fsspec file system
+        self._files, self._key = files, key
+        self._size = int(files.info(key)["size"])
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        end = min(self._size, self._at + len(buffer))
+        if end <= self._at:
+            return 0
+        with _as_os_errors():
+            data = self._files.cat_file(self._key, start=self._at, end=end)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _file(protocol: str, key: str) -> bytes:
+    return f"{protocol}://{key}".encode("utf-8", "surrogatepass")
+
+
+def _parted(file: bytes) -> tuple[str, str]:
+    protocol, _, key = file.decode("utf-8", "surrogatepass").partition("://")
+    return protocol, key
+
+
+def _key(text: str) -> str:
+    return text.partition("://")[2]
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    """Entity tags change with the content. Times alone are too coarse to trust, and generations are not everywhere."""
+    tag = next((info[name] for name in ("e_tag", "ETag", "etag", "md5Hash", "sha256") if info.get(name)), "")
+    return f"{tag}:{info.get('version') or info.get('VersionId') or ''}:{info['size']}" if tag else ""
+
+
+# ------------------------------------------------------------------------------------------------------------
+# File systems, and their errors
+
+
+@functools.cache
+def _files(protocol: str) -> Any:  # noqa: ANN401 - an fsspec file system
+    """The file system of a protocol. Raises `DatasetError` where what it needs is not installed."""
+    try:
+        import fsspec
+
+        if protocol in OBJECT_STORES:
+            from obstore.fsspec import register
+
+            register(protocol)
+            retry = {"max_retries": RETRIES, "retry_timeout": PATIENCE}
+            return fsspec.filesystem(protocol, retry_config=retry)
+        return fsspec.filesystem(protocol)
+    except ImportError as error:
+        raise DatasetError(
+            f"cannot read {protocol}:// URLs: {error}\n  Datasets on object storage need an extra of this package.",
+            next_step=EXTRA,
+        ) from error
+    except ValueError as error:
+        raise NoDatasetError(
+            f"no such kind of URL: {protocol}://\n  Expected s3://, gs://, az://, file://, or another one of fsspec's."
+        ) from error
+
+
+@contextlib.contextmanager
+def _asking(url: Url) -> Iterator[None]:
+    try:
+        yield
+    except DatasetError:
+        raise
+    except Exception as error:  # every store has errors of its own
+        raise DatasetError(
+            f"cannot list {url}: {_in_short(error)}\n"
+            "  Endpoint, region and credentials come from the environment: AWS_ENDPOINT_URL, AWS_REGION, "
+            "AWS_ACCESS_KEY_ID, ...;\n  AWS_SKIP_SIGNATURE=true for public buckets, AWS_ALLOW_HTTP=true for http://."
+        ) from error
+
+
+@contextlib.contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(2, "No such file or directory") from error
+    except DatasetError as error:
+        raise OSError(str(error).partition("\n")[0]) from error
+    except Exception as error:
+        raise OSError(_in_short(error)) from error
+
+
+def _in_short(error: Exception) -> str:
+    """The first line of what a store says, which may go on for pages."""
+    text = str(error).partition("\n")[0].partition(": <?xml")[0].strip()
+    code = str(error).partition("<Code>")[2].partition("</Code>")[0]
+    return f"{text[:300]}{f' ({code})' if code else ''}" or type(error).__name__
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Reading ahead
+
+
+class _Ahead:
+    """Files that are being fetched before they are asked for, in the order in which they will be."""
+
+    def __init__(self, many: int) -> None:
+        self._many = many
+        self._waiting: Iterator[bytes] = iter(())
+        self._begun: dict[bytes, Future[bytes]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, files: Iterable[bytes]) -> None:
+        """Fetch these from now on, in place of what was begun before."""
+        with self._lock:
+            for future in self._begun.values():
+                future.cancel()
+            self._begun.clear()
+            self._waiting = iter(files)
+            for _ in range(self._many):
+                self._next()
+
+    def has(self, file: bytes) -> bool:
+        """Whether this file was begun."""
+        return file in self._begun
+
+    def take(self, file: bytes) -> bytes | None:
+        """The bytes of a file that was begun; None of any other. Raises `OSError`."""
+        with self._lock:
+            future = self._begun.pop(file, None)
+            if future is not None:
+                self._next()
+        return None if future is None else future.result()
+
+    def _next(self) -> None:
+        file = next(self._waiting, None)
+        if file is not None:
+            self._begun[file] = self._threads().submit(_read, file)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._many, "ahead")
+        return self._pool
+
+
+_images, _texts = _Ahead(AHEAD), _Ahead(TEXTS_AHEAD)
+
+
+def read_ahead(items: Iterable[Sequence[Any]]) -> None:
+    """Begin to fetch the files of these locators; `read` then finds them there. Members of zips are not fetched."""
+    _images.begin({item[0]: None for item in items if is_url(item[0]) and item[1] is None})
+
+
+def expect(file: bytes, following: Iterable[bytes]) -> None:
+    """Begin to fetch a small file, and those that are probably asked for after it, unless that has begun already."""
+    if not _texts.has(file):
+        _texts.begin(following)
+
+
+def archive(file: bytes) -> zipfile.ZipFile:
+    """The zip at a URL, of which only the pieces that are asked for are read. Raises `OSError`, `BadZipFile`."""
+    return zipfile.ZipFile(opened(file))
