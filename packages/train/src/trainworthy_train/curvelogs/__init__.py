@@ -2,41 +2,196 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainworthy_train.curvelogs import detectron2, mmdetection, ours, ultralytics_csv, yolov5_csv
+from trainworthy_train.curvelogs import (
+    darknet,
+    detectron2,
+    detectron2_text,
+    detr,
+    huggingface,
+    lightning_csv,
+    mmdetection,
+    mmdetection_text,
+    ours,
+    plain_csv,
+    tensorboard,
+    torchvision_console,
+    ultralytics_console,
+    ultralytics_csv,
+    yolov5_csv,
+    yolov5_txt,
+    yolox,
+)
 from trainworthy_train.curvelogs.log import Log, LogError
+from trainworthy_train.curvelogs.tables import header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
     from trainworthy_train.types import Curves
 
 __all__ = ["FORMATS", "LogError", "read"]
 
-#: Each has `TITLE`, `KNOWN_BY`, `sniff(log) -> bool` and `read(log) -> list[Curves]`. The first that fits reads.
+#: Each has `TITLE`, `KNOWN_BY`, `sniff(log) -> bool` and `read(log) -> list[Curves]`. The first that fits reads: what
+#: is particular stands before what is general, and files of a run before its console output.
 FORMATS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (ours, detectron2, mmdetection, ultralytics_csv, yolov5_csv)
+    for module in (
+        ours,
+        tensorboard,
+        huggingface,
+        mmdetection,
+        detectron2,
+        detr,
+        ultralytics_csv,
+        yolov5_csv,
+        lightning_csv,
+        plain_csv,
+        yolov5_txt,
+        mmdetection_text,
+        detectron2_text,
+        yolox,
+        darknet,
+        torchvision_console,
+        ultralytics_console,
+    )
 }
+
+#: What a folder is searched for, in this order: a run has the same curve in several files, and one is enough.
+_IN_FOLDERS = tuple(name for name in FORMATS if name != "tensorboard")
+
+_ENDINGS = {"", ".csv", ".json", ".jsonl", ".log", ".out", ".txt"}
+_DEEP = 3  # folders below the one that was given
+_MANY = 2000  # entries of a folder; a folder of images is no log
 
 
 def read(path: Path | str, columns: Mapping[str, str] | None = None) -> list[Curves]:
-    """The runs of a log. Raises `LogError` where there is none."""
+    """The runs of a log: a file, or a folder such as a run's or a TensorBoard log directory.
+
+    `columns` names the columns of a CSV that no format knows: {"loss": "train cost", "map50": "ap", "epoch": "ep"}.
+    Raises `LogError` where there is no curve: it says what was looked at and which formats are known.
+    """
     path = Path(path)
-    if path.is_dir() and (path / "log.jsonl").is_file():
-        path /= "log.jsonl"
+    try:
+        return _folder(path) if path.is_dir() else _file(path, columns)
+    except OSError as error:
+        raise LogError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _file(path: Path, columns: Mapping[str, str] | None) -> list[Curves]:
+    if not path.exists():
+        raise LogError(f"{path} does not exist.", next_step=f"ls {shlex.quote(str(path.parent))}")
+    if not path.is_file():
+        raise LogError(f"{path} is neither a file nor a folder.")
     log = Log(path)
-    for module in FORMATS.values():
-        if module.sniff(log):
-            curves: list[Curves] = module.read(log)
-            if curves:
-                return curves
-            raise LogError(
-                f"{path} is a log of the format '{module.TITLE}', but there is no point of a curve in it."
-            )
-    raise LogError(
-        f"{path} is none of the logs that are known: {', '.join(m.TITLE for m in FORMATS.values())}."
-    )
+    name = "plain_csv" if columns else _format(log)
+    if not name:
+        raise _unknown(log)
+    found: list[Curves] = plain_csv.read(log, columns) if columns else FORMATS[name].read(log)
+    found = [curves for curves in found if curves.series]
+    if not found:
+        raise LogError(
+            f"{path} looks like {FORMATS[name].TITLE}, but no point of a curve is in it: the run ended before its first "
+            "line of results, or the file is cut off."
+        )
+    return found
+
+
+def _format(log: Log) -> str:
+    return next((name for name, module in FORMATS.items() if module.sniff(log)), "")
+
+
+def _unknown(log: Log) -> LogError:
+    """What stands in the file, and what is known."""
+    if not log.head_bytes:
+        return LogError(f"{log.path} is empty.")
+    columns = header(log.head)
+    if len(columns) > 2 and "{" not in columns[0]:
+        return LogError(
+            f"{log.path} is a table with the columns {_short(', '.join(columns))}: it has no column of epochs or steps "
+            "with a loss or a metric beside it that is known by its name.",
+            next_step=f"trainworthy diagnose {shlex.quote(str(log.path))} --columns epoch=COLUMN,loss=COLUMN,map50=COLUMN",
+        )
+    begins = next((line for line in log.head.split("\n") if line.strip()), "")
+    seen = "it is no text" if "\0" in log.head[:1000] else f"it begins with '{_short(begins.strip(), 80)}'"
+    known = "; ".join(module.TITLE for module in FORMATS.values())
+    return LogError(f"{log.path} is no training log that is known: {seen}. Known are: {known}.")
+
+
+def _short(text: str, length: int = 200) -> str:
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Folders
+
+
+def _folder(path: Path) -> list[Curves]:
+    found = list(_runs(path, "", _DEEP))
+    if not found:
+        names = sorted(entry.name for entry in path.iterdir())
+        raise LogError(
+            f"{path} holds no training log that is known, down to {_DEEP} folders below: it has "
+            f"{_short(', '.join(names)) or 'no files'}. Known are: {'; '.join(m.TITLE for m in FORMATS.values())}."
+        )
+    return found
+
+
+def _runs(path: Path, name: str, deep: int) -> Iterator[Curves]:
+    """The runs of a folder: of its own files, else of its event files, else of the folders in it."""
+    with os.scandir(path) as entries:
+        listed = sorted(
+            (entry for entry, _ in zip(entries, range(_MANY), strict=False)), key=lambda e: _natural(e.name)
+        )
+    files = [Path(entry) for entry in listed if entry.is_file()]
+    own = _own(files, name) or _events(path, listed, files, name)
+    if own or not deep:
+        yield from own
+        return
+    folders = [Path(entry) for entry in listed if entry.is_dir() and not entry.name.startswith(".")]
+    checkpoints = [folder for folder in folders if folder.name.startswith("checkpoint-")]
+    for folder in folders:
+        if folder not in checkpoints[:-1]:  # each of Hugging Face's repeats the history of those before
+            yield from _runs(folder, f"{name}/{folder.name}".strip("/"), deep - 1)
+
+
+def _own(files: list[Path], name: str) -> list[Curves]:
+    """The curves of the first format of which the folder has a file with points."""
+    logs = [Log(file) for file in files if file.suffix.lower() in _ENDINGS and "tfevents" not in file.name]
+    formats = [(log, _format(log)) for log in logs]
+    for wanted in _IN_FOLDERS:
+        read_by = [log for log, form in formats if form == wanted]
+        found = [(log, curves) for log in read_by for curves in FORMATS[wanted].read(log) if curves.series]
+        if found:
+            several = len({log.path for log, _ in found}) > 1
+            return [
+                replace(
+                    curves, name=" ".join(filter(None, (name, log.path.name if several else "", curves.name)))
+                )
+                for log, curves in found
+            ]
+    return []
+
+
+def _events(path: Path, listed: list[os.DirEntry[str]], files: list[Path], name: str) -> list[Curves]:
+    """The runs of the event files here, and of those in folders such as train/ and eval/."""
+    events = [file for file in files if "tfevents" in file.name]
+    for entry in listed:
+        if entry.is_dir():
+            below = sorted(Path(entry).glob("*tfevents*"))
+            events += [file for file in below if tensorboard.home(file) == path]
+    return tensorboard.read_folder(events, name) if events else []
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts v2 before v10."""
+    digits = "".join(c if c.isdigit() else " " for c in name).split()
+    letters = "".join("0" if c.isdigit() else c for c in name)
+    return [(0, letters), *((int(part), "") for part in digits if len(part) < 10)]
