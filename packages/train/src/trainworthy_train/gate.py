@@ -65,7 +65,8 @@ def clear(
     """
     source = open_source(dataset)
     shown = shlex.quote(str(dataset))
-    proof = _certificate(source, shown, certificate)
+    file = certificate or Path("reports") / source.name / "certificate.json"
+    proof = _certificate(file, shown)
     _demand(configs.load(dataset, file=config), proof, shown)
     if every_byte:
         _compare(source, proof, shown)
@@ -84,6 +85,7 @@ def clear(
         classes=classes,
         samples=samples,
         certificate=proof,
+        certificate_file=str(file),
         excluded=excluded,
         waived=tuple(proof["waivers"]),
         notes=tuple(notes),
@@ -112,9 +114,8 @@ def _changed(path: str, how: str) -> RefusedError:
 # The certificate
 
 
-def _certificate(source: Source, shown: str, file: Path | None) -> Mapping[str, Any]:
+def _certificate(place: Path, shown: str) -> Mapping[str, Any]:
     """The certificate as it was sealed. Raises `RefusedError` with what the audit said, where there is none."""
-    place = file or Path("reports") / source.name / "certificate.json"
     again = f"trainworthy audit {shown}"
     try:
         proof = certificates.read(place, dataset=shown)

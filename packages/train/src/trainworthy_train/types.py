@@ -44,6 +44,7 @@ class Cleared:
     classes: tuple[str, ...]
     samples: Mapping[str, tuple[Sample, ...]]  # "train", "val", "test"; any may be empty
     certificate: Mapping[str, Any]  # as read, without its seal
+    certificate_file: str = ""  # where it lies
     excluded: Mapping[str, str] = field(default_factory=dict)  # {path: why it is never loaded}
     waived: tuple[
         Mapping[str, Any], ...
