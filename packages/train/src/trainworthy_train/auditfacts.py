@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit.errors import TrainworthyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 SCHEMA = "trainworthy.audit/"
 
@@ -61,10 +61,7 @@ class Facts:
 def read(file: Path) -> Facts:
     """The facts of an audit.json. Raises `TrainworthyError`."""
     try:
-        audit = json.loads(file.read_bytes())
-        if not str(audit["schema"]).startswith(SCHEMA):
-            raise ValueError
-        return of(audit, str(file))
+        return of(json.loads(file.read_bytes()), str(file))
     except OSError as error:
         raise TrainworthyError(f"cannot read the audit {file}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -75,7 +72,9 @@ def read(file: Path) -> Facts:
 
 
 def of(audit: Mapping[str, Any], file: str = "") -> Facts:
-    """The facts of a document in the schema trainworthy.audit/1."""
+    """The facts of a document in the schema trainworthy.audit/1. Raises `ValueError` for any other."""
+    if not str(audit["schema"]).startswith(SCHEMA):
+        raise ValueError(audit["schema"])
     dataset, findings = audit["dataset"], audit["findings"]
     images = max(1, int(dataset["images"]))
     values: dict[str, float] = {}

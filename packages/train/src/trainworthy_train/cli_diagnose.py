@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,20 +63,56 @@ def diagnose(
     LOG is a log of a trainer (ultralytics, YOLOv5, darknet, detectron2, mmdetection, DETR, TensorBoard,
     Lightning, Hugging Face and others), or the folder of a run. Writes a page below reports/.
     """
+    from trainworthy_audit import output
     from trainworthy_train import curvelogs
     from trainworthy_train.diagnose import diagnose as name_pattern
-    from trainworthy_train.render import json, text
+    from trainworthy_train.render import json, page, text
     from trainworthy_train.render.told import Told
 
     runs = curvelogs.read(log, columns)
     facts = _facts(log, audit_file, runs)
     told = [Told(str(log), run, name_pattern(run, facts.values), facts) for run in runs]
+    folder = out or Path("reports") / f"diagnosis-{_name(log)}"
+    _check_ours(folder)
+    document = json.render(told)
+    output.write(folder, {"index.html": page.render(told), "diagnosis.json": document})
     if as_json:
-        click.echo(json.render(told), nl=False)
+        click.echo(document, nl=False)
     else:
         color = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
-        click.echo("\n".join(text.render(one, color=color) for one in told), nl=False)
+        click.echo("\n".join(text.render(one, color=color) for one in told))
+        click.echo(f"page: {folder / 'index.html'}")
     return 0
+
+
+def _name(log: Path) -> str:
+    """What a log is called: most trainers call the file `results.csv`, and its folder what the run is called."""
+    place = log.resolve()
+    name = place.name if log.is_dir() else place.parent.name or place.stem
+    return re.sub(r"[^\w.-]+", "-", name)[:80] or "log"
+
+
+def _check_ours(folder: Path) -> None:
+    """Raise `OutputError` where `folder` holds what is not an older diagnosis."""
+    from trainworthy_audit.errors import OutputError
+
+    try:
+        held = sorted(entry.name for entry in os.scandir(folder) if ".trainworthy-" not in entry.name)
+        if not held:
+            return
+        with (folder / "diagnosis.json").open("rb") as handle:
+            if b"trainworthy.diagnosis/" in handle.read(256):
+                return
+    except FileNotFoundError:
+        if not folder.exists():
+            return
+    except OSError as error:
+        raise OutputError(f"cannot write the diagnosis to {folder}: {error.strerror or error}") from error
+    raise OutputError(
+        f"{folder} holds files that trainworthy diagnose did not write\n"
+        "  A diagnosis overwrites only an older diagnosis.",
+        next_step="choose another folder: --out FOLDER",
+    )
 
 
 def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:

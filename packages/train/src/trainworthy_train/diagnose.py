@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainworthy_train import patterns, stopping
-from trainworthy_train.features import Features, measure
+from trainworthy_train.features import measure
 from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainworthy_train.features import Features
     from trainworthy_train.patterns.sign import Pattern, Sign
     from trainworthy_train.types import Floats
 

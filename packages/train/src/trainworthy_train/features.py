@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ import numpy as np
 from trainworthy_train.types import Curves, Series
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainworthy_train.types import Floats
 
 #: Every feature: its unit and meaning. NaN stands where the log does not tell.
@@ -100,14 +101,16 @@ def smooth(values: Floats) -> Floats:
     if n < 6:
         return values
     width = 3 if n < 36 else n // 12 | 1
-    return _running(_running(values, width, np.median), width, np.mean)
+    middle: Floats = np.median(_windows(values, width), axis=1)
+    calm: Floats = np.mean(_windows(middle, width), axis=1)
+    return calm
 
 
-def _running(values: Floats, width: int, statistic) -> Floats:  # type: ignore[no-untyped-def]
+def _windows(values: Floats, width: int) -> Floats:
+    """For each value itself and its neighbours (n, width), reflected at the ends; `width` is odd, below 2 n."""
     half = width // 2
-    padded = np.concatenate([np.full(half, np.nan), values, np.full(half, np.nan)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
-    return {np.median: np.nanmedian, np.mean: np.nanmean}[statistic](windows, axis=1)
+    padded = np.concatenate([values[half:0:-1], values, values[-2 : -2 - half : -1]])
+    return np.lib.stride_tricks.sliding_window_view(padded, width)
 
 
 def _known(series: Series | None) -> Series | None:
@@ -173,17 +176,14 @@ def _measure_map(
         float(step[calm - 1]),
     )
     if n >= 8:
-        around = _around(value, np.nanpercentile, 75)
+        around = np.percentile(_around(value), 75, axis=1)
         low = (value < 0.7 * around) & (around > 0.02)
         _share(low, step, "dropouts", values, spans)
 
 
-def _around(values: Floats, statistic, *more: float) -> Floats:  # type: ignore[no-untyped-def]
-    """A statistic of each value's surroundings: seven evaluations, or an eighth of a long run."""
-    width = max(7, len(values) // 8) | 1
-    half = width // 2
-    padded = np.concatenate([np.full(half, np.nan), values, np.full(half, np.nan)])
-    return statistic(np.lib.stride_tricks.sliding_window_view(padded, width), *more, axis=1)
+def _around(values: Floats) -> Floats:
+    """Each value's surroundings (n, width): seven evaluations, or an eighth of a long run."""
+    return _windows(values, max(7, len(values) // 8) | 1)
 
 
 def _share(
@@ -226,7 +226,7 @@ def _measure_loss(
         values["fall_after_best"] = (there - last) / max(abs(there), 1e-12)
         spans["fall_after_best"] = (float(best), float(step[calm - 1]))
     if len(value) >= 8:
-        _share(value > 1.25 * _around(value, np.nanmedian), step, "loss_spikes", values, spans)
+        _share(value > 1.25 * np.median(_around(value), axis=1), step, "loss_spikes", values, spans)
 
 
 def _measure_val_loss(
@@ -246,7 +246,7 @@ def _measure_val_loss(
     values["divergence"] = float((tail - curve[least]) / max(abs(curve[least]), 1e-12))
     spans["divergence"] = (float(step[least]), float(step[calm - 1]))
     if len(value) >= 8:
-        _share(value > 1.25 * _around(value, np.nanmedian), step, "val_spikes", values, spans)
+        _share(value > 1.25 * np.median(_around(value), axis=1), step, "val_spikes", values, spans)
 
 
 def _no_labels(curves: Curves) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from trainworthy_train.features import smooth
 from trainworthy_train.render.told import TITLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trainworthy_train.render.told import Told
     from trainworthy_train.types import Series
 
@@ -28,15 +29,15 @@ CHARTED = (
 )
 
 
-def render(run: Told, *, color: bool = False, page: str = "") -> str:
-    """One run; `page` is the path of its HTML page."""
+def render(run: Told, *, color: bool = False) -> str:
+    """One run."""
     found, curves = run.diagnosis, run.curves
-    style = (lambda text, **how: click.style(text, **how)) if color else (lambda text, **_: text)
     name = f" · {curves.name}" if curves.name else ""
     lines = [f"{run.path}{name} · {curves.format}", ""]
-    lines += _wrapped(run.sentence, "", style, fg=COLOURS.get(found.pattern, "red"), bold=True)
-    if found.meaning:
-        lines += _wrapped(found.meaning, "")
+    verdict = textwrap.wrap(run.sentence, WIDTH)
+    fg = COLOURS.get(found.pattern, "red")
+    lines += [click.style(line, fg=fg, bold=True) for line in verdict] if color else verdict
+    lines += textwrap.wrap(found.meaning, WIDTH)
     lines += ["", *_chart(run), ""]
     ranked = sorted(found.patterns, key=found.patterns.__getitem__, reverse=True)
     for pattern in ranked:
@@ -57,19 +58,10 @@ def render(run: Told, *, color: bool = False, page: str = "") -> str:
     if found.best_step is not None:
         lines.append(f"best: mAP {found.best_map:.3f} at {curves.unit} {found.best_step:g}")
     lines += [f"note: {note}" for note in curves.notes]
-    if page:
-        lines.append(f"page: {page}")
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(text: str, indent: str, style=None, **how) -> list[str]:  # type: ignore[no-untyped-def]
-    lines = textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
-    )
-    return [style(line, **how) for line in lines] if style else lines
-
-
-def _list(title: str, items) -> list[str]:  # type: ignore[no-untyped-def]
+def _list(title: str, items: Sequence[str]) -> list[str]:
     lines = [f"{title}:"] if items else []
     for item in items:
         lines += textwrap.wrap(
@@ -100,7 +92,7 @@ def _ends(series: Series) -> tuple[float, float]:
 
 def _line(series: Series) -> str:
     known = np.isfinite(series.value)
-    value = smooth(series.value[known])
+    value = series.value[known]
     if len(value) > COLUMNS:
         edges = np.linspace(0, len(value), COLUMNS + 1).astype(int)[:-1]
         value = np.add.reduceat(value, edges) / np.diff(np.append(edges, len(value)))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainworthy_train import patterns
+from trainworthy_train.types import PATTERNS
 
 if TYPE_CHECKING:
     from trainworthy_train.auditfacts import Cited, Facts
     from trainworthy_train.types import Curves, Diagnosis
 
-TITLES = {pattern.id: pattern.title for pattern in patterns.ALL}
+TITLES: dict[str, str] = {pattern.id: pattern.title for pattern in patterns.ALL}
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,8 @@ class Told:
         found = self.diagnosis
         if found.pattern is None:
             return f"Cannot tell. {found.evidence[0].what}"
-        second = max(
-            (name for name in found.patterns if name != found.pattern), key=found.patterns.__getitem__
-        )
+        others = [pattern for pattern in PATTERNS if pattern != found.pattern]
+        second = max(others, key=found.patterns.__getitem__)
         sure = f"{TITLES[found.pattern].capitalize()} ({found.confidence:.0%})"
         return f"{sure}; next {TITLES[second]} ({found.patterns[second]:.0%})."
 
