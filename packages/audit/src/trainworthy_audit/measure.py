@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import structure
+from trainworthy_audit import engines, structure
 from trainworthy_audit.cache import Cache
 from trainworthy_audit.engines.local import Engine, Failure
 from trainworthy_audit.kernel import THUMBNAIL, Measurement, unread
@@ -45,16 +45,20 @@ class Measurer:
     """Measures images, and remembers what it measured.
 
     `cache` is the folder of the cache; without one it lasts as long as the measurer. `workers` is the number
-    of processes, 0 for one a processor. `progress` is called with how many images are done, and of how many.
+    of processes, 0 for one a processor, unless another `engine` than that of this machine is given. `progress` is called with how many images are done, and of how many.
     One measurer serves many audits: its processes are started when first needed, and live until `close`.
     """
 
     def __init__(
-        self, cache: Path | None = None, workers: int = 0, progress: Callable[[int, int], None] | None = None
+        self,
+        cache: Path | None = None,
+        workers: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+        engine: engines.Engine | None = None,
     ) -> None:
         self.progress = progress
         self._cache = Cache(cache)
-        self._engine = Engine(workers)
+        self._engine = engine or Engine(workers)
         self._last: list[tuple[Entry, str | None]] = []
 
     def close(self) -> None:
