@@ -17,10 +17,10 @@ from trainworthy_train.curvelogs import (
     lightning_csv,
     mmdetection,
     mmdetection_text,
-    ours,
     plain_csv,
     tensorboard,
     torchvision_console,
+    trainworthy,
     ultralytics_console,
     ultralytics_csv,
     yolov5_csv,
@@ -43,7 +43,7 @@ __all__ = ["FORMATS", "LogError", "read"]
 FORMATS: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
     for module in (
-        ours,
+        trainworthy,
         tensorboard,
         huggingface,
         mmdetection,
@@ -97,8 +97,8 @@ def _file(path: Path, columns: Mapping[str, str] | None) -> list[Curves]:
     found = [curves for curves in found if curves.series]
     if not found:
         raise LogError(
-            f"{path} looks like {FORMATS[name].TITLE}, but no point of a curve is in it: the run ended before its first "
-            "line of results, or the file is cut off."
+            f"{path} looks like {FORMATS[name].TITLE}, but no point of a curve is in it: the run ended before "
+            "its first line of results, or the file is cut off."
         )
     return found
 
@@ -114,9 +114,10 @@ def _unknown(log: Log) -> LogError:
     columns = header(log.head)
     if len(columns) > 2 and "{" not in columns[0]:
         return LogError(
-            f"{log.path} is a table with the columns {_short(', '.join(columns))}: it has no column of epochs or steps "
-            "with a loss or a metric beside it that is known by its name.",
-            next_step=f"trainworthy diagnose {shlex.quote(str(log.path))} --columns epoch=COLUMN,loss=COLUMN,map50=COLUMN",
+            f"{log.path} is a table with the columns {_short(', '.join(columns))}: none of epochs or steps has a "
+            "loss or a metric beside it that is known by its name.",
+            next_step=f"trainworthy diagnose {shlex.quote(str(log.path))} "
+            "--columns epoch=COLUMN,loss=COLUMN,map50=COLUMN",
         )
     begins = next((line for line in log.head.split("\n") if line.strip()), "")
     seen = "it is no text" if "\0" in log.head[:1000] else f"it begins with '{_short(begins.strip(), 80)}'"

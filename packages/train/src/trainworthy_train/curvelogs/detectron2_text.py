@@ -19,7 +19,7 @@ KNOWN_BY = 'lines such as "eta: 8:43:33  iter: 19  total_loss: 4.345  loss_cls: 
 _STEP = re.compile(r"\biter: (\d{1,9})  (total_loss: .*|loss.*)")
 _VALUE = re.compile(r"(\w+): (-?[\d.]+(?:e[-+]?\d+)?|-?nan|-?inf)(?=\s|$)")
 _COPY = re.compile(r"copypaste: (Task: \w+|[\d.,na\-]+)\s*$")
-_GOAL = re.compile(r"max_iter[:=] ?(\d{1,9})|MAX_ITER: (\d{1,9})|Starting training from iteration (\d{1,9})")
+_GOAL = re.compile(r"max_iter[:=] ?(\d{1,9})|MAX_ITER: (\d{1,9})")
 
 
 def sniff(log: Log) -> bool:
@@ -32,26 +32,30 @@ def read(log: Log) -> list[Curves]:
     runs = Runs(lambda: Draft("iteration"))
     boxes = False
     planned = None
-    for line in log.plain_lines():
+    for line in log.sure_lines():
         if match := _STEP.search(line):
-            step = float(match[1])
-            draft = runs.at(step)
-            draft.planned = planned
-            for key, value in _VALUE.findall(match[2]):
-                name = names.series(key)
-                if name:
-                    draft.add(name, step, number(value))
+            _step(runs, match, planned)
         elif match := _COPY.search(line):
             if match[1].startswith("Task"):
                 boxes = match[1] == "Task: bbox"
             elif boxes and runs.drafts:
                 _copypaste(runs.drafts[-1], match[1])
-        elif (match := _GOAL.search(line)) and not match[3]:
+        elif match := _GOAL.search(line):
             planned = float(match[1] or match[2])
     for draft in runs.drafts:
         if "map50" in draft.points:
             draft.percent()
     return runs.curves("detectron2_text")
+
+
+def _step(runs: Runs, match: re.Match[str], planned: float | None) -> None:
+    step = float(match[1])
+    draft = runs.at(step)
+    draft.planned = planned
+    for key, value in _VALUE.findall(match[2]):
+        name = names.series(key)
+        if name:
+            draft.add(name, step, number(value))
 
 
 def _copypaste(draft: Draft, text: str) -> None:

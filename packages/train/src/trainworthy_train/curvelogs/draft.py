@@ -54,6 +54,7 @@ class Draft:
     def curves(self, form: str, name: str = "") -> Curves:
         """The run; metrics in percent become shares, and losses that only come in parts get a total."""
         self._shares()
+        self._unlabelled()
         self._total("loss")
         self._total("val_loss")
         series = {name: _series(points) for name, points in self.points.items() if points}
@@ -76,6 +77,16 @@ class Draft:
             for step, value in self.points.get(name, {}).items():
                 self.points[name][step] = value / 100
         self.note("Metrics are in percent in the log, and shares of 1 here.")
+
+    def _unlabelled(self) -> None:
+        """A class loss of exactly 0 is that of a single class; box losses of 0 mean that there was nothing to find."""
+        for split, prefix in (("training", "loss"), ("validation", "val_loss")):
+            boxes = [
+                self.points[name] for name in (f"{prefix}/box", f"{prefix}/bbox") if self.points.get(name)
+            ]
+            if boxes and not any(value for points in boxes for value in points.values()):
+                self.facts[f"no_{split}_labels"] = True
+                self.note(f"The box loss of {split} is exactly 0 throughout: no labels were loaded for it.")
 
     def _total(self, name: str) -> None:
         parts = [points for part, points in self.points.items() if part.startswith(f"{name}/") and points]

@@ -28,7 +28,7 @@ def sniff(log: Log) -> bool:
 
 
 def read(log: Log) -> list[Curves]:
-    """The run by epoch and fractions of it (by step where no epoch is logged); a file that is cut off as far as it goes."""
+    """The run by epoch and fractions of it, by step where no epoch is logged; what is cut off as far as it goes."""
     text = log.text()
     found = _BEGIN.search(text)
     assert found is not None

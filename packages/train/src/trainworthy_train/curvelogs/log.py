@@ -27,7 +27,7 @@ class LogError(TrainworthyError):
 
 
 class Log:
-    """A file: `head` is its first `HEAD_BYTES` as text, `lines()` all of it. Raises `LogError` if it cannot be opened."""
+    """A file: `head` is its first part as text, `lines()` all of it. Raises `LogError` if it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,20 +46,27 @@ class Log:
 
     @cached_property
     def head(self) -> str:
-        """The first part of the file; line ends are "\\n", and a carriage return ends a line too."""
+        """The first `HEAD_BYTES` of the file, lines ended as in `lines()`."""
         text = self.head_bytes.decode(self.encoding, "replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def lines(self) -> Iterator[str]:
         """The lines, without their ends; a carriage return, by which progress bars repaint, ends one too."""
-        with self.path.open(encoding=self.encoding, errors="replace", newline=None) as file:
-            for line in file:
-                yield line.rstrip("\n")
+        for line in self._ended():
+            yield line.rstrip("\n")
 
-    def plain_lines(self) -> Iterator[str]:
-        """The lines without the terminal's colours and titles."""
-        for line in self.lines():
-            yield _ANSI.sub("", line) if "\x1b" in line else line
+    def sure_lines(self, mark: str = " ") -> Iterator[str]:
+        """The lines without the terminal's colours and titles, and without a word or cell that is cut off.
+
+        A last line without an end loses what follows its last `mark`: of 0.8734, 0.8 may be all that is there.
+        """
+        for line in self._ended():
+            sure = line[:-1] if line.endswith("\n") else line.rpartition(mark)[0]
+            yield _ANSI.sub("", sure) if "\x1b" in sure else sure
+
+    def _ended(self) -> Iterator[str]:
+        with self.path.open(encoding=self.encoding, errors="replace", newline=None) as file:
+            yield from file
 
     def text(self) -> str:
         """The whole file."""

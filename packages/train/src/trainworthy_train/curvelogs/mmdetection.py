@@ -21,9 +21,8 @@ KNOWN_BY = 'JSON lines with "mode", "epoch" and "iter", or with "iter" and "loss
 
 def sniff(log: Log) -> bool:
     """Whether an object near the beginning is a line of mmcv or mmengine."""
-    return any(
+    return log.head.startswith('{"env_info": ') or any(
         ("mode" in entry and "iter" in entry)
-        or "env_info" in entry
         or ("data_time" in entry and "iter" in entry and "loss" in entry)
         or "coco/bbox_mAP" in entry
         for entry in first(log)

@@ -37,7 +37,7 @@ def read(log: Log) -> list[Curves]:
     runs = Runs()
     planned = None
     iterations = False
-    for line in log.plain_lines():
+    for line in log.sure_lines():
         if match := _TRAIN.search(line):
             step = int(match[1]) - 1 + int(match[2]) / max(int(match[3]), 1)
             _add(runs.at(step), step, match[4])
@@ -65,7 +65,7 @@ def _add(draft: Draft, step: float, text: str, prefix: str = "") -> None:
 
 
 def _validation(runs: Runs, match: re.Match[str], *, iterations: bool) -> None:
-    """Version 1 logs `Epoch(val) [12][938]`; an iteration-based runner of version 3 `Iter(val) [5/5]`, its own count."""
+    """Version 1 logs `Epoch(val) [12][938]`; a runner by iteration of version 3 `Iter(val) [5/5]`, its own count."""
     step = float(match[2])
     if iterations:
         if not runs.drafts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainworthy_train.curvelogs.log import Log
+
+_FIRST = 20  # objects that a format is recognised by
 
 _DECODER = json.JSONDecoder()  # Python's reads NaN, Infinity and -Infinity
 
@@ -56,12 +59,11 @@ def _decode(text: str) -> Iterator[dict[str, Any] | None]:
 
 def first(log: Log) -> Iterator[dict[str, Any]]:
     """The objects that begin the file's head: what a format is recognised by."""
-    if not log.head.lstrip().startswith("{"):
+    begins = log.head.lstrip().split("\n", 2)
+    if not any(
+        line.startswith("{") for line in begins[:2]
+    ):  # the first may be the tail of a line that was cut
         return
-    seen = 0
-    for _, found in objects(log):
-        seen += 1
+    for _, found in itertools.islice(objects(log), _FIRST):
         if found is not None:
             yield found
-        if seen > 20:
-            return

@@ -42,7 +42,10 @@ def _name(column: str) -> str:
 
 
 def read(log: Log, columns: Mapping[str, str] | None = None) -> list[Curves]:
-    """The runs. `columns` says which column is which series ({"loss": "train cost", "step": "it"}); `LogError` if it is not there."""
+    """The runs. `columns` says which column is which series: {"loss": "train cost", "step": "it"}.
+
+    Raises `LogError` where a column is not there, or a series is none of ours.
+    """
     there = header(log.head)
     wanted = dict(columns or {})
     counter = _counter(wanted, there)

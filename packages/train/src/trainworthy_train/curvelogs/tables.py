@@ -16,25 +16,24 @@ if TYPE_CHECKING:
 
 def header(text: str) -> list[str]:
     """The column names of a CSV file, stripped; fewer than two where it is none."""
-    first = next((line for line in text.split("\n") if line.strip()), "")
-    return [cell.strip().strip("\"'").strip() for cell in first.split(separator(first))]
+    return [cell.strip() for cell in _cells(_first(text), separator(text))]
 
 
-def separator(first: str) -> str:
-    """What separates the columns: the likeliest of comma, semicolon and tab."""
-    return max(",;\t", key=first.count)
+def separator(text: str) -> str:
+    """What separates the columns: the likeliest of comma, semicolon and tab in the first line."""
+    return max(",;\t", key=_first(text).count)
+
+
+def _first(text: str) -> str:
+    return next((line for line in text.split("\n") if line.strip()), "")
 
 
 def rows(log: Log) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with its line number, cells by column; short rows are as short as they are, repeated headers left out."""
-    lines = log.lines()
-    columns: list[str] = []
-    mark = ","
-    for count, line in enumerate(lines, 1):
+    """Each row with its line number, cells by column; a short row is as short as it is, a repeated header no row."""
+    columns = header(log.head)
+    mark = separator(log.head)
+    for count, line in enumerate(log.sure_lines(mark), 1):
         if not line.strip():
-            continue
-        if not columns:
-            columns, mark = header(line), separator(line)
             continue
         cells = [cell.strip() for cell in _cells(line, mark)]
         if cells[: len(columns)] != columns:

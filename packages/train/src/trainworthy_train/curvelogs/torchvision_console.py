@@ -29,7 +29,7 @@ def read(log: Log) -> list[Curves]:
     """The runs; losses at fractions of epochs (medians of the last 20 steps), metrics at the end of each."""
     runs = Runs()
     kind = "bbox"
-    for line in log.plain_lines():
+    for line in log.sure_lines():
         match = _STEP.search(line)
         if match:
             length = max(int(match[3]), 1)

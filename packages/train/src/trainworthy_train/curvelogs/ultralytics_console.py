@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from trainworthy_train.types import Curves
 
 TITLE = "ultralytics or YOLOv5 console output"
-KNOWN_BY = 'a table with "Epoch  GPU_mem  box_loss ..." (or "gpu_mem  box  obj  cls"), and rows such as "3/99  1.2G  0.05"'
+KNOWN_BY = (
+    'a table headed "Epoch  GPU_mem  box_loss ..." (or "gpu_mem  box  obj  cls"), or "Starting training for"'
+)
 
 _HEADER = re.compile(r"\bEpoch\s+(?:GPU_mem|gpu_mem)\s+(.*?)\s*(?:Instances|labels|targets)\s")
 _ROW = re.compile(r"^\s*(\d{1,7})/(\d{1,7})\s+[\d.]+[GMK]?((?:\s+[-+\w.]+){2,9}?)\s+\d+\s+\d+(?:\s*:|\s*$)")
@@ -35,7 +37,7 @@ def read(log: Log) -> list[Curves]:
     about: dict[str, object] = {}
     parts: list[str] = []
     shift, open_ = 0, False
-    for line in log.plain_lines():
+    for line in log.sure_lines():
         if match := _HEADER.search(line):
             parts = [part.removesuffix("_loss") for part in match[1].split()]
             shift = (

@@ -36,12 +36,12 @@ def table(log: Log, form: str, *, settings: str, shift: int) -> list[Curves]:
     """The runs of a results.csv whose epochs are `shift` too low, helped by the settings file beside it."""
     named = {column: names.series(column) for column in header(log.head)}
     named = {column: name for column, name in named.items() if name}
-    last = header(log.head)[-1]
+    needed = header(log.head)[-2]  # the last, a learning rate, may be cut off
     runs = Runs()
     cut = 0
     for line, row in rows(log):
         epoch = number(row.get("epoch", ""))
-        if epoch is None or not 0 <= epoch < 1e7 or last not in row:
+        if epoch is None or not 0 <= epoch < 1e7 or needed not in row:
             cut = cut or line
             continue
         fill(runs.at(epoch + shift, once=True), epoch + shift, row, named)
@@ -54,52 +54,51 @@ def table(log: Log, form: str, *, settings: str, shift: int) -> list[Curves]:
 
 
 def _facts(draft: Draft, options: str, *, mosaic: bool) -> None:
-    planned = number(setting(options, "epochs"))
-    if planned:
-        draft.planned = planned
-    else:
-        draft.planned = planned = planned_by_rate(draft.points.get("lr", {}))
-        if planned:
-            draft.note(f"{planned:g} epochs were planned, by the slope of the learning rate.")
-    close = number(setting(options, "close_mosaic")) if "close_mosaic" in options else CLOSE_MOSAIC
-    if mosaic and planned and close and planned - close + 1 <= draft.last and planned > close:
-        draft.facts["mosaic_off"] = planned - close + 1
-    weights = setting(options, "weights") or setting(options, "model")
+    """What the settings beside the log say, or the learning rate where there are none."""
+    draft.planned = number(setting(options, "epochs"))
+    if draft.planned is None:
+        draft.planned = planned_by_rate(draft.points.get("lr", {}), draft.last, late=0 if mosaic else 1)
+        if draft.planned:
+            draft.note(f"{draft.planned:g} epochs were planned, by the slope of the learning rate.")
+    close = number(setting(options, "close_mosaic"))
+    close = CLOSE_MOSAIC if close is None else close
+    if mosaic and draft.planned and 0 < close < draft.planned and draft.planned - close < draft.last:
+        draft.facts["mosaic_off"] = draft.planned - close + 1
     if options:
-        draft.facts["pretrained"] = weights.endswith((".pt", ".pth")) or setting(options, "pretrained") in {
-            "true",
-            "True",
-        }
-        if re.search(r"(last|best)\.pt$", weights):
-            draft.facts["continued"] = weights
-    unlabelled(draft)
+        weights = [setting(options, name) for name in ("weights", "model", "pretrained", "resume")]
+        draft.facts["pretrained"] = any(name.endswith((".pt", ".pth")) for name in weights)
+        own = next((name for name in weights if re.search(r"(^|[/\\])(last|best)\.pt$", name)), "")
+        if own:
+            draft.facts["continued"] = own
 
 
-def unlabelled(draft: Draft) -> None:
-    """Box losses of exactly 0 mean that there was no object to learn from; class losses of 0 are those of one class."""
-    for split, prefix in (("train", "loss"), ("val", "val_loss")):
-        values = [
-            v for part in ("box", "dfl", "obj") for v in draft.points.get(f"{prefix}/{part}", {}).values()
-        ]
-        boxes = draft.points.get(f"{prefix}/box", {})
-        if boxes and not any(boxes.values()) and (not any(values) or "dfl" not in str(draft.points.keys())):
-            draft.facts[f"no_labels_{split}"] = True
-            draft.note(f"The box loss of the {split} split is exactly 0 throughout: no labels were loaded.")
+def planned_by_rate(rates: dict[float, float], last: float, *, late: int) -> float | None:
+    """The number of epochs for which a straight learning rate was drawn, or None where it is not straight.
 
-
-def planned_by_rate(rates: dict[float, float]) -> float | None:
-    """The number of epochs for which ultralytics' straight learning rate was drawn, or None.
-
-    After the warm-up it is lr0 * ((1 - x / epochs) * 0.99 + 0.01) at epoch x + 1, so that two points give both.
-    Another final factor than 0.01 gives no whole number in general, and then nothing is inferred.
+    After the warm-up it is lr0 * ((1 - x / epochs) * (1 - end) + end) at epoch x + 1 + late, so that two points give
+    lr0 and epochs for each `end`, the share that is left; YOLOv5 logs the rate of the epoch before. An `end` under
+    which the run is complete is believed first, and then the default, if it gives a whole number.
     """
     steps = sorted(rates)
     if len(steps) < 6:
         return None
-    (x1, y1), (x2, y2) = ((steps[place] - 1, rates[steps[place]]) for place in (len(steps) // 2, -1))
-    middle = steps[(len(steps) // 2 + len(steps) - 1) // 2]
-    slope = (y2 - y1) / (x2 - x1)
-    if not slope < 0 or abs(y1 + slope * (middle - 1 - x1) - rates[middle]) > 1e-3 * y1:
+    first, middle, end = steps[len(steps) // 2], steps[len(steps) * 3 // 4], steps[-1]
+    slope = (rates[end] - rates[first]) / (end - first)
+    straight = abs(rates[first] + slope * (middle - first) - rates[middle]) <= 1e-3 * rates[first]
+    if not slope < 0 or not straight:
         return None
-    epochs = 0.99 * (y1 - slope * x1) / -slope
-    return float(round(epochs)) if abs(epochs - round(epochs)) < 0.02 + epochs * 1e-4 else None
+    begin = rates[first] - slope * (first - 1 - late)
+    guesses = {share: (1 - share) * begin / -slope for share in _SHARES_LEFT}
+    for guess in guesses.values():
+        # Ultralytics before 8.1 logged the rate of the epoch before, too.
+        if _whole(guess) and round(guess) in {last, last + 1}:
+            return last
+    guess = guesses[_SHARES_LEFT[0]]
+    return float(round(guess)) if _whole(guess) and guess > last else None
+
+
+_SHARES_LEFT = (0.01, 0.1, 0.2, 0.12)  # `lrf`: ultralytics' default, and those of YOLOv5's other settings
+
+
+def _whole(epochs: float) -> bool:
+    return abs(epochs - round(epochs)) < 0.02 + epochs * 1e-4  # rates have five digits

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from trainworthy_train.curvelogs.draft import Runs
 from trainworthy_train.curvelogs.log import number
-from trainworthy_train.curvelogs.yolov5_csv import unlabelled
 
 if TYPE_CHECKING:
     from trainworthy_train.curvelogs.log import Log
@@ -33,7 +32,7 @@ def read(log: Log) -> list[Curves]:
     """One run, or several that were appended to one file; epochs count from 0 in the file."""
     runs = Runs()
     unread = 0
-    for count, line in enumerate(log.lines(), 1):
+    for count, line in enumerate(log.sure_lines(), 1):
         match = _ROW.fullmatch(line)
         cells = [number(cell) for cell in match[4].split()] if match else []
         if not match or len(match[1]) > 7 or None in cells:
@@ -47,7 +46,6 @@ def read(log: Log) -> list[Curves]:
             if name:
                 draft.add(name, step, value)
     for draft in runs.drafts:
-        unlabelled(draft)
         both = [
             (value, draft.points["map50"].get(step, value))
             for step, value in draft.points.get("map", {}).items()

@@ -31,7 +31,7 @@ def read(log: Log) -> list[Curves]:
     """The runs; losses at fractions of epochs, metrics at the end of each. Epochs count from 1 in the file too."""
     runs = Runs()
     facts: dict[str, float] = {}
-    for line in log.plain_lines():
+    for line in log.sure_lines():
         if match := _STEP.search(line):
             step = int(match[1]) - 1 + int(match[3]) / max(int(match[4]), 1)
             draft = runs.at(step)
