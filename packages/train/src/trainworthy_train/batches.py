@@ -213,6 +213,7 @@ class Loader:
         self.encodings, self.device, self.workers = encodings, torch.device(device), workers
         self.images = _Images(samples, image_size, seed, augmentation if train else None, reader)
         self.epoch = 1
+        self.start = 0  # batches of the epoch to leave out, where it was begun before
 
     def __len__(self) -> int:
         """Batches an epoch, for this process."""
@@ -226,6 +227,7 @@ class Loader:
         draw = self._draw()
         keys = [(index, draw) for index in self._share(order)]
         groups = [keys[at : at + self.batch_size] for at in range(0, len(keys), self.batch_size)]
+        groups = groups[self.start :]
         if self.encodings is None:
             for group, items in zip(groups, self._load(groups), strict=True):
                 pixels = torch.stack([item.pixels for item in items]).to(self.device, non_blocking=True)
