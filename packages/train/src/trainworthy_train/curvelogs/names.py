@@ -19,6 +19,8 @@ _LR = re.compile(r"(lr|learning_?rate)([/\-_].*|\d+)?|x/lr\d+|.*[/_\-]lr|base_lr
 def series(name: str) -> str:
     """The series that a column, key or tag stands for, as `types.SERIES` has it, or "" for what is not read."""
     name = name.strip().lower()
+    if name.startswith("ema_"):  # of averaged weights, beside those of the weights themselves
+        return ""
     if _LR.fullmatch(name):
         # Of several groups of parameters the second stands for all: the first may be the biases, which warm up from
         # above. Where both are there, the later wins.

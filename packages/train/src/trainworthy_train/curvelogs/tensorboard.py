@@ -30,6 +30,8 @@ KNOWN_BY = "TFRecords, the first of which holds the event file's version"
 
 Scalars = dict[str, list[tuple[float, float]]]  # by tag: (step, value) in the file's order
 
+_AFTERWARDS = "The last score, logged after training, is the validation of the best weights: it is left out."
+
 _LARGEST = 64 << 20  # bytes of a record that is looked at; what is larger holds pictures
 _VALIDATION_FOLDERS = {"eval", "eval_0", "val", "valid", "validation", "test"}
 _TRAINING_FOLDERS = {"train", "training"}
@@ -228,8 +230,16 @@ def _collect(draft: Draft, scalars: Scalars, *, validation: bool) -> None:
             name = f"val_{name}"
         if not name or (validation and name == "lr"):
             continue
-        for step, value in points:
+        for step, value in _without_last(draft, name, points):
             draft.add(name, step, value)
+
+
+def _without_last(draft: Draft, name: str, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Ultralytics validates its best weights after training and logs their scores as the last epoch's, once more."""
+    if name.startswith("loss") or len(points) < 2 or points[-1][0] != points[-2][0]:
+        return points
+    draft.note(_AFTERWARDS)
+    return points[:-1]
 
 
 def _evaluates(path: Path, scalars: Scalars) -> bool:
@@ -301,12 +311,10 @@ def _by_epoch(draft: Draft) -> bool:
 
 
 def _last_validation(draft: Draft, end: float) -> None:
-    """YOLOv5 and ultralytics validate their best weights after training and log it as one more epoch."""
+    """YOLOv5 logs the same as one more epoch."""
     for name, points in draft.points.items():
         extra = [step for step in points if step > end]
         if extra and not name.startswith("loss"):
             draft.points[name] = {step: value for step, value in points.items() if step <= end}
             if name.startswith("map"):
-                draft.note(
-                    "The last point, logged after training, is the validation of the best weights: left out."
-                )
+                draft.note(_AFTERWARDS)
