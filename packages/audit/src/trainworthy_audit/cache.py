@@ -75,7 +75,7 @@ class Cache:
 
     def digests(self, entries: Iterable[Entry]) -> dict[str, str]:
         """{path: digest} of the files whose content is known without reading them."""
-        paths = {_key(entry): entry.path for entry in entries}
+        paths = {key_of(entry): entry.path for entry in entries}
         rows = self._ask("SELECT key, digest FROM files WHERE key IN ({})", paths)
         return {paths[key]: digest.hex() for key, digest in rows}
 
@@ -100,7 +100,7 @@ class Cache:
         for entry, found in measured:
             digest = bytes.fromhex(found.digest or "")
             if entry.touched_ns < began - RACY:
-                files.append((_key(entry), digest))
+                files.append((key_of(entry), digest))
             if found.thumbnail:
                 thumbnails.append((digest, found.thumbnail))
             row = msgspec.msgpack.encode(found._replace(thumbnail=None))
@@ -114,7 +114,9 @@ class Cache:
     def note_files(self, read: Iterable[tuple[Entry, str]], began: int) -> None:
         """Keep the digests of files that were read after `began` and whose content was known already."""
         files = [
-            (_key(entry), bytes.fromhex(digest)) for entry, digest in read if entry.touched_ns < began - RACY
+            (key_of(entry), bytes.fromhex(digest))
+            for entry, digest in read
+            if entry.touched_ns < began - RACY
         ]
         self._tell(("INSERT OR REPLACE INTO files VALUES (?, ?)", files))
 
@@ -212,7 +214,7 @@ def _connect(database: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def _key(entry: Entry) -> bytes:
+def key_of(entry: Entry) -> bytes:
     """16 bytes for a file's place and stamp."""
     place = entry.locator.file + b"\0" + (entry.locator.member or "").encode("utf-8", "surrogatepass")
     return blake3(place + b"\0" + entry.stamp.encode()).digest(length=16)

@@ -33,6 +33,9 @@ DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 #: The names in `formats.FORMATS`, here so that `--help` need not import the readers.
 FORMATS = ("voc", "coco", "yolo", "darknet")
 
+#: The names in `engines.NAMES`, likewise.
+ENGINES = ("local", "ray")
+
 #: Commands of `commands.py`, which is imported when one of them is asked for.
 OPERATIONS = ("fix", "merge", "split", "resize", "convert")
 
@@ -227,7 +230,7 @@ class Place(click.ParamType):  # type: ignore[type-arg] # generic for type check
 
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """DATASET, how it is read and measured, what is wanted of it, and what is excused."""
-    command = measuring(command)
+    command = _running(measuring(command))
     for decorate in reversed(
         (
             click.option(
@@ -297,6 +300,29 @@ def measuring(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _running(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where images are measured, and where the measurements of large datasets are kept: engine, measurements."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--engine",
+                type=click.Choice(ENGINES),
+                default="local",
+                show_default=True,
+                help="Where images are measured: here, or on the Ray cluster that RAY_ADDRESS names.",
+            ),
+            click.option(
+                "--measurements",
+                type=click.Path(path_type=Path),
+                metavar="DIR",
+                help="Keep measurements there as Parquet, from which a killed run goes on.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
 def _config(dataset: Path | Url, file: Path | None, given: Mapping[str, Any]) -> Config:
     from trainworthy_audit import config
 
@@ -314,10 +340,42 @@ def _measurer(workers: int, *, no_cache: bool, quiet: bool = False) -> Iterator[
     cache = None if no_cache else platformdirs.user_cache_path("trainworthy")
     with contextlib.ExitStack() as stack:
         watched = None if quiet else _progress(stack, "measuring")
-        measurer = stack.enter_context(Measurer(cache, workers, watched))
-        yield measurer
-        for note in measurer.notes:
-            _echo(f"note: {_visible(note)}", err=True)
+        yield from _noted(stack.enter_context(Measurer(cache, workers, watched)))
+
+
+@contextlib.contextmanager
+def _measurer_for(
+    source: Source, engine: str, measurements: Path | None, workers: int, *, no_cache: bool
+) -> Iterator[Measurer]:
+    """As `_measurer`; on a cluster, or where `measurements` names a folder, one that keeps Parquet there."""
+    if engine == "local" and measurements is None:
+        with _measurer(workers, no_cache=no_cache) as plain:
+            yield plain
+        return
+    from trainworthy_audit import engines
+    from trainworthy_audit.records import Recorded
+
+    folder = measurements or (None if no_cache else _measurements_of(source))
+    with contextlib.ExitStack() as stack:
+        watched = _progress(stack, "measuring")
+        made = Recorded(folder, engines.choose(engine, workers), watched)
+        yield from _noted(stack.enter_context(made))
+
+
+def _measurements_of(source: Source) -> Path:
+    """Where the measurements of this dataset are kept where nobody says otherwise."""
+    import platformdirs
+    from blake3 import blake3
+
+    root = str(source.path.resolve() if isinstance(source.path, Path) else source.path)
+    known_as = f"{source.name}-{blake3(root.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return platformdirs.user_cache_path("trainworthy") / "measurements" / known_as
+
+
+def _noted(measurer: Measurer) -> Iterator[Measurer]:
+    yield measurer
+    for note in measurer.notes:
+        _echo(f"note: {_visible(note)}", err=True)
 
 
 def _progress(stack: contextlib.ExitStack, label: str) -> Callable[[int, int], None] | None:
@@ -385,6 +443,8 @@ def audit(
     waiver_file: Path | None,
     workers: int,
     no_cache: bool,
+    engine: str,
+    measurements: Path | None,
     out: Path | None,
     name: str | None,
     output_format: str,
@@ -412,7 +472,7 @@ def audit(
     other = _report_of_another(folder, dataset)
     _, accepted = _waivers(source, waiver_file)
     running = {rule.code for rule in wanted.rules()}
-    with _measurer(workers, no_cache=no_cache) as measurer:
+    with _measurer_for(source, engine, measurements, workers, no_cache=no_cache) as measurer:
         made = auditing.audit(
             source,
             wanted,
@@ -546,6 +606,8 @@ def waive(
     waiver_file: Path | None,
     workers: int,
     no_cache: bool,
+    engine: str,
+    measurements: Path | None,
     code: str,
     pattern: str | None,
     chosen: tuple[str, ...],
@@ -577,7 +639,7 @@ def waive(
         ignore=(),
     )
     file, accepted = _waivers(source, waiver_file, new=True)
-    with _measurer(workers, no_cache=no_cache) as measurer:
+    with _measurer_for(source, engine, measurements, workers, no_cache=no_cache) as measurer:
         made = auditing.audit(source, wanted, measurer, accepted=accepted)
     found = waivers.choose(made, code, pattern=pattern, chosen=chosen, dataset=dataset)
     waiver = waivers.excuse(found, code, **promise)
@@ -646,6 +708,8 @@ def browse(
     waiver_file: Path | None,
     workers: int,
     no_cache: bool,
+    engine: str,
+    measurements: Path | None,
     name: str | None,
     code: str,
     images: tuple[str, ...],
@@ -670,7 +734,7 @@ def browse(
     if collect:
         return _collect(named, waiver_file or _waivers(source, None)[0])
     _, accepted = _waivers(source, waiver_file)
-    with _measurer(workers, no_cache=no_cache) as measurer:
+    with _measurer_for(source, engine, measurements, workers, no_cache=no_cache) as measurer:
         if isinstance(place, Path) and making.is_demo(place):
             made = making.audit(place, measurer)
         else:

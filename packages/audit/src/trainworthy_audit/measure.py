@@ -45,8 +45,9 @@ class Measurer:
     """Measures images, and remembers what it measured.
 
     `cache` is the folder of the cache; without one it lasts as long as the measurer. `workers` is the number
-    of processes, 0 for one a processor, unless another `engine` than that of this machine is given. `progress` is called with how many images are done, and of how many.
-    One measurer serves many audits: its processes are started when first needed, and live until `close`.
+    of processes, 0 for one a processor; `engine` stands in for them where it is given. `progress` is called with
+    how many images are done, and of how many. One measurer serves many audits: its processes are started when
+    first needed, and live until `close`.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Measurer:
                     copies[entry.path] = (entry, answer)
                     continue
                 found[entry.path] = each = (
-                    _failed(entry, answer) if isinstance(answer, Failure) else Measurement(*answer)
+                    failed(entry, answer) if isinstance(answer, Failure) else Measurement(*answer)
                 )
                 if each.digest and not isinstance(answer, Failure):
                     fresh.append((entry, each))
@@ -156,7 +157,7 @@ class Measurer:
             self.progress(done, total)
 
 
-def _failed(entry: Entry, failure: Failure) -> Measurement:
+def failed(entry: Entry, failure: Failure) -> Measurement:
     """What can be said of an image that no worker survived; it is not cached, for the cause may pass."""
     reason = {
         "crashed": f"the decoder crashed on this image ({failure.detail})",
