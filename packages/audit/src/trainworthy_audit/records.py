@@ -107,9 +107,8 @@ class Recorded(measure.Measurer):
         if isinstance(answer, local.Failure):
             return measure.failed(entry, answer), False
         found = Measurement(*answer)
-        unseen = (
-            found.digest is None and not is_url(entry.locator.file) and os.path.exists(entry.locator.file)
-        )  # noqa: PTH110 - bytes
+        file = entry.locator.file
+        unseen = found.digest is None and not is_url(file) and Path(os.fsdecode(file)).exists()
         if unseen and not isinstance(self._engine, local.Engine):
             raise TrainworthyError(
                 f"workers of the cluster cannot read {entry.path}: {found.reason}\n"
