@@ -21,7 +21,7 @@ import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from trainworthy_audit import remote, structure
+from trainworthy_audit import entropy, remote, structure
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
@@ -236,6 +236,12 @@ def _bounded(grey: Grey) -> Grey:
 
 
 def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
+    plainly_whole = entropy.grey(data, header.width, header.height, _least(header))
+    return _strictly(data, header) if plainly_whole is None else Decoded(plainly_whole)
+
+
+def _strictly(data: bytes, header: structure.Jpeg) -> Decoded:
+    """What libjpeg makes of it, and what it warns of."""
     damage = ""
     for plain in (False, True):
         try:
@@ -265,11 +271,14 @@ def _sampled_oddly(data: bytes, header: structure.Jpeg) -> Decoded:
 
 def _grey_jpeg(data: bytes, header: structure.Jpeg, *, strict: bool) -> Grey:
     """The small grey image. Raises `ValueError` in libjpeg's words; where strict, for its warnings too."""
-    least = (min(MIN_SIDE, header.height), min(MIN_SIDE, header.width))
-    decoded: Grey = simplejpeg.decode_jpeg(
-        data, "GRAY", min_height=least[0], min_width=least[1], strict=strict
-    )
+    height, width = _least(header)
+    decoded: Grey = simplejpeg.decode_jpeg(data, "GRAY", min_height=height, min_width=width, strict=strict)
     return decoded[:, :, 0]
+
+
+def _least(header: structure.Jpeg) -> tuple[int, int]:
+    """The least height and width of the small grey image."""
+    return min(MIN_SIDE, header.height), min(MIN_SIDE, header.width)
 
 
 def _pillow(data: bytes, *, rescue: bool = True) -> tuple[Decoded, dict[str, Any]]:
