@@ -53,15 +53,18 @@ def clear(
     labels: Sequence[str] = (),
     seed: int = 0,
     every_byte: bool = True,
+    whole: bool = False,
 ) -> Cleared:
     """What may be trained on of the folder or zip `dataset`, divided for training, validation and test.
 
     `certificate` is its file, in place of reports/NAME/certificate.json; `config` stands in place of the
     trainworthy.toml in or beside the dataset; `labels` are those to train on, all where there are none; `seed`
     decides how images without a split are divided. With `every_byte` every file is compared with the certificate;
-    without it only that of the annotations: enough beside a process that compares everything, since `read`
-    checks each image again. Raises `RefusedError` where the certificate does not cover what lies there, or is
-    weaker than the configuration demands, `TrainingError` where there is nothing to train on, and `DatasetError`.
+    without it only the annotations: enough beside a process that compares everything, since `read` checks each
+    image again. With `whole` all images are for "test", whatever split they are in.
+
+    Raises `RefusedError` where the certificate does not cover what lies there, or is weaker than the configuration
+    demands, `TrainingError` where there is nothing to train on, and `DatasetError`.
     """
     source = open_source(dataset)
     shown = shlex.quote(str(dataset))
@@ -72,9 +75,12 @@ def clear(
         _compare(source, proof, shown)
     read_, excluded, notes = _usable(source, proof)
     classes, numbers = _classes(read_, labels, shown)
-    parts = _divided(read_, proof, excluded, seed, notes)
+    if whole:
+        parts = {path: "test" for path in read_.images["path"] if path not in excluded}
+    else:
+        parts = _divided(read_, proof, excluded, seed, notes)
     samples = _samples(source, read_, proof, parts, numbers, notes)
-    if not samples["train"]:
+    if not samples["test" if whole else "train"]:
         raise TrainingError(
             f"{dataset} has no image to train on\n  {_sizes(samples, excluded)}",
             next_step=f"trainworthy split {shown} --out DIR --again",

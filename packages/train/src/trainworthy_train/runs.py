@@ -20,7 +20,6 @@ import json
 import math
 import os
 import re
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainworthy_train.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trainworthy_train.models import Model
 
@@ -48,10 +48,14 @@ class Settings:
     devices: str  # "auto" or how many
     nodes: int  # machines
     precision: str  # "auto", or as lightning-fabric spells it
+    augmentation: Mapping[str, float]  # the fields of `augment.Augmentation`
 
     def as_record(self) -> dict[str, Any]:
         """For JSON and checkpoints."""
-        return dataclasses.asdict(self) | {"labels": list(self.labels)}
+        return dataclasses.asdict(self) | {
+            "labels": list(self.labels),
+            "augmentation": dict(self.augmentation),
+        }
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Settings:
@@ -84,7 +88,8 @@ def resolve(model: Model, given: Mapping[str, Any]) -> Settings:
         weights=said.get("weights", model.weights[0]),
         labels=tuple(said.get("labels", ())),
         image_size=image_size,
-        epochs=said.get("epochs", model.epochs),
+        # An epoch has one iteration at least: where only iterations are given, they alone decide.
+        epochs=said.get("epochs", said.get("max_iterations", model.epochs)),
         max_iterations=said.get("max_iterations"),
         batch_size=batch_size,
         subdivisions=subdivisions,
@@ -97,7 +102,31 @@ def resolve(model: Model, given: Mapping[str, Any]) -> Settings:
         devices=said.get("devices", "auto"),
         nodes=said.get("nodes", 1),
         precision=said.get("precision", "auto"),
+        augmentation=_augmentation(said.get("augment", ())),
     )
+
+
+def _augmentation(given: Sequence[str]) -> dict[str, float]:
+    """The fields of `Augmentation`; `given` holds "none" or NAME=NUMBER, in their order."""
+    from trainworthy_train import augment
+
+    fields = dataclasses.asdict(augment.Augmentation())
+    for part in given:
+        name, equals, value = part.partition("=")
+        if part == "none":
+            fields = dataclasses.asdict(augment.NONE)
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not equals or name not in fields or not 0 <= number < float("inf"):
+            raise TrainingError(
+                f"--augment {part}\n  Expected none, or NAME=NUMBER with a name of {', '.join(fields)}.",
+                next_step="--augment mosaic=0.5",
+            )
+        fields[name] = number
+    return fields
 
 
 def model_named(name: str) -> Model:

@@ -1,0 +1,440 @@
+"""The commands `trainworthy train` and `trainworthy runs`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainworthy_audit import cli as audit_cli
+from trainworthy_train.errors import RefusedError, RunError, TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trainworthy_train.loop import Ending
+    from trainworthy_train.runs import Run
+    from trainworthy_train.settings import Settings
+    from trainworthy_train.types import Cleared
+
+
+def _echo(text: str) -> None:
+    audit_cli._echo(audit_cli._visible(text))  # noqa: SLF001 - one command line in several files
+
+
+# ------------------------------------------------------------------------------------------------------------
+# train
+
+
+def _budget(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    from trainworthy_train.settings import seconds
+
+    try:
+        return None if value is None else seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no time; write 90s, 30m or 1h30m.") from error
+
+
+def _texts(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    return tuple(part.strip() for given in value for part in given.split(",") if part.strip()) or None
+
+
+_POSITIVE = click.IntRange(min=1)
+_PLACE = click.Path(path_type=Path)
+
+#: Options that say how to train; what is not given is the model's own.
+_SETTINGS = (
+    click.option("--model", metavar="NAME", help="The detector; the small one unless told otherwise."),
+    click.option("--weights", metavar="PATH|URL|WORD", help="First weights: a file, URL, imagenet, coco or none."),
+    click.option("--labels", metavar="A,B", multiple=True, callback=_texts, help="Train on these labels only."),
+    click.option("--epochs", type=_POSITIVE, metavar="N", help="Times that every training image is seen."),
+    click.option("--max-iterations", type=_POSITIVE, metavar="N", help="End after so many steps."),
+    click.option("--batch-size", type=_POSITIVE, metavar="N", help="Images a step, over all processes."),
+    click.option(
+        "--subdivisions", type=_POSITIVE, metavar="N", help="Compute a batch in N parts, which saves memory."
+    ),
+    click.option("--lr", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="The learning rate at its highest."),
+    click.option("--warmup", type=click.FloatRange(min=0), metavar="EPOCHS", help="Epochs in which it is reached."),
+    click.option("--image-size", type=_POSITIVE, metavar="PX", help="The square that images are fitted into."),
+    click.option("--augment", multiple=True, callback=_texts, metavar="NAME=X", help="Change an augmentation; or none."),
+    click.option("--time-budget", callback=_budget, metavar="TIME", help="End in time: 90s, 30m, 1h30m."),
+    click.option("--stop", type=click.Choice(["auto", "never"]), help="Whether curves may end it.  [default: auto]"),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Another seed, another run.  [default: 0]"),
+    click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that load images."),
+    click.option("--devices", metavar="N", help="GPUs, or processes on a CPU.  [default: all GPUs, or one process]"),
+    click.option("--nodes", type=_POSITIVE, metavar="N", help="Machines, under torchrun or a cluster's launcher."),
+    click.option(
+        "--precision", type=click.Choice(["auto", "32-true", "16-mixed", "bf16-mixed"]), help="Of the arithmetic."
+    ),
+)  # fmt: skip
+
+
+def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in reversed(_SETTINGS):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@click.argument("dataset", type=_PLACE)
+@click.option("--certificate", type=_PLACE, metavar="FILE", help="In place of reports/NAME/certificate.json.")
+@click.option(
+    "--config", type=_PLACE, metavar="FILE", help="In place of the trainworthy.toml in or beside the dataset."
+)
+@click.option("--golden", type=_PLACE, metavar="DIR", help="A certified dataset that is evaluated apart.")
+@click.option("--out", type=_PLACE, metavar="DIR", help="Where the run goes, in place of runs/NAME/vN.")
+@click.option("--name", metavar="NAME", help="The run's name, in place of the dataset's.")
+@click.option("--continue-from", metavar="NAME[:vN]", help="Start from the best weights of a run.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted, to the same result.")
+@_settings_options
+def train(
+    *,
+    dataset: Path,
+    certificate: Path | None,
+    config: Path | None,
+    golden: Path | None,
+    out: Path | None,
+    name: str | None,
+    continue_from: str | None,
+    resume: bool,
+    **given: Any,  # noqa: ANN401 - the settings
+) -> int:
+    """Train a detector on a certified dataset.
+
+    DATASET must be what its certificate says, byte for byte: else nothing is trained, with exit code 1. The run goes to
+    runs/NAME/vN: its log, its curves, the best weights, and all that is needed to go on after an interruption.
+    Ctrl-C ends after the step and saves; exit code 130. A loss that is no number any more ends with exit code 2.
+    """
+    try:
+        return _train(
+            dataset,
+            certificate,
+            config,
+            golden,
+            out=out,
+            name=name,
+            other=continue_from,
+            resume=resume,
+            given=given,
+        )
+    except RefusedError as error:
+        audit_cli._fail(str(error), error.next_step)  # noqa: SLF001 - as above
+        return audit_cli.REJECTED
+
+
+def _train(
+    dataset: Path,
+    certificate: Path | None,
+    config: Path | None,
+    golden: Path | None,
+    *,
+    out: Path | None,
+    name: str | None,
+    other: str | None,
+    resume: bool,
+    given: dict[str, Any],
+) -> int:
+    from trainworthy_audit.source import open_source
+    from trainworthy_train import runs
+    from trainworthy_train.settings import DEFAULT_MODEL, model_named, resolve
+
+    place = out or runs.FOLDER / _named(name or open_source(dataset).name)
+    run = None
+    if resume:
+        run, settings = _interrupted(place, given, direct=out is not None)
+        model = model_named(settings.model)
+    else:
+        if other:
+            given = _continued(other, given)
+        model = model_named(given.pop("model") or DEFAULT_MODEL)
+        settings = resolve(model, given)
+
+    # The gate comes before anything heavy. Processes beside the first check what they read, not every byte again.
+    from trainworthy_train import gate
+
+    first = _first_process()
+    cleared = gate.clear(
+        dataset,
+        certificate=certificate,
+        config=config,
+        labels=settings.labels,
+        seed=settings.seed,
+        every_byte=first,
+    )
+    judges = _golden(golden, cleared, every_byte=first)
+    if run is not None:
+        _same_data(run, cleared)
+
+    from trainworthy_train import loop, watching
+
+    fabric = loop.open_fabric(settings)
+    fabric.launch()
+    if run is None:
+        made = (runs.at(out) if out else runs.new(place)) if fabric.is_global_zero else None
+        run = runs.Run(Path(fabric.broadcast(str(made.folder) if made else "")))
+    if not fabric.is_global_zero:
+        loop.train(
+            fabric, model, settings, cleared, run, golden=judges, resume=resume, watch=watching.Silence()
+        )
+        return audit_cli.DONE
+    bar = watching.Bar()
+    with runs.locked(run):
+        runs.sweep(run)
+        if not resume:
+            _write_record(run, settings, cleared, golden, other)
+        for note in cleared.notes:
+            bar.say(f"note: {note}")
+        bar.say(f"training {model.name} on {cleared.name}: {_counts(cleared)}; the run is {run.folder}")
+        try:
+            ending = loop.train(
+                fabric, model, settings, cleared, run, golden=judges, resume=resume, watch=bar
+            )
+        finally:
+            bar.close()
+    return _concluded(run, ending, dataset, place, out)
+
+
+def _named(name: str) -> str:
+    if name in {"", ".", ".."} or any(sign in name for sign in "/\\\0:"):
+        raise RunError(f"{name!r} cannot be the name of a run\n  Expected one word: --name streets.")
+    return name
+
+
+def _first_process() -> bool:
+    """Whether this is the first process of all, as launchers say it by the environment."""
+    return all(
+        os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    )
+
+
+def _interrupted(place: Path, given: Mapping[str, Any], *, direct: bool) -> tuple[Run, Settings]:
+    """The run to go on with, and its settings. Raises `RunError` where there is none, or settings differ."""
+    import dataclasses
+
+    from trainworthy_train import runs
+    from trainworthy_train.settings import FREE, Settings
+
+    found = [runs.Run(place)] if direct and place.exists() else runs.versions(place)
+    if not found:
+        raise RunError(f"nothing to resume: there is no run in {place}", next_step="trainworthy runs")
+    run = found[-1]
+    if run.state() == "finished":
+        raise RunError(
+            f"nothing to resume: {run.name} came to its end",
+            next_step=f"trainworthy train DATASET --continue-from {run.name}",
+        )
+    settings = Settings.of_record(run.record()["settings"])
+    record = settings.as_record()
+    changed = [
+        f"--{key.replace('_', '-')} {value} (it was {record[key]})"
+        for key, value in given.items()
+        if value is not None
+        and key in record
+        and key not in FREE
+        and record[key] not in (value, list_of(value))
+    ]
+    if changed:
+        raise RunError(
+            f"--resume goes on with {run.name} as it was begun; not with {', '.join(changed)}",
+            next_step=f"trainworthy train DATASET --continue-from {run.name}, for other settings",
+        )
+    free = {key: given[key] for key in FREE if given.get(key) is not None}
+    return run, dataclasses.replace(settings, **free)
+
+
+def list_of(value: Any) -> Any:  # noqa: ANN401 - an option's value
+    """A tuple as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _continued(other: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, with the model and the best weights of another run."""
+    from trainworthy_train import runs
+
+    run = runs.find(other)
+    best = run.file(runs.BEST)
+    if not best.exists():
+        raise RunError(f"{run.name} has no weights to continue from: it has not completed an epoch")
+    for option in ("weights",):
+        if given.get(option) is not None:
+            raise TrainingError(f"--continue-from brings the weights of {run.name}: leave out --{option}")
+    record = run.record()["settings"]
+    return given | {
+        "model": given["model"] or record["model"],
+        "image_size": given["image_size"] or record["image_size"],
+        "weights": str(best),
+    }
+
+
+def _golden(golden: Path | None, cleared: Cleared, *, every_byte: bool) -> list[Any]:
+    """All images of the golden set, their labels numbered as those of the training set."""
+    import dataclasses
+
+    import numpy as np
+
+    from trainworthy_train import gate
+
+    if golden is None:
+        return []
+    other = gate.clear(golden, every_byte=every_byte, whole=True)
+    unknown = [label for label in other.classes if label not in cleared.classes]
+    if unknown:
+        raise TrainingError(
+            f"--golden {golden} has labels that are not trained on: {', '.join(map(repr, unknown))}\n"
+            f"  Trained on are {', '.join(map(repr, cleared.classes))}."
+        )
+    numbers = np.array([cleared.classes.index(label) for label in other.classes], dtype=np.int64)
+    return [
+        dataclasses.replace(sample, labels=numbers[sample.labels])
+        for samples in other.samples.values()
+        for sample in samples
+    ]
+
+
+def _same_data(run: Run, cleared: Cleared) -> None:
+    before = run.record()["certificate"]["fingerprint"]
+    if before != cleared.certificate["fingerprint"]:
+        raise RefusedError(
+            f"{run.name} was begun on another content of {cleared.root}\n"
+            f"  It was {before}, and is {cleared.certificate['fingerprint']}.\n"
+            "  --resume goes on with the same data only.",
+            next_step=f"trainworthy train {shlex.quote(cleared.root)} --continue-from {run.name}",
+        )
+
+
+def _write_record(
+    run: Run, settings: Settings, cleared: Cleared, golden: Path | None, other: str | None
+) -> None:
+    """run.json: what went in. The certificate itself lies beside it, as it was sealed."""
+    import json
+
+    from trainworthy_train import loop, runs
+
+    proof = cleared.certificate
+    record = {
+        "schema": runs.SCHEMA,
+        "name": run.name,
+        "created": runs.now(),
+        "settings": settings.as_record(),
+        "continued_from": other,
+        "dataset": {
+            "root": str(Path(cleared.root).resolve()),
+            "name": cleared.name,
+            "format": proof["dataset"]["format"],
+            "classes": list(cleared.classes),
+            "images": {part: len(samples) for part, samples in cleared.samples.items()},
+            "boxes": {
+                part: sum(len(one.boxes) for one in samples) for part, samples in cleared.samples.items()
+            },
+            "golden": str(golden) if golden else None,
+        },
+        "certificate": {
+            "file": cleared.certificate_file,
+            "fingerprint": proof["fingerprint"],
+            "verdict": proof["verdict"],
+            "rule_set": proof["rule_set"],
+            "created": proof["created"],
+        },
+        "waived": list(cleared.waived),
+        "never_loaded": dict(cleared.excluded),
+        "notes": list(cleared.notes),
+        "versions": loop.versions(),
+    }
+    loop.write_file(run, "certificate.json", Path(cleared.certificate_file).read_bytes())
+    loop.write_file(run, runs.RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _counts(cleared: Cleared) -> str:
+    told = [f"{part} {len(samples):,}" for part, samples in cleared.samples.items() if samples]
+    return (
+        f"{', '.join(told)} images, {len(cleared.classes):,} label{'s' if len(cleared.classes) > 1 else ''}"
+    )
+
+
+def _concluded(run: Run, ending: Ending, dataset: Path, place: Path, out: Path | None) -> int:
+    """Say what came of it; return the exit code."""
+    from trainworthy_train.watching import clock
+
+    lines = [f"{run.name}: {ending.message}, {clock(ending.seconds)}"]
+    if ending.best is not None:
+        golden = ending.best.get("map50_golden")
+        lines.append(
+            f"  best: epoch {ending.best['epoch']}, mAP@50 {ending.best['map50']:.3f}, mAP {ending.best['map']:.3f} on "
+            "validation" + (f", mAP@50 {golden:.3f} on the golden set" if golden is not None else "")
+        )
+        if golden is not None and abs(golden - ending.best["map50"]) > GAP:
+            lines.append("  The two differ much: validation does not stand for what the golden set shows.")
+    if ending.test is not None:
+        lines.append(f"  on the test images: mAP@50 {ending.test['map50']:.3f}, mAP {ending.test['map']:.3f}")
+    lines.append(f"  run: {run.folder}")
+    if ending.why == "interrupted":
+        where = f" --out {shlex.quote(str(out))}" if out else f" --name {place.name}"
+        lines.append(f"  next: trainworthy train {shlex.quote(str(dataset))}{where} --resume")
+        _echo("\n".join(lines))
+        return audit_cli.INTERRUPTED
+    lines.append(f"  next: trainworthy runs show {shlex.quote(run.name)}")
+    _echo("\n".join(lines))
+    return audit_cli.DONE
+
+
+#: A gap between validation and golden set that is worth a sentence, in mAP@50.
+GAP = 0.1
+
+
+# ------------------------------------------------------------------------------------------------------------
+# runs
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def runs(context: click.Context) -> None:
+    """List runs and versions; show, compare, or print the log of one."""
+    if context.invoked_subcommand is None:
+        context.invoke(listed)
+
+
+@runs.command("list")
+def listed() -> int:
+    """List all runs below runs/, newest version last."""
+    from trainworthy_train import summaries
+
+    _echo(summaries.listed())
+    return audit_cli.DONE
+
+
+@runs.command()
+@click.argument("run")
+def show(*, run: str) -> int:
+    """Show what went into a run, and what came of it. RUN is NAME, NAME:vN or a folder."""
+    from trainworthy_train import runs as found
+    from trainworthy_train import summaries
+
+    _echo(summaries.shown(found.find(run)))
+    return audit_cli.DONE
+
+
+@runs.command()
+@click.argument("run")
+def log(*, run: str) -> int:
+    """Print what happened in a run: sessions, epochs, findings, its end. RUN is NAME, NAME:vN or a folder."""
+    from trainworthy_train import runs as found
+    from trainworthy_train import summaries
+
+    _echo(summaries.logged(found.find(run)))
+    return audit_cli.DONE
+
+
+@runs.command()
+@click.argument("chosen", metavar="RUN RUN...", nargs=-1, required=True)
+def compare(*, chosen: tuple[str, ...]) -> int:
+    """Show the settings in which runs differ, and what each reached, side by side."""
+    from trainworthy_train import runs as found
+    from trainworthy_train import summaries
+
+    if len(chosen) < 2:
+        raise click.UsageError("compare takes two runs or more")
+    _echo(summaries.compared([found.find(run) for run in chosen]))
+    return audit_cli.DONE
