@@ -19,20 +19,23 @@ SCHEMA = "trainworthy.audit/"
 FACTS = {
     "train_images": "images in the training split",
     "val_images": "images in the validation split",
+    "scenes": "different scenes in the training split",
     "leaked": "scenes that are in training and in another split, as a share of the validation images",
-    "duplicated": "images that are exact or near copies of another, as a share of all",
+    "distinct": "different scenes as a share of the images",
+    "copied": "exact copies as a share of the images, beside the first of each",
     "damaged": "images that are unreadable or damaged, as a share of all",
     "broken_labels": "images with a wrong box or an annotation that cannot be read, as a share of all",
-    "wrong_classes": "images with a class id that the names do not know, or 1 where ids and names disagree",
-    "distinct": "different scenes as a share of the images, where that is low; else 1",
+    "wrong_classes": "images with a class id without a name, as a share of all; 1 where ids and names disagree",
+    "unlabelled": "images without an annotation, as a share of all",
+    "mixed": "1 where images of several sources or resolutions are mixed",
 }
 
 #: Which rules' findings make a fact, and whether it is a share of the images that they are about.
 _SHARES = {
-    "duplicated": ("D001", "D002"),
     "damaged": ("I001", "I002", "I004", "I007"),
     "broken_labels": ("A001", "B001", "B002", "B003", "B005", "B008", "D004"),
     "wrong_classes": ("C001", "C006"),
+    "unlabelled": ("A003",),
 }
 _DISAGREE = ("C002", "C007")
 _TRAIN, _VAL = ("train", "trainval", "training"), ("val", "valid", "validation", "dev")
@@ -77,11 +80,12 @@ def of(audit: Mapping[str, Any], file: str = "") -> Facts:
         raise ValueError(audit["schema"])
     dataset, findings = audit["dataset"], audit["findings"]
     images = max(1, int(dataset["images"]))
-    values: dict[str, float] = {}
-    for fact, names in (("train_images", _TRAIN), ("val_images", _VAL)):
-        sizes = [size for name, size in dataset["splits"].items() if name.lower() in names]
-        if sizes:
-            values[fact] = float(sum(sizes))
+    splits = {name.lower(): float(size) for name, size in dataset["splits"].items()}
+    values = {
+        fact: sum(splits[name] for name in names if name in splits)
+        for fact, names in (("train_images", _TRAIN), ("val_images", _VAL))
+        if any(name in splits for name in names)
+    }
     ran = {code for code, rule in audit["rules"].items() if rule["status"] in {"passed", "failed"}}
     for fact, codes in _SHARES.items():
         if ran & set(codes):
@@ -89,13 +93,28 @@ def of(audit: Mapping[str, Any], file: str = "") -> Facts:
             values[fact] = min(1.0, len(about) / images)
     if any(finding["rule"] in _DISAGREE for finding in findings):
         values["wrong_classes"] = 1.0
+    if "I008" in ran:
+        values["mixed"] = float(any(finding["rule"] == "I008" for finding in findings))
+    return Facts(values | _variety(audit, ran, values), _cited(audit), file)
+
+
+def _variety(audit: Mapping[str, Any], ran: set[str], known: Mapping[str, float]) -> dict[str, float]:
+    """How far the images differ, by the findings about copies: each is a group, told at its first image."""
+    images = max(1, int(audit["dataset"]["images"]))
+    more: Counter[str] = Counter()
+    groups: Counter[str] = Counter()
+    for finding in audit["findings"]:
+        more[finding["rule"]] += len(finding["related"])
+        groups[finding["rule"]] += 1
+    values = {}
+    if {"D001", "D002"} <= ran:
+        values["copied"] = min(1.0, more["D001"] / images)
+        values["distinct"] = 1 - min(1.0, (more["D001"] + more["D002"]) / images)
+        if "train_images" in known:
+            values["scenes"] = known["train_images"] * values["distinct"]
     if "D003" in ran:
-        scenes = sum(finding["rule"] == "D003" for finding in findings)
-        values["leaked"] = min(1.0, scenes / max(1.0, values.get("val_images", images)))
-    if "D005" in ran:
-        shares = [_number(finding["measured"]) for finding in findings if finding["rule"] == "D005"]
-        values["distinct"] = min([share for share in shares if share is not None], default=1.0)
-    return Facts(values, _cited(audit), file)
+        values["leaked"] = min(1.0, groups["D003"] / max(1.0, known.get("val_images", images)))
+    return values
 
 
 def _images(finding: Mapping[str, Any]) -> Iterator[str]:
@@ -103,10 +122,6 @@ def _images(finding: Mapping[str, Any]) -> Iterator[str]:
         yield finding["image"] or finding["annotation"]
     if finding["rule"].startswith("D"):
         yield from finding["related"]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _cited(audit: Mapping[str, Any]) -> dict[str, Cited]:

@@ -87,9 +87,16 @@ def unsupported(curves: Curves, features: Features) -> str:
         if "val_loss" not in curves.series:
             return "The log has no mAP and no validation loss: the training loss alone tells no pattern."
         return "The log has no mAP: losses alone do not tell whether detections are right."
-    if evaluations == 1 and points >= SHORT:
+    if evaluations == 1 and points >= SHORT and length(curves) >= SHORT:
         return "The log has a single evaluation: nothing shows how mAP moved."
     return ""
+
+
+def length(curves: Curves) -> float:
+    """How many epochs the log spans; of one that counts iterations, how many points its longest series has."""
+    if curves.unit == "epoch":
+        return max(float(series.step[-1] - series.step[0]) + 1 for series in curves.series.values())
+    return float(max(len(series.step) for series in curves.series.values()))
 
 
 def _undecided(probability: Mapping[str, float]) -> str:

@@ -31,9 +31,11 @@ NAMES = {
     "loss_fall": "fall of the training loss over the run, as a share of its first value",
     "late_fall": "share of that fall that came in the second half of the run",
     "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
+    "loss_noise": "median deviation of the training loss from its smoothed self, as a share of it",
+    "parting": "validation over training loss at the end, by the same at the beginning",
     "divergence": "rise of the smoothed validation loss from its least to the end, as a share of its least",
     "val_fall": "fall of the validation loss over the run, as a share of its first value",
-    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of its surroundings",
+    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of its surroundings, and 0.08",
     "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings",
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
     "not_finite": "share of losses that are NaN or infinite",
@@ -45,6 +47,10 @@ NAMES = {
 
 #: mAP at IoU 0.5 over mAP at IoU 0.5 to 0.95: the median of the real logs that have both.
 RATIO = 1.6
+
+
+#: A drop of mAP that is less than this is hardly seen on a chart from 0 to 1.
+DROP = 0.08
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
     val_loss = _thin(curves.series.get("val_loss"), metric)
     if val_loss is not None:
         _measure_val_loss(val_loss, end, values, spans)
+    if loss is not None and val_loss is not None:
+        values["parting"] = _parting(loss, val_loss, end)
     values["zero_loss"] = float(_no_labels(curves))
     _measure_probes(curves, values)
     return Features(values, spans)
@@ -177,7 +185,7 @@ def _measure_map(
     )
     if n >= 8:
         around = np.percentile(_around(value), 75, axis=1)
-        low = (value < 0.7 * around) & (around > 0.02)
+        low = (value < 0.7 * around) & (around - value > DROP)
         _share(low, step, "dropouts", values, spans)
 
 
@@ -219,6 +227,8 @@ def _measure_loss(
     values["late_fall"] = float((curve[len(curve) // 2] - last) / max(first - least, 1e-12 * size))
     spans["loss_fall"] = (float(step[0]), float(step[-1]))
     spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))
+    late = np.abs(value[:calm] - curve)[calm // 6 :] / np.maximum(np.abs(curve[calm // 6 :]), 1e-12)
+    values["loss_noise"] = 1.4826 * float(np.median(late)) if len(late) else np.nan
     if metric is not None:
         scores = smooth(metric.value)[: max(int((metric.step < end).sum()), 1)]
         best = metric.step[int(np.argmax(scores))]
@@ -247,6 +257,20 @@ def _measure_val_loss(
     spans["divergence"] = (float(step[least]), float(step[calm - 1]))
     if len(value) >= 8:
         _share(value > 1.25 * np.median(_around(value), axis=1), step, "val_spikes", values, spans)
+
+
+def _parting(loss: Series, val_loss: Series, end: float) -> float:
+    """How far validation and training loss went apart: their ratio at the end by that of the beginning."""
+    ends = []
+    for series in (loss, val_loss):
+        known = np.isfinite(series.value) & (series.step < end)
+        if known.sum() < 6 or series.value[known].min() <= 0:
+            return np.nan
+        value = series.value[known]
+        few = max(2, len(value) // 12)
+        ends.append((float(np.median(value[:few])), float(np.median(value[-few:]))))
+    (first, last), (val_first, val_last) = ends
+    return (val_last / last) / (val_first / first)
 
 
 def _no_labels(curves: Curves) -> bool:

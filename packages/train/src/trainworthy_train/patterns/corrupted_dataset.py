@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="corrupted-dataset",
@@ -29,25 +29,55 @@ PATTERN = Pattern(
             "dropouts",
             "At {dropouts:.0%} of the evaluations mAP falls below 0.7 of what it is around them.",
             4.0,
-            (above("dropouts", 0.12, 0.02), above("peak", 0.05, 0.01), above("evaluations", 12, 1.5)),
+            (above("dropouts", 0.10, 0.015), above("evaluations", 12, 1.5)),
         ),
         Sign(
             "spikes",
             "{val_spikes:.0%} of the validation losses are over 1.25 of those around them.",
             3.0,
-            (above("val_spikes", 0.07, 0.015), above("evaluations", 12, 1.5)),
+            (above("val_spikes", 0.08, 0.015), above("evaluations", 12, 1.5), above("peak", 0.15, 0.03)),
         ),
         Sign(
             "loss-spikes",
             "{loss_spikes:.0%} of the training losses are over 1.25 of those around them.",
             1.5,
-            (above("loss_spikes", 0.06, 0.015), above("evaluations", 12, 1.5)),
+            (above("loss_spikes", 0.1, 0.02), above("evaluations", 12, 1.5)),
         ),
         Sign(
             "not-finite",
             "{not_finite:.0%} of the losses are not finite numbers.",
-            8.0,
+            12.0,
             (above("not_finite", 0.02, 0.005),),
+        ),
+        Sign(
+            "restless-loss",
+            "The training loss moves by {loss_noise:.0%} from one epoch to the next.",
+            2.0,
+            (above("loss_noise", 0.10, 0.02), above("evaluations", 12, 1.5)),
+        ),
+        Sign(
+            "not-learnt",
+            "mAP on the training images themselves is only {train_level:.2f}, with {level:.2f} on validation images.",
+            2.0,
+            (below("train_level", 0.6, 0.06), above("level", 0.1, 0.02)),
+        ),
+        Sign(
+            "damaged-images",
+            "The audit found {damaged:.0%} of the images damaged.",
+            7.0,
+            (above("damaged", 0.04, 0.01),),
+        ),
+        Sign(
+            "broken-labels",
+            "The audit found wrong boxes or broken annotations in {broken_labels:.0%} of the images.",
+            7.0,
+            (above("broken_labels", 0.01, 0.003),),
+        ),
+        Sign(
+            "mixed",
+            "The audit found images of several sources or resolutions.",
+            5.0,
+            (above("mixed", 0.5, 0.05),),
         ),
     ),
 )

@@ -31,5 +31,11 @@ PATTERN = Pattern(
             1.0,
             (below("rising", 0.1, 0.03), above("level", 0.46, 0.04), above("evaluations", 11, 0.6)),
         ),
+        Sign(
+            "together",
+            "Validation loss fell with the training loss: they went apart by a factor of {parting:.1f}.",
+            0.5,
+            (below("parting", 2.5, 0.4), above("level", 0.3, 0.03), above("evaluations", 11, 0.6)),
+        ),
     ),
 )

@@ -48,5 +48,17 @@ PATTERN = Pattern(
             2.5,
             (above("rising", 0.35, 0.06), below("level", 0.35, 0.05)),
         ),
+        Sign(
+            "few-images",
+            "There are only {scenes:.0f} different training images.",
+            6.0,
+            (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", 0.6, 0.05)),
+        ),
+        Sign(
+            "tiny-validation",
+            "There are only {val_images:.0f} validation images: mAP is decided by single objects.",
+            8.0,
+            (below("val_images", 8, 1.5),),
+        ),
     ),
 )

@@ -42,5 +42,17 @@ PATTERN = Pattern(
             1.0,
             (below("val_fall", 0.15, 0.03), below("level", 0.5, 0.05)),
         ),
+        Sign(
+            "few-scenes",
+            "The audit found only {distinct:.0%} of the images to be different scenes.",
+            7.0,
+            (below("distinct", 0.6, 0.05), below("copied", 0.2, 0.04)),
+        ),
+        Sign(
+            "particular",
+            "mAP on training images is {train_gap:.2f} above that on validation images, which does not move.",
+            1.5,
+            (above("train_gap", 0.35, 0.06), below("drawdown", 0.08, 0.015), below("rising", 0.3, 0.06)),
+        ),
     ),
 )

@@ -46,8 +46,20 @@ PATTERN = Pattern(
         Sign(
             "classes-confused",
             "mAP with all classes taken for one is {any_class_gap:.2f} higher: boxes are found, classes are not.",
-            3.0,
+            5.0,
             (above("any_class_gap", 0.2, 0.04),),
+        ),
+        Sign(
+            "wrong-classes",
+            "The audit found class ids that do not agree with the names.",
+            8.0,
+            (above("wrong_classes", 0.1, 0.02),),
+        ),
+        Sign(
+            "unlabelled",
+            "The audit found no annotation for {unlabelled:.0%} of the images.",
+            7.0,
+            (above("unlabelled", 0.4, 0.05), below("peak", 0.2, 0.03)),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above
+from trainworthy_train.patterns.sign import Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="overtraining",
@@ -48,6 +48,30 @@ PATTERN = Pattern(
             "mAP on training images is {train_gap:.2f} above that on validation images.",
             2.0,
             (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015)),
+        ),
+        Sign(
+            "parting",
+            "Validation and training loss went apart by a factor of {parting:.1f}.",
+            1.0,
+            (above("parting", 4, 1),),
+        ),
+        Sign(
+            "leaked",
+            "The audit found scenes of training in validation: {leaked:.0%} of its images.",
+            8.0,
+            (above("leaked", 0.2, 0.04),),
+        ),
+        Sign(
+            "few-images-long",
+            "There are only {scenes:.0f} different training images for {evaluations:.0f} evaluations.",
+            6.0,
+            (below("scenes", 60, 5), above("evaluations", 35, 3), above("distinct", 0.6, 0.05)),
+        ),
+        Sign(
+            "copies",
+            "The audit found that {copied:.0%} of the images are exact copies.",
+            7.0,
+            (above("copied", 0.2, 0.04),),
         ),
     ),
 )
