@@ -46,35 +46,77 @@ _POSITIVE = click.IntRange(min=1)
 _PLACE = click.Path(path_type=Path)
 
 #: Options that say how to train; what is not given is the model's own.
-_SETTINGS = (
-    click.option("--model", metavar="NAME", help="The detector; the small one unless told otherwise."),
-    click.option("--weights", metavar="PATH|URL|WORD", help="First weights: a file, URL, imagenet, coco or none."),
-    click.option("--labels", metavar="A,B", multiple=True, callback=_texts, help="Train on these labels only."),
-    click.option("--epochs", type=_POSITIVE, metavar="N", help="Times that every training image is seen."),
-    click.option("--max-iterations", type=_POSITIVE, metavar="N", help="End after so many steps."),
-    click.option("--batch-size", type=_POSITIVE, metavar="N", help="Images a step, over all processes."),
-    click.option(
-        "--subdivisions", type=_POSITIVE, metavar="N", help="Compute a batch in N parts, which saves memory."
-    ),
-    click.option("--lr", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="The learning rate at its highest."),
-    click.option("--warmup", type=click.FloatRange(min=0), metavar="EPOCHS", help="Epochs in which it is reached."),
-    click.option("--image-size", type=_POSITIVE, metavar="PX", help="The square that images are fitted into."),
-    click.option("--augment", multiple=True, callback=_texts, metavar="NAME=X", help="Change an augmentation; or none."),
-    click.option("--time-budget", callback=_budget, metavar="TIME", help="End in time: 90s, 30m, 1h30m."),
-    click.option("--stop", type=click.Choice(["auto", "never"]), help="Whether curves may end it.  [default: auto]"),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Another seed, another run.  [default: 0]"),
-    click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that load images."),
-    click.option("--devices", metavar="N", help="GPUs, or processes on a CPU.  [default: all GPUs, or one process]"),
-    click.option("--nodes", type=_POSITIVE, metavar="N", help="Machines, under torchrun or a cluster's launcher."),
-    click.option(
-        "--precision", type=click.Choice(["auto", "32-true", "16-mixed", "bf16-mixed"]), help="Of the arithmetic."
-    ),
-)  # fmt: skip
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "--model": {"metavar": "NAME", "help": "The detector; the small one unless told otherwise."},
+    "--weights": {
+        "metavar": "PATH|URL|WORD",
+        "help": "First weights: a file, a URL, imagenet, coco or none.",
+    },
+    "--labels": {
+        "metavar": "A,B",
+        "multiple": True,
+        "callback": _texts,
+        "help": "Train on these labels only.",
+    },
+    "--epochs": {"type": _POSITIVE, "metavar": "N", "help": "Times that every training image is seen."},
+    "--max-iterations": {"type": _POSITIVE, "metavar": "N", "help": "End after so many steps."},
+    "--batch-size": {"type": _POSITIVE, "metavar": "N", "help": "Images a step, over all processes."},
+    "--subdivisions": {
+        "type": _POSITIVE,
+        "metavar": "N",
+        "help": "Compute a batch in N parts, which saves memory; more by itself where memory runs out.",
+    },
+    "--lr": {
+        "type": click.FloatRange(min=0, min_open=True),
+        "metavar": "RATE",
+        "help": "The learning rate at its highest; it falls from there to 0.",
+    },
+    "--warmup": {
+        "type": click.FloatRange(min=0),
+        "metavar": "EPOCHS",
+        "help": "Epochs in which it is reached.",
+    },
+    "--image-size": {
+        "type": _POSITIVE,
+        "metavar": "PX",
+        "help": "Side of the square that images are fitted into.",
+    },
+    "--augment": {
+        "multiple": True,
+        "callback": _texts,
+        "metavar": "NAME=X",
+        "help": "Change an augmentation, such as mosaic=0.5; or none.",
+    },
+    "--time-budget": {"callback": _budget, "metavar": "TIME", "help": "End in time: 90s, 30m, 1h30m."},
+    "--stop": {
+        "type": click.Choice(["auto", "never"]),
+        "help": "Whether curves may end it.  [default: auto]",
+    },
+    "--seed": {
+        "type": click.IntRange(min=0),
+        "metavar": "N",
+        "help": "Another seed, another run.  [default: 0]",
+    },
+    "--workers": {"type": click.IntRange(min=0), "metavar": "N", "help": "Processes that load images."},
+    "--devices": {
+        "metavar": "N",
+        "help": "GPUs, or processes on a CPU.  [default: all GPUs, or one process]",
+    },
+    "--nodes": {
+        "type": _POSITIVE,
+        "metavar": "N",
+        "help": "Machines, under torchrun or a cluster's launcher.",
+    },
+    "--precision": {
+        "type": click.Choice(["auto", "32-true", "16-mixed", "bf16-mixed"]),
+        "help": "Of the arithmetic.  [default: auto]",
+    },
+}
 
 
 def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for decorate in reversed(_SETTINGS):
-        command = decorate(command)
+    for name, option in reversed(_SETTINGS.items()):
+        command = click.option(name, **option)(command)
     return command
 
 

@@ -514,7 +514,11 @@ class Training:
 
     def _finish(self, why: Why, best: Mapping[str, Any] | None, **more: Any) -> None:  # noqa: ANN401 - JSON
         self._write(
-            "end", why=why, best_epoch=best and best["epoch"], best_map50=best and best["map50"], **more
+            "end",
+            why=why,
+            best_epoch=best["epoch"] if best else None,
+            best_map50=best["map50"] if best else None,
+            **more,
         )
         self.log.close()
         self.board.close()
