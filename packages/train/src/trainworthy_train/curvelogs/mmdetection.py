@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -35,17 +36,16 @@ def read(log: Log) -> list[Curves]:
     good = [
         entry for _, entry in entries if entry and number(entry.get("iter", entry.get("step"))) is not None
     ]
-    length = epoch_length(good)
+    length, runs_on = _epochs(good)
     runs = Runs(lambda: Draft("epoch" if length else "iteration"))
     for entry in good:
-        step = _step(entry, length)
+        step = _step(entry, length, runs_on=runs_on)
         if not math.isfinite(step):
             continue
         draft = runs.at(step)
-        validation = entry.get("mode") == "val" or "coco/bbox_mAP" in entry
         for key, value in entry.items():
             name = names.series(key)
-            if name.startswith("loss") and validation:
+            if name.startswith("loss") and _validates(entry):
                 name = f"val_{name}"
             if name:
                 draft.add(name, step, number(value))
@@ -68,25 +68,35 @@ def _notes(draft: Draft, environment: str, length: float, broken: int) -> None:
         draft.note(f"Line {broken} is cut off or no JSON object: such lines are left out.")
 
 
-def epoch_length(entries: list[dict[str, Any]]) -> float:
-    """How many iterations an epoch has, by the highest that is logged; 0 where iterations run through all epochs."""
-    train = [e for e in entries if e.get("mode", "train") == "train" and "epoch" in e and "loss" in e]
-    highest: dict[float, float] = {}
-    for entry in train:
-        epoch, place = number(entry["epoch"]), number(entry.get("iter", entry.get("step")))
-        if epoch is not None and place is not None:
-            highest[epoch] = max(highest.get(epoch, 0), place)
-    if not highest or (len(highest) == 1 and max(highest) > 1e6):
-        return 0
-    return max(highest.values())
+def _epochs(entries: list[dict[str, Any]]) -> tuple[float, bool]:
+    """How many iterations an epoch has, by the highest that is logged, and whether they run on through all epochs.
+
+    0 where that is unknown: no epoch is logged, or the log breaks off within its only one. mmengine's run on.
+    """
+    places: dict[float, list[float]] = {}
+    for entry in entries:
+        epoch, place = number(entry.get("epoch")), number(entry.get("iter", entry.get("step")))
+        if epoch is not None and place is not None and not _validates(entry):
+            places.setdefault(epoch, []).append(place)
+    if not places or (len(places) == 1 and not any(_validates(entry) for entry in entries)):
+        return 0, False
+    in_order = [places[epoch] for epoch in sorted(places)]
+    runs_on = len(in_order) > 1 and all(min(b) > max(a) for a, b in itertools.pairwise(in_order))
+    if runs_on:
+        return max(max(found) / epoch for epoch, found in places.items() if epoch > 0), True
+    return max(max(found) for found in in_order), False
 
 
-def _step(entry: dict[str, Any], length: float) -> float:
-    place = number(entry.get("iter", entry.get("step")))
-    epoch = number(entry.get("epoch"))
+def _validates(entry: dict[str, Any]) -> bool:
+    return entry.get("mode") == "val" or any(key.endswith("bbox_mAP") for key in entry)
+
+
+def _step(entry: dict[str, Any], length: float, *, runs_on: bool) -> float:
+    """Where a line stands; an evaluation at the end of its epoch, which is mmengine's `step`."""
+    place, epoch = number(entry.get("iter", entry.get("step"))), number(entry.get("epoch"))
     assert place is not None
-    if not length or epoch is None:
+    if not length:
         return place
-    if entry.get("mode") == "val":
-        return epoch
-    return epoch - 1 + min(place / length, 1)
+    if _validates(entry) or epoch is None:
+        return place if epoch is None else epoch
+    return place / length if runs_on else epoch - 1 + min(place / length, 1)

@@ -24,7 +24,9 @@ def objects(log: Log) -> Iterator[tuple[int, dict[str, Any] | None]]:
     for count, line in enumerate(log.lines(), 1):
         if not pending and not line.strip():
             continue
-        if pending and line.startswith("{") and len(line) > 1:  # a new one begins: the one before was cut off
+        if pending and line.startswith(
+            "{"
+        ):  # in the first column only a new one begins: that before was cut off
             yield began, None
             pending = []
         if not pending:

@@ -48,6 +48,7 @@ def read(log: Log, columns: Mapping[str, str] | None = None) -> list[Curves]:
     """
     there = header(log.head)
     wanted = dict(columns or {})
+    by_epoch = "epoch" in wanted
     counter = _counter(wanted, there)
     for series, column in wanted.items():
         _check(log, series, column, there)
@@ -55,7 +56,7 @@ def read(log: Log, columns: Mapping[str, str] | None = None) -> list[Curves]:
         column: name for column in there if column != counter and (name := _name(column))
     }
     unit: Literal["epoch", "iteration"] = (
-        "epoch" if not counter or "epoch" in counter.lower() else "iteration"
+        "epoch" if by_epoch or "epoch" in (counter or "epoch").lower() else "iteration"
     )
     return _read(log, named, counter, unit)
 
