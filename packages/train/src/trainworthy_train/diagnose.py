@@ -8,6 +8,7 @@ import numpy as np
 
 from trainworthy_train import patterns, stopping
 from trainworthy_train.features import measure
+from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
 
 if TYPE_CHECKING:
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
     from trainworthy_train.features import Features
     from trainworthy_train.patterns.sign import Pattern, Sign
-    from trainworthy_train.types import Floats
 
 #: A verdict that is less probable than this is not given.
 CONFIDENT = 0.40
 
-#: A sign that holds less than this is not shown as evidence.
-SHOWN = 0.4
+#: A sign that adds less than this to the pattern's score is not shown as evidence, and no more than so many are.
+SHOWN, MOST = 0.4, 6
 
 #: Losses without any evaluation say no more than that the run was short, below this number of points.
 SHORT = 11
@@ -30,7 +30,7 @@ SHORT = 11
 def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagnosis:
     """The diagnosis of one run, with what an audit says of its dataset (`auditfacts.FACTS`) where that is known."""
     features = measure(curves, facts)
-    probability = dict(zip(PATTERNS, probabilities(features).tolist(), strict=True))
+    probability = dict(zip(PATTERNS, model.probabilities(features).tolist(), strict=True))
     best = max(patterns.ALL, key=lambda pattern: probability[pattern.id])
     missing = unsupported(curves, features)
     if not missing and probability[best.id] < CONFIDENT:
@@ -61,19 +61,6 @@ _HELP = (
     "Log the mAP on validation images after each epoch: it is what tells one pattern from another.",
     "Log the validation loss beside it, and let the run have more than ten evaluations.",
 )
-
-
-def probabilities(features: Features) -> Floats:
-    """The probability of each pattern (6,), in the order of `PATTERNS`."""
-    scores = np.array(
-        [
-            pattern.score + sum(sign.weight * sign.degree(features) for sign in pattern.signs)
-            for pattern in patterns.ALL
-        ]
-    )
-    odds = np.exp(scores - scores.max())
-    shares: Floats = odds / odds.sum()
-    return shares
 
 
 def unsupported(curves: Curves, features: Features) -> str:
@@ -108,11 +95,11 @@ def _undecided(probability: Mapping[str, float]) -> str:
 
 
 def _evidence(pattern: Pattern, features: Features) -> list[Evidence]:
-    """The signs that speak for the pattern, the weightiest first."""
-    held = [(sign.weight * sign.degree(features), sign) for sign in pattern.signs]
-    held.sort(key=lambda pair: -pair[0])
-    shown = [sign for weight, sign in held if weight > SHOWN] or [held[0][1]]
-    return [_told(sign, features) for sign in shown]
+    """The signs that decided for the pattern, the weightiest first; they may be signs that others do not hold."""
+    spoken = model.contributions(features, PATTERNS.index(pattern.id))
+    order = np.argsort(-spoken)
+    shown = [model.SIGNS[place] for place in order if spoken[place] > SHOWN][:MOST]
+    return [_told(sign, features) for sign in shown or pattern.signs[:1]]
 
 
 def _told(sign: Sign, features: Features) -> Evidence:

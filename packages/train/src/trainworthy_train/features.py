@@ -24,6 +24,7 @@ NAMES = {
     "gain": "best smoothed mAP less that of the first evaluations, 0..1",
     "reached": "share of the run until the smoothed mAP first came within a tenth of its best, 0..1",
     "rising": "gain of the smoothed mAP in the last third of the run, as a share of its best",
+    "late_rising": "the same from the last sixth but one to the last sixth",
     "noise": "median deviation of mAP from its smoothed self, as a share of its best",
     "drawdown": "fall of mAP from its smoothed best to the end, as a share of its best",
     "drawdown_noise": "the same fall in units of the noise",
@@ -35,7 +36,7 @@ NAMES = {
     "parting": "validation over training loss at the end, by the same at the beginning",
     "divergence": "rise of the smoothed validation loss from its least to the end, as a share of its least",
     "val_fall": "fall of the validation loss over the run, as a share of its first value",
-    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of its surroundings, and 0.08",
+    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
     "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings",
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
     "not_finite": "share of losses that are NaN or infinite",
@@ -103,6 +104,12 @@ def calm_end(curves: Curves) -> float:
     return float(told) if told is not None else np.inf
 
 
+def _calm(step: Floats, end: float) -> int:
+    """How many evaluations came before augmentation was switched off; all, where those are the lesser part."""
+    before = int((step < end).sum())
+    return before if before >= max(8, len(step) / 2) else len(step)
+
+
 def smooth(values: Floats) -> Floats:
     """Values (n,) without their noise: a running median, then a running mean, over a twelfth of the run."""
     n = len(values)
@@ -145,22 +152,22 @@ def _measure_map(
 ) -> None:
     step, value = metric.step, metric.value
     n = len(value)
-    calm = max(int((step < end).sum()), min(n, 3))
+    calm = _calm(step, end)
     curve = smooth(value)
     tail = max(min(3, n), n // 6)
     best = int(np.argmax(curve[:calm]))
-    peak = float(curve[best])
+    peak = float(curve.max())
     scale = max(peak, 0.02)
     level = float(np.median(value[-tail:]))
     calm_level = float(np.median(value[max(0, calm - tail) : calm]))
     first = float(np.median(value[: max(1, n // 20)]))
     near = int(np.argmax(curve >= 0.9 * peak))
-    third = max(1, n // 3)
+    third, sixth = max(1, n // 3), max(1, n // 6)
     ago = curve[: -third or None][-max(1, n // 12) :]
     gain = float(curve[-max(1, n // 12) :].mean() - ago.mean()) if n > 2 else 0.0
     deviation = np.abs(value - curve)[n // 6 :]
     noise = float(1.4826 * np.median(deviation)) / scale
-    fall = max(0.0, peak - calm_level) / scale
+    fall = max(0.0, float(curve[best]) - calm_level) / scale
     values |= {
         "evaluations": float(n),
         "level": level,
@@ -169,6 +176,9 @@ def _measure_map(
         "gain": peak - first,
         "reached": near / max(1, n - 1),
         "rising": gain / scale,
+        "late_rising": float(curve[-sixth:].mean() - curve[: -sixth or None][-sixth:].mean()) / scale
+        if n > 1
+        else 0.0,
         "noise": noise,
         "drawdown": fall,
         "drawdown_noise": fall / (noise + 0.01),
@@ -184,7 +194,8 @@ def _measure_map(
         float(step[calm - 1]),
     )
     if n >= 8:
-        around = np.percentile(_around(value), 75, axis=1)
+        before, after = _before(value), _before(value[::-1])[::-1]
+        around = np.minimum(np.percentile(before, 75, axis=1), np.percentile(after, 75, axis=1))
         low = (value < 0.7 * around) & (around - value > DROP)
         _share(low, step, "dropouts", values, spans)
 
@@ -192,6 +203,13 @@ def _measure_map(
 def _around(values: Floats) -> Floats:
     """Each value's surroundings (n, width): seven evaluations, or an eighth of a long run."""
     return _windows(values, max(7, len(values) // 8) | 1)
+
+
+def _before(values: Floats) -> Floats:
+    """For each value those before it (n, width): four, or a twelfth of a long run."""
+    width = max(4, len(values) // 12)
+    padded = np.concatenate([np.full(width, values[0]), values[:-1]])
+    return np.lib.stride_tricks.sliding_window_view(padded, width)
 
 
 def _share(
@@ -219,7 +237,7 @@ def _measure_loss(
     if found is None or len(found.value) < 3:
         return
     step, value = found.step, found.value
-    calm = max(int((step < end).sum()), 3)
+    calm = _calm(step, end)
     curve = smooth(value)[:calm]
     first, last, least = float(curve[0]), float(curve[-1]), float(curve.min())
     size = max(abs(first), 1e-12)
@@ -230,7 +248,7 @@ def _measure_loss(
     late = np.abs(value[:calm] - curve)[calm // 6 :] / np.maximum(np.abs(curve[calm // 6 :]), 1e-12)
     values["loss_noise"] = 1.4826 * float(np.median(late)) if len(late) else np.nan
     if metric is not None:
-        scores = smooth(metric.value)[: max(int((metric.step < end).sum()), 1)]
+        scores = smooth(metric.value)[: _calm(metric.step, end)]
         best = metric.step[int(np.argmax(scores))]
         there = float(np.interp(best, step[:calm], curve))
         values["fall_after_best"] = (there - last) / max(abs(there), 1e-12)
@@ -248,7 +266,7 @@ def _measure_val_loss(
     if found is None or len(found.value) < 3:
         return
     step, value = found.step, found.value
-    calm = max(int((step < end).sum()), 3)
+    calm = _calm(step, end)
     curve = smooth(value)[:calm]
     least = int(np.argmin(curve))
     values["val_fall"] = float((curve[0] - curve[-1]) / max(abs(curve[0]), 1e-12))

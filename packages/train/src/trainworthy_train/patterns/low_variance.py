@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from trainworthy_train.patterns.sign import Pattern, Sign, above, below
 
+#: A level that is too low, though not zero, and no chance finding: enough evaluations, and none that collapse.
+LOW = (
+    below("level", 0.45, 0.04),
+    above("level", 0.08, 0.015),
+    above("evaluations", 10.5, 0.6),
+    below("dropouts", 0.1, 0.015),
+)
+
 PATTERN = Pattern(
     id="low-variance",
     title="low variance",
@@ -28,19 +36,25 @@ PATTERN = Pattern(
             "low-plateau",
             "mAP ends at {level:.2f}, and gained only {rising:.0%} of its best in the last third.",
             4.0,
-            (below("level", 0.44, 0.04), above("level", 0.08, 0.015), below("rising", 0.3, 0.06)),
+            (*LOW, below("rising", 0.3, 0.06)),
         ),
         Sign(
             "early-plateau",
             "mAP was within a tenth of its best after {reached:.0%} of the run, and is only {level:.2f}.",
             1.5,
-            (below("reached", 0.4, 0.08), below("level", 0.5, 0.05), above("level", 0.08, 0.015)),
+            (below("reached", 0.4, 0.08), *LOW),
         ),
         Sign(
             "validation-stuck",
             "The validation loss fell by only {val_fall:.0%} over the run.",
             1.0,
-            (below("val_fall", 0.15, 0.03), below("level", 0.5, 0.05)),
+            (below("val_fall", 0.15, 0.03), *LOW),
+        ),
+        Sign(
+            "loss-plateau",
+            "Only {late_fall:.0%} of what the training loss fell came in the second half of the run.",
+            2.5,
+            (below("late_fall", 0.22, 0.04), *LOW),
         ),
         Sign(
             "few-scenes",

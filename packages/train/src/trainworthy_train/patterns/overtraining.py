@@ -35,6 +35,7 @@ PATTERN = Pattern(
                 above("drawdown", 0.09, 0.015),
                 above("drawdown_noise", 2.5, 0.5),
                 above("fall_after_best", 0.03, 0.01),
+                above("evaluations", 10.5, 0.6),
             ),
         ),
         Sign(
