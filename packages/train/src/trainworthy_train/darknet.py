@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Anchors = Sequence[tuple[float, float]]
 
+#: A section of a configuration: its type and its options.
+Section = tuple[str, dict[str, Any]]
+
 #: Other anchors than the best one whose shape or prediction overlaps an object this much are not taught that
 #: nothing is there (the paper's 0.5).
 IGNORE = 0.5
@@ -84,7 +87,7 @@ class Darknet(nn.Module):
         self.masks = tuple(masks)
         # A buffer beside the tuple, so that the masks are saved with the anchors; the tuple costs no look at a GPU.
         self.register_buffer("mask", torch.tensor(self.masks))
-        self.register_load_state_dict_post_hook(_read_masks)
+        self.register_load_state_dict_post_hook(_read_masks)  # type: ignore[no-untyped-call]
         self.anchors: Tensor
         self.mask: Tensor
         self.register_buffer("anchors", torch.tensor(list(anchors), dtype=torch.float32))
@@ -100,6 +103,42 @@ class Darknet(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """The raw outputs of each scale."""
         raise NotImplementedError
+
+    def layers(self) -> list[Section]:
+        """The sections of darknet's configuration after [net], made with `convolutional` and its like."""
+        raise NotImplementedError
+
+    def cfg(self, image_size: int) -> str:
+        """The text of a darknet `.cfg` of this network, for pictures of `image_size`."""
+        net = (
+            "net",
+            {"width": image_size, "height": image_size, "channels": 3, "batch": 1, "subdivisions": 1},
+        )
+        return "\n".join(
+            "\n".join([f"[{kind}]", *(f"{name}={value}" for name, value in options.items()), ""])
+            for kind, options in [net, *self.layers()]
+        )
+
+    def yolo(self, scale: int) -> list[Section]:
+        """The last convolution of a scale and its [yolo]."""
+        mask = self.masks[scale]
+        numbers = ",".join(f"{value:g}" for pair in self.anchors.tolist() for value in pair)
+        last = {
+            "size": 1,
+            "stride": 1,
+            "pad": 1,
+            "filters": len(mask) * (5 + self.classes),
+            "activation": "linear",
+        }
+        options = {
+            "mask": ",".join(map(str, mask)),
+            "anchors": numbers,
+            "classes": self.classes,
+            "num": len(self.anchors),
+            "ignore_thresh": IGNORE,
+            "truth_thresh": 1,
+        }
+        return [("convolutional", last), ("yolo", options)]
 
     def forward(self, images: Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:  # noqa: ANN401 - losses or detections
         """The parts of the loss for `targets`; without them, a mapping of detections for each image.
@@ -140,10 +179,11 @@ class Darknet(nn.Module):
     def _detections(self, image: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         boxes, scores = (part.float() for part in image)
         which, labels = torch.nonzero(scores > SCORE, as_tuple=True)
+        # An untrained network would have thousands of boxes compared in pairs. Sorted and cut, not `topk` where there
+        # are many: an export records what was done for one image.
+        order = scores[which, labels].argsort(descending=True)[: 30 * MOST]
+        which, labels = which[order], labels[order]
         chosen = scores[which, labels]
-        if len(chosen) > 30 * MOST:  # an untrained network would have thousands of boxes compared in pairs
-            chosen, best = chosen.topk(30 * MOST)
-            which, labels = which[best], labels[best]
         keep = batched_nms(boxes[which], chosen, labels, OVERLAP)[:MOST]
         return {"boxes": boxes[which[keep]], "scores": chosen[keep], "labels": labels[keep]}
 
@@ -242,6 +282,19 @@ def _read_masks(model: nn.Module, _: object = None) -> None:
     """After loading: the tuple again says what the buffer says."""
     assert isinstance(model, Darknet)
     model.masks = tuple(tuple(mask) for mask in model.mask.tolist())
+
+
+def convolutional(filters: int, size: int = 3, stride: int = 1) -> Section:
+    """A section of darknet's for a `Convolution`."""
+    options = {
+        "batch_normalize": 1,
+        "filters": filters,
+        "size": size,
+        "stride": stride,
+        "pad": 1,
+        "activation": "leaky",
+    }
+    return ("convolutional", options)
 
 
 def output_layer(before: int, anchors: int, classes: int) -> nn.Conv2d:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainworthy_train.darknet import Convolution, Darknet, Residual, output_layer
+from trainworthy_train.darknet import Convolution, Darknet, Residual, convolutional, output_layer
 from trainworthy_train.models import Model, Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.darknet import Anchors
+    from trainworthy_train.darknet import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416, from COCO's boxes (the paper, section 2.3).
 ANCHORS = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
@@ -77,6 +77,22 @@ class YOLOv3(Darknet):
         body, middle = self.middle(x)
         x = torch.cat([functional.interpolate(self.to_fine(body), scale_factor=2.0), kept[2]], 1)
         return [coarse, middle, self.fine(x)[1]]
+
+    def layers(self) -> list[Section]:
+        """The 107 sections of yolov3.cfg."""
+        found = [convolutional(32)]
+        for many, width in BLOCKS:
+            found.append(convolutional(width, 3, 2))
+            for _ in range(many):
+                found += [convolutional(width // 2, 1), convolutional(width)]
+                found.append(("shortcut", {"from": -3, "activation": "linear"}))
+        for scale, width in enumerate((512, 256, 128)):
+            if scale:
+                found += [("route", {"layers": -4}), convolutional(width, 1), ("upsample", {"stride": 2})]
+                found.append(("route", {"layers": f"-1, {(61, 36)[scale - 1]}"}))
+            found += [convolutional(width, 1), convolutional(2 * width)] * 3
+            found += self.yolo(scale)
+        return found
 
 
 MODEL = Model(

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainworthy_train.darknet import Convolution, Darknet, output_layer
+from trainworthy_train.darknet import Convolution, Darknet, convolutional, output_layer
 from trainworthy_train.models import Model, Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.darknet import Anchors
+    from trainworthy_train.darknet import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416 (darknet's yolov3-tiny.cfg).
 ANCHORS = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
@@ -60,6 +60,16 @@ class YOLOv3Tiny(Darknet):
         coarse = self.coarse(self.last(body))
         x = torch.cat([functional.interpolate(self.to_fine(body), scale_factor=2.0), kept], 1)
         return [coarse, self.fine(self.last_fine(x))]
+
+    def layers(self) -> list[Section]:
+        """The 24 sections of yolov3-tiny.cfg."""
+        found: list[Section] = []
+        for width in (16, 32, 64, 128, 256):
+            found += [convolutional(width), ("maxpool", {"size": 2, "stride": 2})]
+        found += [convolutional(512), ("maxpool", {"size": 2, "stride": 1}), convolutional(1024)]
+        found += [convolutional(256, 1), convolutional(512), *self.yolo(0)]
+        found += [("route", {"layers": -4}), convolutional(128, 1), ("upsample", {"stride": 2})]
+        return [*found, ("route", {"layers": "-1, 8"}), convolutional(256), *self.yolo(1)]
 
 
 MODEL = Model(
