@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pictures import encode, photo
-from trainworthy_audit import entropy, kernel, structure
+from trainworthy_audit import entropy, kernel, native, structure
 
-pytestmark = pytest.mark.skipif(entropy._library() is None, reason="entropy.c is not compiled")
+pytestmark = pytest.mark.skipif(not native.LIBRARY.exists(), reason="entropy.c is not compiled")
 
 SAVED = {
     "plain": {},

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainworthy_audit import hamming, native
 from trainworthy_audit.hamming import candidates
 
 
@@ -69,3 +70,44 @@ def test_crowded_tables_are_searched_in_lots(monkeypatch: pytest.MonkeyPatch) ->
     assert {pair for lot in lots for pair in zip(*(c.tolist() for c in lot), strict=True)} == brute_force(
         hashes, 3
     )
+
+
+@pytest.mark.parametrize("variants", [1, 8])
+@pytest.mark.parametrize("limit", [0, 4, 8, 12])
+def test_compiled_or_not_the_pairs_are_the_same(
+    limit: int, variants: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C and NumPy find the same pairs, with variants and without, in lots that end anywhere."""
+    if not native.LIBRARY.exists():
+        pytest.skip("hamming.c is not compiled")
+    monkeypatch.setattr(hamming, "LOT", 1_000)
+    rng = np.random.default_rng(limit)
+    hashes = rng.integers(0, 2**64, (3_000, variants), dtype=np.uint64)
+    hashes[1_000:2_000] = hashes[:1_000]
+    hashes[500:900, 0] = hashes[0, 0] ^ (np.uint64(1) << rng.integers(0, 64, 400).astype(np.uint64))
+    with_c = found_among(hashes, limit)
+    monkeypatch.setattr(hamming, "_compiled", lambda: None)
+    in_numpy = found_among(hashes, limit)
+    assert len(with_c) == len(set(with_c))
+    assert sorted(with_c) == sorted(in_numpy)
+
+
+@pytest.mark.parametrize("limit", [2, 8])
+def test_what_is_spread_finds_the_same(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that is cut into pieces for other machines finds every pair once, as one alone does."""
+    rng = np.random.default_rng(4)
+    hashes = rng.integers(0, 2**64, (1_500, 8), dtype=np.uint64)
+    hashes[700:, 0] = hashes[:800, 3] ^ np.uint64(5)
+    alone = found_among(hashes, limit)
+    monkeypatch.setattr(hamming, "WORTHWHILE", 10)
+    pieces: list[Any] = []
+
+    def spread(function: Any, items: Any, shared: Any) -> Any:
+        pieces.extend(items)
+        return [function(item, shared) for item in items]
+
+    lots = candidates(hashes, limit, spread)
+    found = [row for lot in lots for row in zip(*(c.tolist() for c in lot), strict=True)]
+    assert len(pieces) > 1
+    assert len(found) == len(set(found)) == len(alone)
+    assert {(a, b, turn, bits) for a, b, turn, bits in found} == set(alone)

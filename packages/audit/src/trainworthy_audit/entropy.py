@@ -6,20 +6,14 @@ what is found in a dataset does not depend on whether this is there, only how lo
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from ctypes import c_char_p, c_int, c_size_t, c_void_p
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from trainworthy_audit import native
 
-    Grey = np.ndarray[Any, np.dtype[np.uint8]]
-
-#: Made when the package is built, by hatch_build.py; missing where there was no compiler.
-LIBRARY = Path(__file__).with_name("_entropy.so")
+Grey = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def grey(data: bytes, width: int, height: int, least: tuple[int, int]) -> Grey | None:
@@ -28,7 +22,7 @@ def grey(data: bytes, width: int, height: int, least: tuple[int, int]) -> Grey |
     The smaller one that is large enough, as the decoder chooses. None where neither is, or the file needs another
     look.
     """
-    decode = _library()
+    decode = native.function("trainworthy_grey", c_int, c_char_p, c_size_t, c_int, c_int, c_int, c_void_p)
     if decode is None:
         return None
     for eighths in (1, 2):
@@ -38,15 +32,3 @@ def grey(data: bytes, width: int, height: int, least: tuple[int, int]) -> Grey |
             whole = decode(data, len(data), width, height, eighths, pixels.ctypes.data)
             return pixels if whole else None
     return None
-
-
-@functools.cache
-def _library() -> Callable[..., int] | None:
-    try:
-        decode = ctypes.CDLL(str(LIBRARY)).trainworthy_grey
-    except (OSError, AttributeError):
-        return None
-    number = ctypes.c_int
-    decode.argtypes = [ctypes.c_char_p, ctypes.c_size_t, number, number, number, ctypes.c_void_p]
-    decode.restype = number
-    return decode  # type: ignore[no-any-return]

@@ -1,21 +1,39 @@
-"""Which 64-bit hashes differ in few bits, among the eight that each image has: multi-index hashing."""
+"""Which 64-bit hashes differ in few bits, among the variants that each image has: multi-index hashing.
+
+If two hashes differ in at most d bits, and are cut into m parts with radii r that add up to d + 1 - m, then in
+at least one part they differ in at most that part's r bits. So the hashes are sorted by each part in turn, those
+under one key are compared with those under all keys within r bits of it, and what is found is counted out.
+
+It is done in C where that was compiled, and in NumPy otherwise, with the same pairs.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainworthy_audit import native
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Bits = np.ndarray[Any, np.dtype[np.uint64]]
-    Numbers = np.ndarray[Any, np.dtype[np.int64]]
+    Numbers = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
+    #: `function(item, shared)` for each item, in order, wherever that is done.
+    Spread = Callable[[Callable[[Any, Any], Any], Sequence[Any], Any], Iterator[Any]]
 
 #: Candidates are taken in lots of about this many, so that memory stays bounded however alike the images are.
 LOT = 1_000_000
+
+#: Fewer images are always searched here: to spread them takes longer.
+WORTHWHILE = 200_000
+
+#: What is spread: so many masks of one cut at a time.
+_PIECE = 32
 
 
 class Pairs(NamedTuple):
@@ -40,40 +58,30 @@ class Pairs(NamedTuple):
         return Pairs(*(np.concatenate(columns) for columns in zip(*lots, strict=True)))
 
 
-def candidates(hashes: Bits, limit: int) -> Iterator[Pairs]:
-    """Each pair of rows of which the second's hash is within `limit` bits of one of the first's eight.
+def candidates(hashes: Bits, limit: int, spread: Spread | None = None) -> Iterator[Pairs]:
+    """Each pair of rows of which the second's hash is within `limit` bits of one of the first's, once a variant.
 
-    `hashes` is (N, 8). If two hashes differ in at most `limit` bits, and are cut into m parts with radii r
-    that add up to limit + 1 - m, then in at least one part they differ in at most that part's r bits. So each
-    part is looked up in a table of its own, under all keys within r bits of it, and what is found there is
-    counted out.
+    `hashes` is (N, V): the hash of each image, and those of its V - 1 variants. With `spread` the search of many
+    images is done by other machines.
     """
     if len(hashes) < 2:
         return
     table = np.ascontiguousarray(hashes[:, 0])
-    probes = hashes.reshape(-1)
-    cuts = _cuts(len(table), limit)
-    if sum(cut.lookups for cut in cuts) >= len(table):
-        yield from _compare_all(probes, table, limit)
+    search = _Search(table, np.ascontiguousarray(hashes).reshape(-1), limit, _cuts(hashes.shape, limit))
+    if sum(cut.lookups for cut in search.cuts) >= len(table):
+        yield from _compare_all(search)
         return
-    for number, cut in enumerate(cuts):
-        order, starts = _sorted_by(cut.keys(table), cut.width)
-        masks = _masks(cut.width, cut.radius)
-        step = max(1, LOT // len(masks))
-        for first in range(0, len(probes), step):
-            keys = (cut.keys(probes[first : first + step])[:, None] ^ masks[None, :]).reshape(-1)
-            low, count = starts[keys], starts[keys + 1] - starts[keys]
-            for lot in _slices(count):
-                probe = first + np.repeat(np.arange(lot.start, lot.stop) // len(masks), count[lot])
-                within = np.arange(len(probe)) - np.repeat(np.cumsum(count[lot]) - count[lot], count[lot])
-                b = order[np.repeat(low[lot], count[lot]) + within]
-                a = probe // 8
-                keep = np.flatnonzero(a < b)
-                differ = probes[probe[keep]] ^ table[b[keep]]
-                bits = np.bitwise_count(differ).astype(np.int64)
-                fits = (bits <= limit) & ~_found_before(differ, cuts[:number])
-                keep = keep[fits]
-                yield Pairs(a[keep], b[keep], probe[keep] % 8, bits[fits])
+    if spread is None or len(table) < WORTHWHILE:
+        for number, cut in enumerate(search.cuts):
+            yield from _pairs((number, 0, cut.lookups), search)
+        return
+    pieces = [
+        (number, first, min(first + _PIECE, cut.lookups))
+        for number, cut in enumerate(search.cuts)
+        for first in range(0, cut.lookups, _PIECE)
+    ]
+    for lots in spread(_piece, pieces, search):
+        yield from lots
 
 
 class _Cut(NamedTuple):
@@ -92,38 +100,104 @@ class _Cut(NamedTuple):
         """This part of each hash."""
         return ((hashes >> np.uint64(self.shift)) & np.uint64((1 << self.width) - 1)).astype(np.int64)
 
+    def masks(self) -> Numbers:
+        """What a key is changed by: every number of `width` bits of which at most `radius` are set, sorted."""
+        chosen = (
+            bits
+            for many in range(self.radius + 1)
+            for bits in itertools.combinations(range(self.width), many)
+        )
+        return np.sort(np.array([sum(1 << bit for bit in bits) for bits in chosen], np.int64))
 
-def _cuts(count: int, limit: int) -> list[_Cut]:
-    """As many parts as keep a table's keys about as many as the hashes, without those that need no lookup."""
-    parts = max(3, 64 // max(8, count.bit_length() - 1))
+
+class _Search(NamedTuple):
+    table: Bits  # (N,)
+    probes: Bits  # (N * V,), in the order of the images
+    limit: int
+    cuts: list[_Cut]
+
+    @property
+    def variants(self) -> int:
+        return len(self.probes) // len(self.table)
+
+
+def _cuts(shape: tuple[int, ...], limit: int) -> list[_Cut]:
+    """Into parts for which few keys are visited and few pairs counted out; those that need no lookup are left out."""
+    table, probes = shape[0], shape[0] * shape[1]
+
+    def cost(cuts: Sequence[_Cut]) -> float:
+        # In NumPy each probe looks up each key. In C each key is visited once, which costs as much as 12 pairs.
+        return sum(
+            cut.lookups * ((12 << cut.width if _compiled() else probes) + probes * table / (1 << cut.width))
+            for cut in cuts
+        )
+
+    return min((_cut_into(parts, limit) for parts in range(3, 9)), key=cost)
+
+
+def _cut_into(parts: int, limit: int) -> list[_Cut]:
     edges = [64 * part // parts for part in range(parts + 1)]
     radii = [(limit + 1) // parts - 1 + (part < (limit + 1) % parts) for part in range(parts)]
     cuts = [_Cut(low, high - low, radius) for low, high, radius in zip(edges, edges[1:], radii, strict=False)]
     return [cut for cut in cuts if cut.radius >= 0]
 
 
-def _compare_all(probes: Bits, table: Bits, limit: int) -> Iterator[Pairs]:
+def _piece(piece: tuple[int, int, int], search: _Search) -> list[Pairs]:
+    return list(_pairs(piece, search))
+
+
+def _pairs(piece: tuple[int, int, int], search: _Search) -> Iterator[Pairs]:
+    """What the cut of this number finds under some of its masks, less what the cuts before it find."""
+    number, first, end = piece
+    masks = search.cuts[number].masks()[first:end]
+    if _compiled() and len(search.probes) < 2**32:
+        return _pairs_compiled(number, masks, search)
+    return _pairs_in_numpy(number, masks, search)
+
+
+def _pairs_in_numpy(number: int, masks: Numbers, search: _Search) -> Iterator[Pairs]:
+    cut, variants = search.cuts[number], search.variants
+    order, starts = _sorted_by(cut.keys(search.table), cut.width)
+    step = max(1, LOT // len(masks))
+    for first in range(0, len(search.probes), step):
+        keys = (cut.keys(search.probes[first : first + step])[:, None] ^ masks[None, :]).reshape(-1)
+        low, count = starts[keys], starts[keys + 1] - starts[keys]
+        for lot in _slices(count):
+            probe = first + np.repeat(np.arange(lot.start, lot.stop) // len(masks), count[lot])
+            within = np.arange(len(probe)) - np.repeat(np.cumsum(count[lot]) - count[lot], count[lot])
+            b = order[np.repeat(low[lot], count[lot]) + within]
+            keep = np.flatnonzero(probe // variants < b)
+            yield _within(search, probe[keep], b[keep], number)
+
+
+def _within(search: _Search, probe: Numbers, b: Numbers, number: int = 0) -> Pairs:
+    """Those of the candidates that are near enough, and that none of the first `number` cuts finds."""
+    differ = search.probes[probe] ^ search.table[b]
+    bits = np.bitwise_count(differ)
+    keep = bits <= search.limit
+    for cut in search.cuts[:number]:
+        keep &= np.bitwise_count(cut.keys(differ).astype(np.uint64)) > cut.radius
+    keep = np.flatnonzero(keep)
+    a, turn = np.divmod(probe[keep], search.variants)
+    return Pairs(a, b[keep], turn, bits[keep].astype(np.int64))
+
+
+def _compare_all(search: _Search) -> Iterator[Pairs]:
     """What a search among few hashes comes to, or among many for hashes that may differ much."""
-    step = max(1, LOT // len(table))
-    for first in range(0, len(probes), step):
-        bits = np.bitwise_count(probes[first : first + step, None] ^ table[None, :])
-        probe, b = np.nonzero(bits <= limit)
-        a = (first + probe) // 8
-        keep = np.flatnonzero(a < b)
-        yield Pairs(a[keep], b[keep], (first + probe[keep]) % 8, bits[probe[keep], b[keep]].astype(np.int64))
-
-
-def _masks(width: int, radius: int) -> Numbers:
-    """Every number of `width` bits of which at most `radius` are set."""
-    chosen = (bits for many in range(radius + 1) for bits in itertools.combinations(range(width), many))
-    return np.array([sum(1 << bit for bit in bits) for bits in chosen], np.int64)
+    step = max(1, LOT // len(search.table))
+    for first in range(0, len(search.probes), step):
+        some = search.probes[first : first + step, None]
+        probe, b = np.nonzero(np.bitwise_count(some ^ search.table[None, :]) <= search.limit)
+        probe += first
+        keep = np.flatnonzero(probe // search.variants < b)
+        yield _within(search, probe[keep], b[keep])
 
 
 def _sorted_by(keys: Numbers, width: int) -> tuple[Numbers, Numbers]:
     """The rows in the order of their keys, and where each key's rows begin: (N,), (2^width + 1,)."""
-    starts = np.zeros((1 << width) + 1, np.int64)
+    starts = np.zeros((1 << width) + 1, np.int32)  # there are fewer than 2^31 images
     np.cumsum(np.bincount(keys, minlength=1 << width), out=starts[1:])
-    return np.argsort(keys, kind="stable"), starts
+    return np.argsort(keys, kind="stable").astype(np.int32), starts
 
 
 def _slices(count: Numbers) -> Iterator[slice]:
@@ -137,9 +211,74 @@ def _slices(count: Numbers) -> Iterator[slice]:
         yield slice(low, high)
 
 
-def _found_before(differ: Bits, cuts: Sequence[_Cut]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether an earlier part has led to the pair already."""
-    found = np.zeros(len(differ), bool)
-    for cut in cuts:
-        found |= np.bitwise_count(cut.keys(differ).astype(np.uint64)) <= cut.radius
-    return found
+# ---------------------------------------------------------------------------------------------------------------------
+# The same by hamming.c, which has these types
+
+
+class _CutInC(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_int32) for name in ("shift", "width", "radius"))
+
+
+class _SortedInC(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("hashes", "rows", "starts"))
+
+
+class _CursorInC(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("mask", "key", "probe", "entry"))
+
+
+class _SearchInC(ctypes.Structure):
+    _fields_ = (
+        ("probes", _SortedInC),
+        ("table", _SortedInC),
+        ("masks", ctypes.c_void_p),
+        ("many_masks", ctypes.c_int64),
+        ("cuts", ctypes.POINTER(_CutInC)),
+        *((name, ctypes.c_int32) for name in ("cut", "limit", "variants")),
+        ("cursor", ctypes.POINTER(_CursorInC)),
+        *((name, ctypes.c_void_p) for name in ("a", "b", "turn", "bits")),
+        ("room", ctypes.c_int64),
+    )
+
+
+def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+    """Sorting and searching, where they are compiled."""
+    pointer, number, cut = ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_CutInC)
+    sort = native.function("trainworthy_sort", None, pointer, number, cut, pointer, pointer, pointer)
+    search = native.function("trainworthy_search", number, ctypes.POINTER(_SearchInC))
+    return (sort, search) if sort and search else None
+
+
+def _pairs_compiled(number: int, masks: Numbers, search: _Search) -> Iterator[Pairs]:
+    compiled = _compiled()
+    assert compiled
+    table = _sorted_in_c(compiled[0], search.table, search.cuts[number])
+    probes = table if search.variants == 1 else _sorted_in_c(compiled[0], search.probes, search.cuts[number])
+    found = [np.empty(LOT, kind) for kind in (np.uint32, np.uint32, np.uint8, np.uint8)]
+    keys = masks.astype(np.uint32)
+    cursor = _CursorInC(0, 0, -1, 0)
+    request = _SearchInC(
+        _SortedInC(*(column.ctypes.data for column in probes)),
+        _SortedInC(*(column.ctypes.data for column in table)),
+        keys.ctypes.data,
+        len(keys),
+        (_CutInC * len(search.cuts))(*(_CutInC(*cut) for cut in search.cuts)),
+        number,
+        search.limit,
+        search.variants,
+        ctypes.pointer(cursor),
+        *(column.ctypes.data for column in found),
+        LOT,
+    )
+    while cursor.mask < len(keys):
+        many = compiled[1](ctypes.byref(request))
+        yield Pairs(*(column[:many].astype(np.int64) for column in found))
+
+
+def _sorted_in_c(sort: Callable[..., Any], hashes: Bits, cut: _Cut) -> tuple[Any, Any, Any]:
+    """The hashes in the order of their keys, their rows, and where each key's begin."""
+    ordered, rows = np.empty_like(hashes), np.empty(len(hashes), np.uint32)
+    starts = np.empty((1 << cut.width) + 1, np.uint32)
+    places = (column.ctypes.data for column in (ordered, rows, starts))
+    sort(hashes.ctypes.data, len(hashes), _CutInC(*cut), *places)
+    return ordered, rows, starts
