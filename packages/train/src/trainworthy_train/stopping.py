@@ -1,28 +1,115 @@
-"""When to stop: asked after every evaluation, and of a finished log."""
+"""When to stop: asked after every evaluation, and of a finished log.
+
+The rule estimates the chance that mAP still gains `WORTH` before the run ends, by a logistic model over what the chart
+shows, and stops when that is small. Its weights, in `stopping.json`, come from real and caused histories
+(`python benchmarks/diagnosis.py --fit`); there it lies inside the frontier of patience, GL and UP.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
+from importlib import resources
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from trainworthy_train.features import mean_ap
 from trainworthy_train.types import Curves, Stop
 
-#: Evaluations without a better mAP after which training stops, when none is given.
-PATIENCE = 10
+if TYPE_CHECKING:
+    from trainworthy_train.types import Floats
+
+#: A gain of mAP that is worth waiting for.
+WORTH = 0.01
+
+#: The chance of such a gain below which a run stops, and the evaluations before which it never does.
+CHANCE, LEAST = 0.35, 6
+
+#: What the model looks at, all without unit.
+NAMES = (
+    "always",
+    "log of the evaluations since the best",  # log(1 + n)
+    "share of the run since the best",
+    "recent gain",  # of mAP, of the last fifth against the fifth before, by the best mAP
+    "noise of that gain",  # its standard error, by the best mAP
+    "started",  # 0 while mAP is near zero, 1 from 0.1 on
+    "below the best",  # how far the best of the last fifth is, by the best mAP
+    "room",  # 1 less the best mAP
+    "planned",  # share of the planned run; a half where the plan is unknown
+)
 
 
 def decide(curves: Curves, *, patience: int | None = None) -> Stop:
     """Whether training should stop after what `curves` show, why, and the step of the best weights.
 
-    `patience` is the number of evaluations without a better mAP that are allowed.
+    With `patience`, after so many evaluations without a better mAP; else when a better one has become unlikely.
     """
-    series = curves.series.get("map50") or curves.series.get("map")
-    if series is None or not np.isfinite(series.value).any():
-        return Stop(should=False, why="no mAP has been logged yet, so nothing says when to stop")
-    known = np.isfinite(series.value)
-    steps, scores = series.step[known], series.value[known]
-    best = int(np.argmax(scores))
-    waited, allowed = len(scores) - 1 - best, PATIENCE if patience is None else patience
-    where = f"{curves.unit} {steps[best]:g}"
-    if waited >= allowed:
-        return Stop(True, f"mAP has not been better than at {where} for {waited} evaluations", float(steps[best]))
-    return Stop(False, f"mAP was best at {where}, {waited} evaluations ago", float(steps[best]))
+    broken = _not_finite(curves)
+    metric = mean_ap(curves)
+    if metric is None:
+        why = broken or "no mAP has been logged, so nothing says when to stop"
+        return Stop(bool(broken), why)
+    best = int(np.argmax(metric.value))
+    at, waited = float(metric.step[best]), len(metric.value) - 1 - best
+    where = f"mAP was best at {curves.unit} {at:g}, {waited} evaluations ago"
+    if broken:
+        return Stop(True, broken, at)
+    if patience is not None:
+        return Stop(waited >= patience, f"{where}; the patience is {patience}", at)
+    if len(metric.value) < LEAST:
+        return Stop(False, f"{where}; there are only {len(metric.value)} evaluations", at)
+    chance = chance_of_gain(curves)
+    return Stop(chance < CHANCE, f"{where}; the chance that it still gains {WORTH:g} is {chance:.0%}", at)
+
+
+def chance_of_gain(curves: Curves) -> float:
+    """The chance, 0..1, that mAP still gains `WORTH` before the run ends. Needs an evaluation."""
+    return float(1 / (1 + np.exp(-(outlook(curves) @ fitted()))))
+
+
+@functools.cache
+def fitted() -> Floats:
+    """The weights of `stopping.json`, in the order of `NAMES`."""
+    file = resources.files("trainworthy_train") / "stopping.json"
+    known = json.loads(file.read_text("utf-8"))
+    return np.array([known[name] for name in NAMES])
+
+
+def outlook(curves: Curves) -> Floats:
+    """What the model looks at, in the order of `NAMES`, at the last evaluation. Needs one."""
+    metric = mean_ap(curves)
+    assert metric is not None
+    step, value = metric.step, metric.value
+    n = len(value)
+    few = max(3, n // 5)
+    recent, earlier = value[-few:], value[-2 * few : -few] if n > few else value[:1]
+    best = int(np.argmax(value))
+    peak = float(value[best])
+    scale = max(peak, 0.05)
+    waited = n - 1 - best
+    error = np.sqrt(recent.var() / len(recent) + earlier.var() / len(earlier))
+    return np.array([
+        1.0,
+        np.log1p(waited),
+        waited / n,
+        np.clip((recent.mean() - earlier.mean()) / scale, -1, 1),
+        np.clip(error / scale, 0, 1),
+        1 / (1 + np.exp(np.clip((0.06 - peak) / 0.02, -40, 40))),
+        (peak - recent.max()) / scale,
+        1 - peak,
+        min(1.5, float(step[-1]) / curves.planned) if curves.planned else 0.5,
+    ])  # fmt: skip
+
+
+def _not_finite(curves: Curves) -> str:
+    """What is said of a run whose training loss has stopped being a number; "" of any other."""
+    loss = curves.series.get("loss")
+    if loss is None or len(loss.value) < 3 or np.isfinite(loss.value[-3:]).any():
+        return ""
+    lost = (
+        len(loss.value) - int(np.argmax(np.isfinite(loss.value[::-1])))
+        if np.isfinite(loss.value).any()
+        else 0
+    )
+    return f"the training loss is no finite number since {curves.unit} {loss.step[lost]:g}"
