@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,11 @@ def same(one: list[Curves], other: list[Curves]) -> bool:
     )
 
 
-def test_every_format_has_a_sample() -> None:
-    """No format is added without a small log of it."""
+def test_every_format_has_a_sample_and_is_documented() -> None:
+    """No format is added without a small log of it, and a row in the documentation."""
     assert set(FORMATS) == set(SAMPLES)
+    document = (Path(__file__).resolve().parents[3] / "docs" / "logs.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)`", document, re.MULTILINE)) == set(FORMATS)
 
 
 @pytest.mark.parametrize("form", SAMPLES)
@@ -171,7 +174,8 @@ def test_anything(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["detr", "detectron2", "ultralytics_csv", "yolov5_csv", "yolov5_txt", "darknet", "plain_csv", "ultralytics_console"],
+    ["detr", "detectron2", "ultralytics_csv", "yolov5_csv", "yolov5_txt", "darknet", "plain_csv",
+     "ultralytics_console"],
 )  # fmt: skip
 def test_runs_in_one_file(form: str, tmp_path: Path) -> None:
     """A run that begins again in the same file is a run of its own."""

@@ -111,6 +111,15 @@ def test_mmdetection_continued(tmp_path: Path) -> None:
     assert curves.series["map50"].step.tolist() == [2, 3, 4]
 
 
+def test_mmdetection_configuration(tmp_path: Path) -> None:
+    """The configuration at the log's head tells the classes, and whether the run continues another."""
+    configuration = (
+        "model = dict(bbox_head=dict(num_classes=7))\\nload_from = None\\nresume_from = 'a/epoch_3.pth'"
+    )
+    curves = one(tmp_path, mmdetection(2).replace("total_epochs = 8", "total_epochs = 8\\n" + configuration))
+    assert curves.facts == {"classes": 7, "continued": "a/epoch_3.pth"}
+
+
 def test_mmdetection_nan(tmp_path: Path) -> None:
     """A loss that became a bare NaN stays NaN, and evaluations that then lack mAP are no points."""
     text = (

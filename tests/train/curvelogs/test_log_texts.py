@@ -27,7 +27,8 @@ def one(folder: Path, text: str) -> Curves:
 
 def test_darknet_scores(tmp_path: Path) -> None:
     """With -map, precision, recall and IoU come with mAP; -nan of Region lines is nobody's loss."""
-    curves = one(tmp_path, darknet(2))
+    curves = one(tmp_path, "Loading weights from darknet53.conv.74...\n" + darknet(2))
+    assert curves.facts == {"pretrained": "darknet53.conv.74"}
     assert curves.series["precision"].value.tolist() == [0.5, 0.5]
     assert curves.series["iou"].value == pytest.approx([0.615, 0.615])
     assert curves.series["loss"].step.tolist() == [10, 20, 30, 40]
@@ -81,8 +82,13 @@ def test_yolox_facts(tmp_path: Path) -> None:
     text = yolox(5).replace(
         "num_classes       │ 3", "no_aug_epochs     │ 5        │\n│ num_classes       │ 3"
     )
-    curves = one(tmp_path, text + "RuntimeError: CUDA out of memory. Tried to allocate 282.00 MiB\n")
-    assert curves.facts == {"classes": 3, "mosaic_off": 4, "out_of_memory": True}
+    curves = one(
+        tmp_path,
+        "loading checkpoint for fine tuning\n"
+        + text
+        + "RuntimeError: CUDA out of memory. Tried to allocate 282.00 MiB\n",
+    )
+    assert curves.facts == {"classes": 3, "mosaic_off": 4, "pretrained": True, "out_of_memory": True}
 
 
 def test_console_facts(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ _MAP = re.compile(r"mean average precision \(mAP(?:@0\.50?)?\) = (\S+), or ")
 _LAST = re.compile(r"Last accuracy mAP@0\.50? = (\S+) ?%")
 _SCORES = re.compile(r"for (?:conf_)?thresh = \S+, precision = (\S+), recall = (\S+), F1-score")
 _IOU = re.compile(r"average IoU = (\S+) %")
+_WEIGHTS = re.compile(r"^ *Loading weights from (\S+?)\.\.\.")
 _GOAL = re.compile(r"\x1b\]2;\d+/(\d{1,9}): ")
 
 
@@ -32,7 +33,7 @@ def read(log: Log) -> list[Curves]:
     """The runs by iteration: the running average of the loss, and mAP, precision, recall and IoU where evaluated."""
     runs = Runs(lambda: Draft("iteration"))
     last_map: dict[float, float] = {}  # of filtered logs, in which nothing else tells of the mAP
-    goal = None
+    goal = weights = None
     for line in log.lines():
         if (found := _GOAL.search(line)) is not None:
             goal = float(found[1])
@@ -42,11 +43,15 @@ def read(log: Log) -> list[Curves]:
             draft.planned = goal
             draft.add("loss", step, number(match[3]))
             draft.add("lr", step, number(match[4]))
+        elif match := _WEIGHTS.match(line):
+            weights = match[1]
         elif runs.drafts:
             _scores(runs.drafts[-1], line, last_map)
     for draft in runs.drafts:
         if "map50" not in draft.points and last_map and len(runs.drafts) == 1:
             draft.points["map50"] = last_map
+        if weights:  # of a backbone, darknet53.conv.74, or of a whole network
+            draft.facts["pretrained"] = weights
         if draft.points:
             draft.note(
                 "The loss is darknet's own running average. The -nan of Region lines are layers without an object."

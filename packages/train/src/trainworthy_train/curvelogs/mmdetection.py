@@ -49,20 +49,35 @@ def read(log: Log) -> list[Curves]:
                 name = f"val_{name}"
             if name:
                 draft.add(name, step, number(value))
+    environment = str((entries[0][1] or {}).get("config", "")) if entries else ""
     broken = next((line for line, entry in entries if entry is None), 0)
     for draft in runs.drafts:
-        _notes(draft, str(entries[0][1]) if entries else "", length, broken)
+        _notes(draft, environment, length, broken)
     return runs.curves("mmdetection")
 
 
+def configured(text: str) -> tuple[dict[str, Any], float | None]:
+    """What the configuration that a log begins with tells: facts, and how many epochs were planned."""
+    facts: dict[str, Any] = {}
+    if classes := re.findall(r"num_classes=(\d{1,7})\b", text):
+        facts["classes"] = int(classes[-1])
+    if found := re.search(r"load_from = '([^']+)'", text):
+        facts["pretrained"] = found[1]
+    if found := re.search(r"resume_from = '([^']+)'", text):
+        facts["continued"] = found[1]
+    planned = re.search(r"max_epochs ?= ?(\d{1,7})\b|total_epochs = (\d{1,7})\b", text)
+    return facts, float(planned[1] or planned[2]) if planned else None
+
+
 def _notes(draft: Draft, environment: str, length: float, broken: int) -> None:
-    planned = re.search(r"max_epochs=(\d+)|total_epochs = (\d+)", environment)
-    if planned and draft.unit == "epoch":
-        draft.planned = float(planned[1] or planned[2])
+    facts, planned = configured(environment)
+    draft.facts |= facts
+    if draft.unit == "epoch":
+        draft.planned = planned
     if draft.unit == "epoch":
         draft.note(f"Steps are epochs: {length:g} iterations each, by the iterations that are logged.")
         if draft.first is not None and draft.first > 1:
-            draft.facts["continued"] = True
+            draft.facts.setdefault("continued", True)
             draft.note("The log does not begin with the first epoch: the run continues another.")
     if broken:
         draft.note(f"Line {broken} is cut off or no JSON object: such lines are left out.")

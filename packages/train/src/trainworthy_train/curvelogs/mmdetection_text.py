@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trainworthy_train.curvelogs import names
 from trainworthy_train.curvelogs.draft import Draft, Runs
 from trainworthy_train.curvelogs.log import number
+from trainworthy_train.curvelogs.mmdetection import configured
 
 if TYPE_CHECKING:
     from trainworthy_train.curvelogs.log import Log
@@ -48,11 +49,13 @@ def read(log: Log) -> list[Curves]:
             _validation(runs, match, iterations=iterations)
         elif match := _PLANNED.search(line):
             planned = float(match[1] or match[3])
+    facts, _ = configured(log.head)
     for draft in runs.drafts:
         draft.planned = planned
+        draft.facts |= facts
         draft.unit = "iteration" if iterations else "epoch"
         if draft.unit == "epoch" and draft.first is not None and draft.first > 1:
-            draft.facts["continued"] = True
+            draft.facts.setdefault("continued", True)
             draft.note("The log does not begin with the first epoch: the run continues another.")
     return runs.curves("mmdetection_text")
 

@@ -31,6 +31,7 @@ def read(log: Log) -> list[Curves]:
     """The runs; losses at fractions of epochs, metrics at the end of each. Epochs count from 1 in the file too."""
     runs = Runs()
     facts: dict[str, float] = {}
+    tuned = False
     for line in log.sure_lines():
         if match := _STEP.search(line):
             step = int(match[1]) - 1 + int(match[3]) / max(int(match[4]), 1)
@@ -40,17 +41,21 @@ def read(log: Log) -> list[Curves]:
                 name = names.series(key)
                 if name:
                     draft.add(name, step, number(value))
-            _mosaic(draft, facts)
+            _facts(draft, facts)
+            if tuned:
+                draft.facts["pretrained"] = True
         elif runs.drafts and (found := coco.score(line)):
             runs.drafts[-1].add(found[0], float(-(-runs.drafts[-1].last // 1)), found[1])
         elif setting := re.match(r"[│|] (num_classes|no_aug_epochs)\s*[│|] (\d+)", line):
             facts[setting[1]] = float(setting[2])
+        elif "loading checkpoint for fine tuning" in line:
+            tuned = True
         elif runs.drafts and "CUDA out of memory" in line:
             runs.drafts[-1].facts["out_of_memory"] = True
     return runs.curves("yolox")
 
 
-def _mosaic(draft: Draft, facts: dict[str, float]) -> None:
+def _facts(draft: Draft, facts: dict[str, float]) -> None:
     """YOLOX, too, ends with epochs without mosaic, in which a further loss (L1) is added."""
     if "num_classes" in facts:
         draft.facts["classes"] = int(facts["num_classes"])
