@@ -21,7 +21,7 @@ import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from trainworthy_audit import entropy, remote, structure
+from trainworthy_audit import bars, entropy, landmarks, remote, structure
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Raise it whenever a measurement of the same bytes would come out otherwise: cached ones are then made anew.
-VERSION = 1
+VERSION = 2
 
 #: Larger images are not decoded. It is the number at which Pillow, and with it most trainers, refuses to.
 MAX_PIXELS = 178_956_970
@@ -72,7 +72,8 @@ class Measurement(NamedTuple):
     sharpness: float | None = None
     pixel_digest: str | None = None
     hashes: tuple[int, ...] | None = None
-    thumbnail: bytes | None = None  # THUMBNAIL x THUMBNAIL grey pixels, rows from the top
+    landmarks: bytes | None = None  # `landmarks.packed`
+    thumbnail: bytes | None = None  # THUMBNAIL x THUMBNAIL grey pixels of what bars leave, rows from the top
 
 
 class Begun(NamedTuple):
@@ -122,6 +123,12 @@ def finish(begun: Sequence[Measurement | Begun | str]) -> list[Measurement | str
     for numbers in alike.values():
         for number, seen in zip(numbers, _look([finished[number] for number in numbers]), strict=True):
             finished[number] = seen
+    decoded = [number for number, each in enumerate(begun) if isinstance(each, Begun)]
+    for number, marks in zip(
+        decoded, _marks([finished[number].thumbnail for number in decoded]), strict=True
+    ):
+        seen = finished[number]
+        finished[number] = seen._replace(landmarks=seen.landmarks + marks)
     return finished
 
 
@@ -374,8 +381,13 @@ def _shrink(image: Image.Image) -> Grey:
 def _look(begun: Sequence[Begun]) -> list[Measurement]:
     """Measure brightness, contrast, sharpness, hashes and thumbnails of grey images of one size."""
     small = [Image.fromarray(each.grey) for each in begun]
-    squares = [image.resize((32, 32), Image.Resampling.BILINEAR).tobytes() for image in small]
-    hashes = phashes(np.frombuffer(b"".join(squares), np.uint8).reshape(-1, 32, 32)).tolist()
+    hashes = _hashes(small)
+    thumbnails, boxes = _inside_bars(small)
+    inner = {number: box for number, box in enumerate(boxes) if box}
+    inner_hashes = dict(
+        zip(inner, _hashes([small[number].crop(box) for number, box in inner.items()]), strict=True)
+    )
+    size = np.array(small[0].size * 2)
     values = np.stack([each.grey for each in begun]).astype(np.float32)
     means = values.mean(axis=(1, 2))
     values -= means[:, None, None]
@@ -388,10 +400,43 @@ def _look(begun: Sequence[Begun]) -> list[Measurement]:
             sharpness=sharpness[number],
             pixel_digest=_pixel_digest(each),
             hashes=tuple(hashes[number]),
-            thumbnail=small[number].resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).tobytes(),
+            landmarks=landmarks.packed(
+                np.array(inner[number]) / size if number in inner else (0, 0, 1, 1),
+                inner_hashes.get(number, hashes[number]),
+                b"",
+            ),
+            thumbnail=thumbnails[number],
         )
         for number, each in enumerate(begun)
     ]
+
+
+def _hashes(small: Sequence[Image.Image]) -> list[list[int]]:
+    squares = [image.resize((32, 32), Image.Resampling.BILINEAR).tobytes() for image in small]
+    found: list[list[int]] = phashes(np.frombuffer(b"".join(squares), np.uint8).reshape(-1, 32, 32)).tolist()
+    return found
+
+
+def _inside_bars(
+    small: Sequence[Image.Image],
+) -> tuple[list[bytes], list[tuple[int, int, int, int] | None]]:
+    """Thumbnails of what plain bars leave of each picture, and where that lies in those that have bars."""
+    size = (THUMBNAIL, THUMBNAIL)
+    thumbnails = [image.resize(size, Image.Resampling.BOX).tobytes() for image in small]
+    boxes: list[tuple[int, int, int, int] | None] = [None] * len(small)
+    plain = bars.suspected(np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, *size))
+    for number in np.flatnonzero(plain).tolist():
+        boxes[number] = box = bars.content(np.asarray(small[number]))
+        if box:
+            thumbnails[number] = small[number].resize(size, Image.Resampling.BOX, box).tobytes()
+    return thumbnails, boxes
+
+
+def _marks(thumbnails: Sequence[bytes]) -> list[bytes]:
+    if not thumbnails:
+        return []
+    pictures = np.frombuffer(b"".join(thumbnails), np.uint8)
+    return landmarks.describe(pictures.reshape(-1, THUMBNAIL, THUMBNAIL))
 
 
 def _pixel_digest(begun: Begun) -> str:

@@ -93,7 +93,8 @@ class Measurer:
     def thumbnails(self, digests: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """(N, 64, 64) grey thumbnails of images that have been measured; black where there is none."""
         stored = self._cache.thumbnails(digests)
-        lost = {digest: entry for entry, digest in self._last if digest in set(digests) - stored.keys()}
+        missing = set(digests) - stored.keys()
+        lost = {digest: entry for entry, digest in self._last if digest in missing} if missing else {}
         if lost:  # another audit may have pushed them out of the cache
             self._measure(list(lost.values()), lambda _: None, known=False)
             stored |= self._cache.thumbnails(lost)

@@ -175,6 +175,8 @@ PIXELS = pl.Schema(
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
         # order: as is, mirrored, upside down, rotated 180, transposed, rotated 90, rotated 270, anti-transposed
         "hashes": pl.Array(pl.UInt64, 8),
+        # what finds crops: where plain bars leave off, the hashes of what they leave, its landmarks; `landmarks.unpacked`
+        "landmarks": pl.Binary,
     }
 )
 
@@ -184,9 +186,16 @@ PAIRS = pl.Schema(
         "group": pl.UInt32,
         "a": pl.UInt32,
         "b": pl.UInt32,
-        "relation": pl.String,  # "exact", "same pixels", "near", "mirrored", "rotated 90", ..., "source"
+        # what was done to `a` to get `b`, or the other way round: "exact", "same pixels", "recompressed", "resized",
+        # "brighter", "darker", "contrast", "cropped", "shifted", "letterboxed", "rotated a little", one of
+        # `relations.TURNS`, "near" (the same place, another picture), "source"
+        "relation": pl.String,
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed
+        "detail": pl.String,  # all that was seen, with {a} and {b} for the two; null where it was not needed
+        # how `b` lies in `a`, turned by `relations.TURNS` where it says so: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5,
+        # in shares of the sides; null where it was not needed
+        "map": pl.Array(pl.Float64, 6),
     }
 )
 

@@ -1,10 +1,12 @@
 """Near-duplicate.
 
 ## What it does
-Finds images that show nearly the same picture: saved anew, made smaller, brighter or darker, cropped a
-little, mirrored, turned by quarters, or taken a moment later from the same place. Candidates are found by
-their perceptual hashes; a candidate counts only if the pictures themselves, laid over each other, agree.
-Exact copies are left to D001.
+Finds images that show nearly the same picture: saved anew, made smaller, brighter or darker, cropped by up to a
+third of their area or more, mirrored, turned by quarters or a few degrees, framed by plain bars, written over in
+part, or taken a moment later from the same place. Candidates are found by their perceptual hashes and by landmarks
+that lie alike in both; a candidate counts only if the pictures themselves, laid over each other as exactly as it
+goes, agree. The finding says what was done to how many; the report shows both pictures. Exact copies are left to
+D001.
 
 ## Why it hurts training
 A thousand frames of one parked car hold about as much as ten. The dataset looks larger than it is, training
@@ -35,6 +37,14 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Evidence
 
 
+#: What relations are called beside a number of pairs.
+WORDS = {
+    "near": "changed in part",
+    "contrast": "of other contrast",
+    "rotated a little": "rotated by some degrees",
+}
+
+
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each set of like images, at its first one; of exact copies only the first counts."""
     pairs = evidence.duplicates.filter(pl.col("relation") != "source")
@@ -58,23 +68,25 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     how = (
         pairs.filter(alike)
         .join(scene, left_on="a", right_on="image")
-        .group_by("scene")
+        .group_by("scene", "relation")
+        .agg(pl.col("distance").max(), pl.len().alias("many"))
+        .sort("scene", "many", "relation", descending=[False, True, False])
+        .with_columns(pl.col("relation").replace(WORDS).alias("word"))
+        .group_by("scene", maintain_order=True)
         .agg(
-            pl.col("distance").max(), pl.col("relation").n_unique().alias("kinds"), pl.col("relation").first()
+            pl.col("distance").max(),
+            pl.when(pl.col("many").sum() > 1)
+            .then(pl.format("{} {}", "many", "word"))
+            .otherwise(pl.col("word"))
+            .str.join(", ")
+            .alias("how"),
         )
     )
     groups = groups.join(how, on="scene", maintain_order="left")
     others = pl.when(pl.col("count") > 2).then(pl.lit("images")).otherwise(pl.lit("image"))
-    turned = (
-        pl.when(pl.col("kinds") > 1)
-        .then(pl.lit(", some of them mirrored or turned"))
-        .when(pl.col("relation") != "near")
-        .then(pl.format(" ({})", "relation"))
-        .otherwise(pl.lit(""))
-    )
     return finding.rows(
         groups,
-        pl.format("shows nearly the same picture as {} other {}{}", pl.col("count") - 1, others, turned),
+        pl.format("shows nearly the same picture as {} other {}: {}", pl.col("count") - 1, others, "how"),
         measured=pl.col("distance"),
         limit=options["distance"],
         unit="of 64 bits differ, at most",

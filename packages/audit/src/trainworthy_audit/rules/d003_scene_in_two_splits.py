@@ -38,6 +38,8 @@ KINDS = {
     "exact": "identical files",
     "same pixels": "identical pixels",
     "near": "near-duplicates",
+    "rotated a little": "near-duplicates rotated by some degrees",
+    "contrast": "near-duplicates of other contrast",
     "source": "copies of one source by name",
     "recording": "one recording",
 }
