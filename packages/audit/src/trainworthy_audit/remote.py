@@ -102,10 +102,11 @@ def is_file(url: Url) -> bool:
 
 def listed(url: Url) -> list[Found]:
     """Every file below `url`. Raises `NoDatasetError` where there is none, `DatasetError` where it cannot be listed."""
-    key = _key(url.text)
     with _asking(url):
+        files = _files(url.protocol)
+        key = str(files._strip_protocol(url.text))  # noqa: SLF001 - what fsspec's documentation names for this
         try:
-            details = _files(url.protocol).find(key, detail=True, on_error="raise")
+            details = files.find(key, detail=True, on_error="raise")
         except FileNotFoundError:
             details = {}
     found = [
