@@ -1,4 +1,4 @@
-"""Augmentation: images and their boxes changed together, at random but repeatable."""
+"""Augmentation: squares and their boxes changed together, at random but repeatable, by torchvision's v2 transforms."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Sequence
 
-#: A box of which less than this is left after cropping or turning is dropped: what remains no longer shows the object.
+#: Grey around pictures that do not fill their square, 0..255.
+PADDING = 114
+#: A box that keeps less than this share of its area within the square is dropped: the rest does not show the object.
 LEAST_LEFT = 0.25
 #: A box with a side under this many pixels is dropped.
 LEAST_SIDE = 2.0
@@ -18,34 +21,110 @@ LEAST_SIDE = 2.0
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done at random to a training image; all chances 0..1."""
+    """What is done at random to a training image. Chances are 0..1."""
 
-    mirror: float = 0.5  # left and right exchanged
-    upside_down: float = 0.0  # top and bottom exchanged: for pictures from above or through a microscope
-    crop: float = 0.5  # a part is cut out and enlarged, or the picture is made smaller within grey
-    least_scale: float = 0.5  # how little of a side a crop keeps, and how small a picture is made
-    brightness: float = 0.3  # brightness, contrast and saturation change by up to this share
-    blur: float = 0.05
-    turn: float = 0.2  # the picture is turned
-    degrees: float = 5.0  # by up to this
-    mosaic: float = 0.0  # four pictures are put together
+    mirror: float = 0.5  # chance that left and right are exchanged
+    upside_down: float = (
+        0.0  # chance that top and bottom are: for pictures from above or through a microscope
+    )
+    crop: float = (
+        0.5  # chance that the picture is enlarged, of which a part is seen, or made smaller within grey
+    )
+    least_scale: float = 0.6  # how small a picture is made at most; it is enlarged by up to 1 / least_scale
+    brightness: float = (
+        0.3  # brightness, contrast and saturation are multiplied by 1 - brightness to 1 + brightness
+    )
+    blur: float = 0.05  # chance that the picture is blurred, with a sigma of 0.5 to 1.5 pixels
+    turn: float = 0.1  # chance that the picture is turned
+    degrees: float = 5.0  # by up to this; boxes grow to hold what they held
+    mosaic: float = 0.0  # chance that four pictures share the square
 
 
 NONE = Augmentation(0, 0, 0, 1, 0, 0, 0, 0, 0)
 
 
 def augment(
-    pixels: Tensor, boxes: Tensor, labels: Tensor, chances: Augmentation
+    square: Tensor, boxes: Tensor, labels: Tensor, chances: Augmentation
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Change a (3, H, W) uint8 image and its boxes. Draws from torch's global generator; boxes may be dropped."""
+    """A changed copy of a (3, S, S) uint8 square, its boxes (n, 4) in pixels and labels (n,), of which some may go.
+
+    Draws from torch's global generator.
+    """
+    from torchvision import tv_tensors
     from torchvision.transforms.v2 import functional as F  # noqa: N812 - as everyone names it
 
+    side = square.shape[-1]
+    pixels: Tensor = square
+    # Not clamped on the way, so that what is left of a box can be compared with what it was.
+    places = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(side, side), clamping_mode=None)
     if _happens(chances.mirror):
-        pixels = F.horizontal_flip_image(pixels)
-        width = pixels.shape[-1]
-        boxes = torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
-    return pixels, boxes, labels
+        pixels, places = F.horizontal_flip(pixels), F.horizontal_flip(places)
+    if _happens(chances.upside_down):
+        pixels, places = F.vertical_flip(pixels), F.vertical_flip(places)
+    if _happens(chances.crop) and chances.least_scale < 1:
+        pixels, places = _zoom(pixels, places, chances.least_scale)
+    if _happens(chances.turn):
+        angle = _between(-chances.degrees, chances.degrees)
+        pixels = F.rotate(pixels, angle, F.InterpolationMode.BILINEAR, fill=[float(PADDING)])
+        places = F.rotate(places, angle)
+    if chances.brightness:
+        least, most = max(0.0, 1 - chances.brightness), 1 + chances.brightness
+        for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
+            pixels = adjust(pixels, _between(least, most))
+    if _happens(chances.blur):
+        pixels = F.gaussian_blur(pixels, [5, 5], [_between(0.5, 1.5)])
+    found = places.as_subclass(Tensor)
+    kept = left_over(found, side)
+    return pixels.contiguous(), found.clamp(0, side)[kept], labels[kept]
+
+
+def left_over(boxes: Tensor, side: int) -> Tensor:
+    """Which of the boxes (n, 4), that may reach beyond a square, are kept (n,): see `LEAST_LEFT` and `LEAST_SIDE`."""
+    inside = boxes.clamp(0, side)
+    sides = inside[:, 2:] - inside[:, :2]
+    before = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return (sides.prod(1) >= LEAST_LEFT * before) & (sides >= LEAST_SIDE).all(1)
+
+
+def mosaic(
+    parts: Sequence[tuple[Tensor, Tensor, Tensor]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Four squares with their boxes and labels, each at half its size, as one square of the same size."""
+    from torchvision.transforms.v2 import functional as F  # noqa: N812 - as everyone names it
+
+    side = parts[0][0].shape[-1]
+    half = side // 2
+    square = torch.full_like(parts[0][0], PADDING)
+    boxes = []
+    for number, (pixels, places, _) in enumerate(parts):
+        left, top = half * (number % 2), half * (number // 2)
+        square[:, top : top + half, left : left + half] = F.resize(pixels, [half, half], antialias=True)
+        boxes.append(places * (half / side) + places.new_tensor([left, top, left, top]))
+    together, labels = torch.cat(boxes), torch.cat([part[2] for part in parts])
+    kept = left_over(together, side)
+    return square, together[kept], labels[kept]
+
+
+def _zoom(pixels: Tensor, places: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """Enlarge or shrink by a factor between `least` and its inverse, and show a random part."""
+    from torchvision.transforms.v2 import functional as F  # noqa: N812 - as everyone names it
+
+    side = pixels.shape[-1]
+    factor = least ** _between(-1, 1)
+    seen = max(1, round(side / factor))  # pixels a side of what will fill the square
+    slack = abs(seen - side)
+    top, left = (int(torch.randint(slack + 1, ())) for _ in range(2))
+    if seen > side:
+        around = [left, top, slack - left, slack - top]
+        pixels, places = F.pad(pixels, around, fill=[float(PADDING)]), F.pad(places, around)
+        top = left = 0
+    window, whole = (top, left, seen, seen), [side, side]
+    return F.resized_crop(pixels, *window, whole, antialias=True), F.resized_crop(places, *window, whole)
 
 
 def _happens(chance: float) -> bool:
     return chance > 0 and torch.rand(()).item() < chance
+
+
+def _between(least: float, most: float) -> float:
+    return least + (most - least) * torch.rand(()).item()
