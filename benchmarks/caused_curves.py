@@ -63,9 +63,8 @@ def plan(rounds: int = ROUNDS) -> Iterator[Run]:
         again, place = divmod(turn, len(of[pattern]))
         cause = of[pattern][place]
         detector = cause.detectors[(again + place + number) % len(cause.detectors)]
-        source = cause.sources[
-            (again + again // len(cause.sources) + 2 * place + number) % len(cause.sources)
-        ]
+        fitting = [each for each in cause.sources if detector != "scratch" or each in FOR_SCRATCH]
+        source = fitting[(again + again // len(fitting) + 2 * place + number) % len(fitting)]
         name = f"{turn:02}-{pattern}-{cause.name}-{source}-{detector}"
         yield Run(name, cause, source, detector, zlib.crc32(name.encode()))
 
