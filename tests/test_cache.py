@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,27 +180,64 @@ def test_write_that_was_cut_off_leaves_nothing_half(cache: Cache) -> None:
     assert set(cache.digests([entry("a.jpg")])) == {"a.jpg"}
 
 
+def test_process_killed_at_any_moment_leaves_a_whole_cache(tmp_path: Path) -> None:
+    """After SIGKILL in the middle of storing, every file that is known has its measurement and its thumbnail."""
+    code = (
+        "import sys; from pathlib import Path; from trainworthy_audit.cache import Cache;"
+        "from test_cache import *; cache = Cache(Path(sys.argv[1])); first = int(sys.argv[2]) * 10_000\n"
+        "while True:\n"
+        "    lot = [(entry(f'{first + n}.jpg'), measured(first + n)) for n in range(8)]\n"
+        "    cache.store(lot, LATER); first += 8; print(first, flush=True)"
+    )
+    for turn in range(2):
+        here = [str(Path(__file__).parent), *sys.path]
+        writer = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), str(turn)],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(here)},
+        )
+        assert writer.stdout
+        for _ in range(2 + turn):
+            said = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        cache = Cache(tmp_path)
+        known = cache.digests(entry(f"{number}.jpg") for number in range(turn * 10_000, said + 100))
+        assert len(known) >= said - turn * 10_000
+        assert (
+            set(cache.measurements(known.values()))
+            == set(known.values())
+            == set(cache.thumbnails(known.values()))
+        )
+        assert cache.notes == []
+        cache.close()
+
+
 def test_least_recently_used_go_first_when_the_cache_is_full(tmp_path: Path) -> None:
     """Beyond its limit the file shrinks, and what was used last stays."""
     folder = tmp_path / "cache"
-    first = Cache(folder, limit=300_000)
+    first = Cache(folder, limit=450_000)
     first._today -= 30
     old, used = [measured(seed) for seed in range(40)], measured(100)
     first.store([(entry(f"{seed}.jpg"), each) for seed, each in enumerate([*old, used])], LATER)
+    first.store_pictures([(each.digest or "", (b"a picture", 2, 1, 1.0)) for each in [*old, used]], 80)
     first.close()
-    second = Cache(folder, limit=300_000)
+    second = Cache(folder, limit=450_000)
     second.measurements([used.digest or ""])
     new = [measured(seed) for seed in range(200, 240)]
     second.store([(entry(f"{seed + 200}.jpg"), each) for seed, each in enumerate(new)], LATER)
     second.close()
     third = Cache(folder)
     kept = third.measurements(each.digest or "" for each in [*old, used, *new])
-    assert (folder / NAME).stat().st_size <= 300_000
+    assert (folder / NAME).stat().st_size <= 450_000
     assert used.digest in kept
     assert len([each for each in new if each.digest in kept]) > len(
         [each for each in old if each.digest in kept]
     )
     assert set(third.thumbnails(each.digest or "" for each in [*old, used, *new])) == set(kept)
+    assert set(third.pictures((each.digest or "" for each in [*old, used]), 80)) == set(kept) - {
+        each.digest for each in new
+    }
     assert len(third.digests(entry(f"{number}.jpg") for number in range(300))) == len(kept)
     third.close()
 

@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -313,6 +314,32 @@ def test_pictures_for_the_report(measurer: Measurer, folder: Path) -> None:
     large = measurer.pictures(source, ["a.jpg"], 1000)["a.jpg"]
     assert large
     assert (large.width, large.scale) == (160, 1)
+
+
+def test_pictures_are_remembered_by_content(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next audit draws only what has changed, and what is asked for at another size."""
+    source = open_source(folder)
+    with Measurer(tmp_path / "cache", workers=1) as measurer:
+        measurer.measure(source, source.images())
+        drawn = measurer.pictures(source, ["a.jpg", "b.jpg"], 80)
+    (folder / "b.jpg").write_bytes(encode(photo(77, (160, 120))))
+    source = open_source(folder)
+    with Measurer(tmp_path / "cache", workers=1) as measurer:
+        measurer.measure(source, source.images())
+        run, asked = measurer._engine.run, []
+
+        def watched(function: str, items: Any, common: Any = ()) -> Any:
+            asked.extend(item.file for item in items)
+            return run(function, items, common)
+
+        monkeypatch.setattr(measurer._engine, "run", watched)
+        again = measurer.pictures(source, ["a.jpg", "b.jpg"], 80)
+        assert [Path(os.fsdecode(name)).name for name in asked] == ["b.jpg"]
+        assert measurer.pictures(source, ["a.jpg"], 40)["a.jpg"] != drawn["a.jpg"]
+    assert again["a.jpg"] == drawn["a.jpg"]
+    assert again["b.jpg"] not in (None, drawn["b.jpg"])
 
 
 def test_decoder_that_crashes_on_a_picture_costs_only_it(

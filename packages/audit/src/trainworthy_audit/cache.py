@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS files (key BLOB PRIMARY KEY, digest BLOB NOT NULL) WI
 CREATE TABLE IF NOT EXISTS measurements
     (digest BLOB PRIMARY KEY, version INTEGER NOT NULL, used INTEGER NOT NULL, row BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thumbnails (digest BLOB PRIMARY KEY, pixels BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pictures
+    (digest BLOB, side INTEGER, version INTEGER NOT NULL, shot BLOB NOT NULL, PRIMARY KEY (digest, side));
 """
 _AT_ONCE = 500  # values in one question; SQLite takes at least 999
 _PATIENCE = 30.0  # seconds that one audit waits for another one's write
@@ -93,6 +95,19 @@ class Cache:
             "SELECT digest, pixels FROM thumbnails WHERE digest IN ({})", map(bytes.fromhex, digests)
         )
         return {digest.hex(): pixels for digest, pixels in rows}
+
+    def pictures(self, digests: Iterable[str], side: int) -> dict[str, list[Any]]:
+        """{digest: what `kernel.picture` made of it} of the contents that a picture of this side is known of."""
+        question = f"SELECT digest, shot, version FROM pictures WHERE side = {side:d} AND digest IN ({{}})"  # noqa: S608 - a number
+        rows = self._ask(question, map(bytes.fromhex, digests))
+        return {
+            digest.hex(): msgspec.msgpack.decode(shot) for digest, shot, version in rows if version == VERSION
+        }
+
+    def store_pictures(self, made: Iterable[tuple[str, Sequence[Any]]], side: int) -> None:
+        """Keep these pictures, by the digests of the very bytes that they were made of."""
+        rows = [(bytes.fromhex(digest), side, VERSION, msgspec.msgpack.encode(shot)) for digest, shot in made]
+        self._tell(("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows))
 
     def store(self, measured: Sequence[tuple[Entry, Measurement]], began: int) -> None:
         """Keep these, which were read after the time `began` (ns since 1970) and have their digests."""
@@ -199,6 +214,7 @@ class Cache:
             (many,),
         )
         self._db.execute("DELETE FROM thumbnails WHERE digest NOT IN (SELECT digest FROM measurements)")
+        self._db.execute("DELETE FROM pictures WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("DELETE FROM files WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("COMMIT")
         self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page

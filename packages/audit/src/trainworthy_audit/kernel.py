@@ -547,11 +547,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 def picture_files(
     items: Iterable[Sequence[Any]], side: int
-) -> Iterator[tuple[bytes, int, int, float] | None]:
-    """A picture of the image at each locator, as `picture` makes it; None where there is nothing to show."""
+) -> Iterator[tuple[str, bytes, int, int, float] | None]:
+    """The digest of the image at each locator, and its `picture`; None where there is nothing to show."""
     for item in items:
         try:
-            yield picture(fetch(Locator(*item)), side)
+            data = fetch(Locator(*item))
+            yield (blake3(data).hexdigest(), *picture(data, side))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - what is wrong with the image has been said when it was measured

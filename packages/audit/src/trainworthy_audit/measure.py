@@ -104,11 +104,20 @@ class Measurer:
 
     def pictures(self, source: Source, paths: Sequence[str], side: int) -> dict[str, Shot | None]:
         """{path: a JPEG of at most `side` pixels a side, never enlarged}; None where nothing can be shown."""
-        items = [source.entries[path].locator for path in paths]
+        digests = {entry.path: digest for entry, digest in self._last if digest}
+        known = self._cache.pictures((digests[path] for path in paths if path in digests), side)
         shots: dict[str, Shot | None] = dict.fromkeys(paths)
-        for number, answer in self._engine.run(PICTURE, items, [side]):
+        shots |= {path: Shot(*known[digests[path]]) for path in paths if digests.get(path) in known}
+        new = [path for path in paths if shots[path] is None]
+        made = []
+        for number, answer in self._engine.run(
+            PICTURE, [source.entries[path].locator for path in new], [side]
+        ):
             if answer is not None and not isinstance(answer, Failure):
-                shots[paths[number]] = Shot(*answer)
+                digest, *shot = answer
+                shots[new[number]] = Shot(*shot)
+                made.append((digest, shot))
+        self._cache.store_pictures(made, side)
         return shots
 
     def _recall(self, entries: Iterable[Entry]) -> dict[str, Measurement]:
