@@ -114,6 +114,10 @@ def train_missing(arguments: argparse.Namespace) -> None:
     arguments.kept.mkdir(parents=True, exist_ok=True)
     done = {line["id"] for line in kept(arguments.kept)}
     encoder = Encoder(arguments.cache / "features")
+    if not arguments.datasets.is_dir() and set(arguments.source or ()) != {"shapes"}:
+        sys.exit(
+            f"{arguments.datasets}: no such folder\n  next: give --datasets DIR, or --source shapes, which needs none"
+        )
     chosen = [run for run in plan() if not arguments.source or run.source in arguments.source]
     chosen = [run for run in chosen if not arguments.only or arguments.only in run.id][: arguments.limit]
     part, of = arguments.part

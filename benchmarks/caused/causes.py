@@ -7,6 +7,7 @@ in the dataset, where an audit can see it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from caused.training import Item, Settings
 MULTI = ("bccd", "shapes", "voc100")
 LARGE = ("bccd", "raccoon", "stopsign", "pallet", "shapes")
 ROOMY = (*LARGE, "voc100")
+PHOTOGRAPHS = ("bccd", "raccoon", "stopsign", "pallet", "voc100")
 ALL = (*ROOMY, "nuts", "medwaste")
 
 
@@ -56,9 +58,7 @@ class Kit:
         self.seed = seed
         self.detector = detector
         self.pool = sources.pool(source, datasets, cache)
-        self.other = (
-            sources.pool("shapes" if source != "shapes" else "bccd", datasets, cache) if source else self.pool
-        )
+        self.generated = functools.partial(sources.pool, "shapes", datasets, cache)
         self.order = self.rng.permutation(len(self.pool))
 
     def pick(self, low: float, high: float) -> float:
@@ -494,12 +494,12 @@ def damaged_images(kit: Kit) -> Made:
 @cause(
     "corrupted-dataset",
     "read in order: half of the files come from another source, coarse, under the same ids",
+    PHOTOGRAPHS,
 )
 def mixed_sources(kit: Kit) -> Made:
     train, val = kit.split(kit.count(40, 60), kit.count(35, 50))
-    strange = [
-        kit.item(int(i), "coarse4", kit.other) for i in kit.rng.permutation(len(kit.other))[: len(train)]
-    ]
+    other = kit.generated()
+    strange = [kit.item(int(i), "coarse4", other) for i in kit.rng.permutation(len(other))[: len(train)]]
     fitted = [replace(item, labels=item.labels % len(kit.pool.classes)) for item in strange]
     settings = _in_order(kit)
     return kit.made(fitted + kit.plain(train), kit.plain(val), settings)
