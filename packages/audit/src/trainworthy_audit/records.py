@@ -223,11 +223,13 @@ class Records:
     def _whole(self, part: Path) -> bool:
         """Whether a part can be read; one that cannot is measured again."""
         try:
-            pl.read_parquet_schema(part)
-            return _grey(part).stat().st_size >= _GREY
+            rows = pl.scan_parquet(part).select(pl.len()).collect().item()
+            if _grey(part).stat().st_size != rows * _GREY:
+                raise ValueError(f"{_grey(part).name} does not hold {rows} thumbnails")  # noqa: TRY301 - told below
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             self.notes.append(f"{part} cannot be read ({error}): its images are measured again.")
             return False
+        return True
 
 
 def _grey(part: Path) -> Path:
