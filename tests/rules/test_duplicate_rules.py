@@ -44,15 +44,13 @@ def test_near_duplicates_leave_exact_ones_out() -> None:
     assert (row["image"], row["related"]) == ("train/a.jpg", ["train/c.jpg"])
 
 
-def test_turned_copies_are_said_to_be_turned() -> None:
-    """The message tells how the copy was turned, or that some are."""
-    three = images("train/a.jpg", "train/b.jpg", "train/c.jpg")
-    (row,) = found("D002", evidence(three, pairs=[(0, 1, "rotated 90")]))
-    assert row["message"] == "shows nearly the same picture as 1 other image (rotated 90)"
-    (row,) = found("D002", evidence(three, pairs=[(0, 1, "near"), (0, 2, "mirrored")]))
-    assert (
-        row["message"] == "shows nearly the same picture as 2 other images, some of them mirrored or turned"
-    )
+def test_what_was_done_to_the_copies_is_said() -> None:
+    """The message tells what relates the images, how often where they are several."""
+    four = images("train/a.jpg", "train/b.jpg", "train/c.jpg", "train/d.jpg")
+    (row,) = found("D002", evidence(four, pairs=[(0, 1, "rotated 90")]))
+    assert row["message"] == "shows nearly the same picture as 1 other image: rotated 90"
+    (row,) = found("D002", evidence(four, pairs=[(0, 1, "near"), (0, 2, "cropped"), (2, 3, "cropped")]))
+    assert row["message"] == "shows nearly the same picture as 3 other images: 2 cropped, 1 changed in part"
 
 
 def test_scene_in_two_splits_by_pixels() -> None:
@@ -237,7 +235,7 @@ def test_mirrored_copy_in_real_pictures(tmp_path: Path) -> None:
     audit = run_audit(write(Example(pictures), tmp_path / "data"), select=("D",))
     (row,) = rows(audit, "D003")
     assert (row["image"], row["related"]) == ("images/val/b.jpg", ["images/train/a.jpg"])
-    assert rows(audit, "D002")[0]["message"].endswith("(mirrored)")
+    assert rows(audit, "D002")[0]["message"].endswith(": mirrored")
     assert not rows(audit, "D001")
     assert not rows(audit, "D004")
 
