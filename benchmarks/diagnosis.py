@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train import curvelogs, patterns, stopping
+from trainworthy_train import curvelogs, patterns, stopping, watch
 from trainworthy_train.diagnose import unsupported
-from trainworthy_train.features import mean_ap, measure
+from trainworthy_train.features import mean_ap, measure, smooth
 from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Series
 
@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real" / "curves"
 CAUSED = ROOT / "tests" / "data" / "caused_curves.jsonl"
 WEIGHTS = Path(patterns.__file__).parent / "weights.json"
+STOPPING = Path(stopping.__file__).parent / "stopping.json"
 MARK = "<!-- tables: python benchmarks/diagnosis.py --docs -->"
 
 #: The words of labels.csv.
@@ -77,7 +78,14 @@ def real(folder: Path) -> list[Case]:
         sure = float(row["confidence"]) >= 0.7 and row["label"] in WORDS
         first = float(row["confidence"]) if row["label"] in WORDS else 1 / len(answers)
         cases.append(
-            Case(row["id"], {"repository": repository[row["id"]]}, curves, _target(answers, first), answers, sure)
+            Case(
+                row["id"],
+                {"repository": repository[row["id"]]},
+                curves,
+                _target(answers, first),
+                answers,
+                sure,
+            )
         )
     return cases
 
@@ -189,14 +197,14 @@ def _softmax(scores: Array) -> Array:
 
 def weighted(cases: Sequence[Case]) -> Array:
     """Groups count by the root of their size: forty runs of one repository are not forty repositories."""
-    keys = [case.groups.get("repository") or f"{case.groups['cause']} {case.groups['detector']}" for case in cases]
+    keys = [
+        case.groups.get("repository") or f"{case.groups['cause']} {case.groups['detector']}" for case in cases
+    ]
     sizes = Counter(keys)
     return np.array([1 / np.sqrt(sizes[key]) for key in keys])
 
 
-def held_out(
-    cases: Sequence[Case], always: Sequence[Case], group: str, hold: float = HOLD
-) -> Array:
+def held_out(cases: Sequence[Case], always: Sequence[Case], group: str, hold: float = HOLD) -> Array:
     """The probabilities (n, 6) of each case by weights that were fitted without its group."""
     signs, more = degrees(cases), degrees(always)
     result = np.zeros((len(cases), len(PATTERNS)))
@@ -206,7 +214,9 @@ def held_out(
         rest = [case for case in cases if case.groups[group] != name] + list(always)
         result[out] = _softmax(
             signs[out]
-            @ fit(np.vstack([signs[~out], more]), np.array([case.target for case in rest]), weighted(rest), hold)
+            @ fit(
+                np.vstack([signs[~out], more]), np.array([case.target for case in rest]), weighted(rest), hold
+            )
         )
     return result
 
@@ -238,7 +248,9 @@ def by_repository(cases: Sequence[Case], probability: Array) -> str:
         mine[f"{kind} right"] += right
         if not right:
             said = " or ".join(case.answers if not case.sure else case.answers[:1])
-            wrong[case.groups["repository"]].append(f"`{case.id}`: {verdict} {shares.max():.2f}, label {said}")
+            wrong[case.groups["repository"]].append(
+                f"`{case.id}`: {verdict} {shares.max():.2f}, label {said}"
+            )
     whole = sum(rows.values(), Counter())
     lines = [
         "| repository | sure labels: exact | others: first or second choice | no verdict | wrong |",
@@ -259,9 +271,14 @@ def confusion(cases: Sequence[Case], probability: Array) -> str:
     counts = np.zeros((len(PATTERNS), len(PATTERNS)), int)
     np.add.at(counts, (truth, said), 1)
     scores = f1(counts)
-    lines = ["| label \\ verdict | " + " | ".join(SHORT[name] for name in PATTERNS) + " | F1 |", "|---" * 8 + "|"]
+    lines = [
+        "| label \\ verdict | " + " | ".join(SHORT[name] for name in PATTERNS) + " | F1 |",
+        "|---" * 8 + "|",
+    ]
     for name, row, score in zip(PATTERNS, counts, scores, strict=True):
-        lines.append(f"| {name} | " + " | ".join(str(one) if one else "" for one in row) + f" | {score:.2f} |")
+        lines.append(
+            f"| {name} | " + " | ".join(str(one) if one else "" for one in row) + f" | {score:.2f} |"
+        )
     right = np.trace(counts) / max(1, counts.sum())
     lines.append(f"\n{counts.sum()} runs, {right:.3f} right, **macro-F1 {np.nanmean(scores):.3f}**.")
     return "\n".join(lines)
@@ -270,7 +287,9 @@ def confusion(cases: Sequence[Case], probability: Array) -> str:
 def f1(counts: Array) -> Array:
     """F1 of each label (6,), NaN where there is no such label."""
     hit = np.diag(counts).astype(float)
-    scores: Array = np.where(counts.sum(1) > 0, 2 * hit / np.maximum(counts.sum(0) + counts.sum(1), 1), np.nan)
+    scores: Array = np.where(
+        counts.sum(1) > 0, 2 * hit / np.maximum(counts.sum(0) + counts.sum(1), 1), np.nan
+    )
     return scores
 
 
@@ -286,9 +305,15 @@ def by_group(cases: Sequence[Case], probability: Array, group: str) -> str:
         truth[key][PATTERNS[int(row.argmax())] == case.answers[0]] += 1
     lines = [f"| {group} | runs | right | said instead |", "|---|---|---|---|"]
     for (first, name), said in sorted(rows.items()):
-        others = ", ".join(f"{SHORT[word]} {n}" for word, n in said.most_common() if word != first) if first else ""
+        others = (
+            ", ".join(f"{SHORT[word]} {n}" for word, n in said.most_common() if word != first)
+            if first
+            else ""
+        )
         right = truth[first, name]
-        lines.append(f"| {first + ': ' if first else ''}{name} | {right.total()} | {right[True]} | {others} |")
+        lines.append(
+            f"| {first + ': ' if first else ''}{name} | {right.total()} | {right[True]} | {others} |"
+        )
     return "\n".join(lines)
 
 
@@ -299,7 +324,9 @@ def selective(cases: Sequence[Case], probability: Array) -> str:
     lines = ["| least confidence | answered | right of these |", "|---|---|---|"]
     for least in (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         kept = sure >= least
-        lines.append(f"| {least:.1f} | {kept.mean():.2f} | {right[kept].mean() if kept.any() else np.nan:.3f} |")
+        lines.append(
+            f"| {least:.1f} | {kept.mean():.2f} | {right[kept].mean() if kept.any() else np.nan:.3f} |"
+        )
     order = np.argsort(-sure)[: max(1, round(0.85 * len(sure)))]
     lines.append(
         f"\nOf the surest 85 %: **{right[order].mean():.3f} right**. Expected calibration error "
@@ -317,3 +344,304 @@ def calibration(sure: Array, right: Array, bins: int = 10) -> float:
         if (place == one).any()
     ]
     return float(sum(errors))
+
+
+# ------------------------------------------------------------------------------------------------------------
+# While a run goes on
+
+
+def beginnings(curves: Curves) -> Iterable[tuple[int, Curves]]:
+    """What was logged at each evaluation: (how many evaluations, curves until then)."""
+    metric = mean_ap(curves)
+    for n, step in enumerate(metric.step if metric else (), 1):
+        series = {
+            name: Series(one.step[one.step <= step], one.value[one.step <= step])
+            for name, one in curves.series.items()
+            if one.step[0] <= step
+        }
+        yield n, Curves(series, curves.unit, format=curves.format, planned=curves.planned, facts=curves.facts)
+
+
+def online(cases: Sequence[Case]) -> str:
+    """When alarms come, by the look of the run."""
+    rows: dict[str, list[tuple[int, int, dict[str, int]]]] = defaultdict(list)
+    for case in cases:
+        heard: dict[str, int] = {}
+        for n, curves in beginnings(case.curves):
+            found = watch.alarm(curves)
+            if found is not None:
+                heard.setdefault(found.kind, n)
+        metric = mean_ap(case.curves)
+        if metric is not None:
+            peak = int(np.argmax(smooth(metric.value))) + 1
+            rows[case.answers[0]].append((peak, len(metric.value), heard))
+    lines = []
+    dead = [
+        heard.get("not-learning", heard.get("diverging", np.inf))
+        for _, n, heard in rows["not-learning"]
+        if n >= 8
+    ]
+    if dead:
+        lines.append(
+            f"- not learning: {len(dead)} runs, alarm within 8 evaluations in {np.mean(np.array(dead) <= 8):.0%}, "
+            f"at all in {np.mean(np.isfinite(dead)):.0%}, median {np.median(dead):g}"
+        )
+    past = [
+        (heard.get("overtraining", np.inf) - peak, max(5, 0.15 * n))
+        for peak, n, heard in rows["overtraining"]
+    ]
+    if past:
+        timely = np.mean([delay <= allowed for delay, allowed in past])
+        lines.append(
+            f"- overtraining: {len(past)} runs, alarm within max(5, 15 % of the run) of the true peak in {timely:.0%}, "
+            f"at all in {np.mean([np.isfinite(delay) for delay, _ in past]):.0%}"
+        )
+    good = [bool(heard) for _, _, heard in rows["good-training"]]
+    if good:
+        lines.append(f"- false alarms: {sum(good)} of {len(good)} good runs ({np.mean(good):.1%})")
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Stopping
+
+
+@dataclass(frozen=True)
+class History:
+    """A finished run, for replay."""
+
+    group: str
+    score: Array  # mAP of each evaluation
+    val_loss: Array | None
+    outlook: Array  # (n, features) what the rule looks at after each evaluation
+    gain: Array  # how much mAP still gains after each evaluation
+
+
+def histories(runs: Iterable[tuple[str, Curves]]) -> list[History]:
+    """Runs with at least twenty evaluations that learnt anything."""
+    made = []
+    for group, curves in runs:
+        metric = mean_ap(curves)
+        if metric is None or len(metric.value) < 20 or metric.value.max() < 0.01:
+            continue
+        score = metric.value
+        after = np.append(np.maximum.accumulate(score[::-1])[::-1][1:], -np.inf)
+        loss = curves.series.get("val_loss")
+        made.append(
+            History(
+                group,
+                score,
+                loss.value if loss is not None and len(loss.value) == len(score) else None,
+                np.array([stopping.outlook(part) for _, part in beginnings(curves)]),
+                np.maximum(after - np.maximum.accumulate(score), 0),
+            )
+        )
+    return made
+
+
+def fit_stopping(runs: Sequence[History], hold: float = 0.001) -> Array:
+    """Weights of the rule: logistic regression of whether mAP still gains what is worth waiting for."""
+    sizes = Counter(run.group for run in runs)
+    seen = np.vstack([run.outlook[4:] for run in runs])
+    gains = np.concatenate([run.gain[4:] > stopping.WORTH for run in runs]).astype(float)
+    share = np.concatenate(
+        [np.full(len(run.score) - 4, 1 / (len(run.score) - 4) / np.sqrt(sizes[run.group])) for run in runs]
+    )
+    share /= share.sum()
+    weights = np.zeros(seen.shape[1])
+    held = np.append(0.0, np.full(len(weights) - 1, 2 * hold))
+    for _ in range(30):  # Newton's steps
+        chance = 1 / (1 + np.exp(-(seen @ weights)))
+        slope = seen.T @ (share * (chance - gains)) + held * weights
+        curve = (seen * (share * chance * (1 - chance))[:, None]).T @ seen + np.diag(held + 1e-9)
+        weights = weights - np.linalg.solve(curve, slope)
+    return weights
+
+
+def replay(runs: Sequence[History], stop: Callable[[History], int]) -> tuple[float, float]:
+    """(mAP lost against the best evaluation, share of the evaluations that were run), means over runs."""
+    lost, spent = [], []
+    for run in runs:
+        at = min(stop(run), len(run.score) - 1)
+        lost.append(run.score.max() - run.score[: at + 1].max())
+        spent.append((at + 1) / len(run.score))
+    return float(np.mean(lost)), float(np.mean(spent))
+
+
+def patience(allowed: int) -> Callable[[History], int]:
+    """Stop after so many evaluations without a better mAP."""
+
+    def stop(run: History) -> int:
+        best = np.maximum.accumulate(run.score)
+        since = np.arange(len(best)) - np.searchsorted(best, best, side="left")
+        return _first(since >= allowed)
+
+    return stop
+
+
+def generalization_loss(percent: float) -> Callable[[History], int]:
+    """GL: stop where the validation loss is so many percent over its least."""
+
+    def stop(run: History) -> int:
+        if run.val_loss is None:
+            return len(run.score)
+        return _first(run.val_loss > (1 + percent / 100) * np.minimum.accumulate(run.val_loss))
+
+    return stop
+
+
+def rising(strips: int, length: int = 5) -> Callable[[History], int]:
+    """UP: stop when the validation loss rose in so many strips of five evaluations in a row."""
+
+    def stop(run: History) -> int:
+        if run.val_loss is None:
+            return len(run.score)
+        ends = run.val_loss[length - 1 :: length]
+        rose = np.append(0, (np.diff(ends) > 0).astype(int))
+        count = 0
+        for strip, up in enumerate(rose):
+            count = count + 1 if up else 0
+            if count >= strips:
+                return (strip + 1) * length - 1
+        return len(run.score)
+
+    return stop
+
+
+def _first(hit: Array) -> int:
+    return int(np.argmax(hit)) if hit.any() else len(hit)
+
+
+def stops(runs: Sequence[History], title: str) -> str:
+    """The rule, held out by group, beside the usual criteria."""
+    weights = {
+        group: fit_stopping([run for run in runs if run.group != group])
+        for group in {run.group for run in runs}
+    }
+
+    def ours(chance: float) -> Callable[[History], int]:
+        def stop(run: History) -> int:
+            likely = 1 / (1 + np.exp(-(run.outlook @ weights[run.group])))
+            likely[: stopping.LEAST - 1] = 1
+            return _first(likely < chance)
+
+        return stop
+
+    lines = [
+        f"{title}: {len(runs)} runs.",
+        "",
+        "| criterion | mAP lost | share of the run |",
+        "|---|---|---|",
+    ]
+    rows = [(f"patience {allowed}", patience(allowed)) for allowed in (5, 10, 15, 20, 30, 50, 100)]
+    rows += [(f"GL {percent}", generalization_loss(percent)) for percent in (2, 5, 10)]
+    rows += [(f"UP {strips}", rising(strips)) for strips in (2, 3, 4)]
+    chances = sorted({0.2, 0.25, 0.3, 0.4, 0.5, stopping.CHANCE})
+    rows += [(f"**ours, chance below {chance:.2f}**" if chance == stopping.CHANCE else f"ours, chance below {chance:.2f}", ours(chance)) for chance in chances]  # fmt: skip
+    for name, criterion in rows:
+        lost, spent = replay(runs, criterion)
+        lines.append(f"| {name} | {lost:.4f} | {spent:.3f} |")
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# All of it
+
+
+def every_real(folder: Path) -> list[tuple[str, Curves]]:
+    """All real logs with their repository, each once."""
+    return [
+        (row["repo"], curves)
+        for row in _rows(folder / "index.csv")
+        if not row["prefix_of"] and not row["same_curve_as"]
+        for curves in [_longest(folder / row["id"])]
+    ]
+
+
+def report(folder: Path, file: Path) -> str:
+    """All tables, as markdown."""
+    parts = []
+    logs = real(folder) if folder.is_dir() else []
+    has_looks = file.exists() and any(json.loads(row).get("look") for row in file.read_text().splitlines())
+    label = "look" if has_looks else "pattern"
+    plain = caused(file, label=label, informed=False) if file.exists() else []
+    told = caused(file, label="pattern", informed=True) if file.exists() else []
+    if logs:
+        shares = held_out(logs, plain, "repository")
+        parts += ["### Real logs, each repository held out", by_repository(logs, shares)]
+        sure = [place for place, case in enumerate(logs) if case.sure]
+        parts += ["Those with a sure label:", confusion([logs[place] for place in sure], shares[sure])]
+    for cases, title in (
+        (plain, f"Caused curves, curve alone, labelled by their {'look' if has_looks else 'cause'}"),
+        (told, "Caused curves with probes and the audit's facts, labelled by their cause"),
+    ):
+        for group in ("cause", "detector") if cases else ():
+            shares = held_out(cases, logs, group)
+            parts += [
+                f"### {title}; each {group} held out",
+                confusion(cases, shares),
+                selective(cases, shares),
+            ]
+            parts.append(by_group(cases, shares, group))
+    if plain:
+        parts += ["### While a run goes on: caused curves", online(plain)]
+    runs = every_real(folder) if logs else []
+    if runs:
+        parts += ["### When to stop", stops(histories(runs), "Real logs, each repository held out")]
+    if plain:
+        parts.append(
+            stops(
+                histories((case.groups["cause"], case.curves) for case in plain),
+                "Caused curves, each cause held out",
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def write_weights(folder: Path, file: Path) -> None:
+    """Fit the signs' weights and the stopping rule's, on all there is, and write them into the package."""
+    logs = real(folder)
+    has_looks = any(json.loads(row).get("look") for row in file.read_text().splitlines())
+    cases = [
+        *logs,
+        *caused(file, label="look" if has_looks else "pattern", informed=False),
+        *caused(file, label="pattern", informed=True),
+    ]
+    weights = fit(degrees(cases), np.array([case.target for case in cases]), weighted(cases))
+    names = [*(sign.name for sign in model.SIGNS), "always"]
+    rows = ",\n".join(
+        f' "{name}": {[round(one, 3) for one in row]}'
+        for name, row in zip(names, weights.tolist(), strict=True)
+    )
+    WEIGHTS.write_text("{\n" + rows + "\n}\n")
+    rule = fit_stopping(histories(every_real(folder)))
+    STOPPING.write_text(
+        json.dumps(
+            {name: round(one, 3) for name, one in zip(stopping.NAMES, rule.tolist(), strict=True)}, indent=1
+        )
+        + "\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--real", type=Path, default=REAL, help="the folder of real logs")
+    parser.add_argument("--caused", type=Path, default=CAUSED, help="the histories of caused curves")
+    parser.add_argument("--fit", action="store_true", help="fit the weights of the package anew")
+    parser.add_argument("--docs", type=Path, help="write the tables into this page")
+    arguments = parser.parse_args()
+    if arguments.fit:
+        write_weights(arguments.real, arguments.caused)
+        return
+    tables = report(arguments.real, arguments.caused)
+    if arguments.docs is None:
+        print(tables)
+        return
+    before, mark, _ = arguments.docs.read_text().partition(MARK)
+    arguments.docs.write_text(f"{before}{mark or MARK}\n\n{tables}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,7 +107,7 @@ def _told(sign: Sign, features: Features) -> Evidence:
     first = sign.conditions[0]
     value = features[first.feature]
     return Evidence(
-        sign.says.format(**features.values),
+        sign.says.format_map(defaultdict(lambda: np.nan, features.values)),
         float(value) if np.isfinite(value) else None,
         first.limit,
         features.spans.get(first.feature),

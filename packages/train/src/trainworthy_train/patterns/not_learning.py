@@ -46,8 +46,8 @@ PATTERN = Pattern(
         Sign(
             "classes-confused",
             "mAP with all classes taken for one is {any_class_gap:.2f} higher: boxes are found, classes are not.",
-            5.0,
-            (above("any_class_gap", 0.2, 0.04),),
+            8.0,
+            (above("any_class_gap", 0.22, 0.03),),
         ),
         Sign(
             "wrong-classes",

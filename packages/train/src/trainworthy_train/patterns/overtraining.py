@@ -42,7 +42,7 @@ PATTERN = Pattern(
             "divergence",
             "The validation loss rose by {divergence:.0%} from its least, while the training loss went on falling.",
             2.0,
-            (above("divergence", 0.10, 0.02), above("fall_after_best", 0.05, 0.015)),
+            (above("divergence", 0.10, 0.02), above("fall_after_best", 0.05, 0.015), above("peak", 0.12, 0.02)),
         ),
         Sign(
             "memorized",
@@ -54,7 +54,7 @@ PATTERN = Pattern(
             "parting",
             "Validation and training loss went apart by a factor of {parting:.1f}.",
             1.0,
-            (above("parting", 4, 1),),
+            (above("parting", 4, 1), above("peak", 0.12, 0.02)),
         ),
         Sign(
             "leaked",

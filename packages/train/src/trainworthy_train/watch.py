@@ -1,0 +1,115 @@
+"""What to be told while a run is still going on: `alarm`. Asked after every evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from trainworthy_train.features import mean_ap, smooth
+
+if TYPE_CHECKING:
+    from trainworthy_train.types import Curves, Floats, Series
+
+#: Evaluations before which nothing is said of mAP: runs that become good start at zero, too.
+LEAST = 6
+
+#: A best mAP that counts as nothing.
+NOTHING = 0.03
+
+#: Share of the planned run before which a fall of mAP may still be a beginning.
+EARLY = 0.2
+
+#: A training loss over so many times its least is diverging, where it stays there for three points.
+DIVERGED = 4.0
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What goes wrong, since which step, and how it shows."""
+
+    kind: Literal["diverging", "not-learning", "overtraining"]
+    step: float
+    why: str
+
+
+def alarm(curves: Curves) -> Alarm | None:
+    """What is wrong at the last evaluation; None where nothing is."""
+    metric = mean_ap(curves)
+    return _diverging(curves) or (
+        _not_learning(curves, metric) or _overtraining(curves, metric) if metric else None
+    )
+
+
+def _diverging(curves: Curves) -> Alarm | None:
+    for name in ("loss", "val_loss"):
+        series = curves.series.get(name)
+        if series is None or len(series.value) < 2:
+            continue
+        last = series.value[-2:]
+        if not np.isfinite(last).any():
+            return Alarm("diverging", float(series.step[-2]), f"{name} is no finite number")
+    loss = _known(curves.series.get("loss"))
+    if loss is None or len(loss[1]) < 5:
+        return None
+    step, value = loss
+    least = float(value[:-3].min())
+    if least > 0 and value[-3:].min() > DIVERGED * least:
+        return Alarm("diverging", float(step[-3]), f"the training loss is over {DIVERGED:g} times its least")
+    return None
+
+
+def _not_learning(curves: Curves, metric: Series) -> Alarm | None:
+    value = metric.value
+    if len(value) < LEAST or value.max() >= NOTHING or value[-3:].mean() > 1.3 * value[-6:-3].mean() + 0.002:
+        return None
+    improving = [
+        _improves(known, metric.step)
+        for name in ("val_loss", "loss")
+        if (known := _known(curves.series.get(name))) is not None
+    ]
+    if improving and improving[0]:
+        return None
+    return Alarm(
+        "not-learning",
+        float(metric.step[0]),
+        f"mAP has not been over {value.max():.3f}, and its loss has stopped falling",
+    )
+
+
+def _overtraining(curves: Curves, metric: Series) -> Alarm | None:
+    step, value = metric.step, metric.value
+    n = len(value)
+    late = n >= LEAST and not (curves.planned and step[-1] < EARLY * curves.planned)
+    if not late:
+        return None
+    curve = smooth(value)
+    best = int(np.argmax(curve))
+    recent = value[-max(4, n // 10) :]
+    noise = 1.4826 * float(np.median(np.abs(value - curve))) + 0.005
+    peak, last = float(curve[best]), float(recent.max())
+    if n - 1 - best < len(recent) or peak < 0.1 or peak - last < max(0.06 * peak, 2.5 * noise):
+        return None
+    loss = _known(curves.series.get("loss"))
+    if loss is not None and np.interp(step[-1], *loss) > np.interp(step[best], *loss):
+        return None
+    return Alarm(
+        "overtraining",
+        float(step[best]),
+        f"mAP fell from {peak:.3f} to {last:.3f}, and the loss goes on falling",
+    )
+
+
+def _known(series: Series | None) -> tuple[Floats, Floats] | None:
+    if series is None:
+        return None
+    known = np.isfinite(series.value)
+    return (series.step[known], series.value[known]) if known.any() else None
+
+
+def _improves(loss: tuple[Floats, Floats], step: Floats) -> bool:
+    """Whether a loss was clearly lower in the last four evaluations than ever before."""
+    value = np.interp(step, *loss)
+    before = float(value[:-4].min())
+    return float(value[-4:].min()) < before - 0.01 * abs(before)

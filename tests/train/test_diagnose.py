@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from importlib import resources
+
+import families
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainworthy_train import patterns
+from trainworthy_train.auditfacts import FACTS
+from trainworthy_train.diagnose import diagnose
+from trainworthy_train.features import NAMES
+from trainworthy_train.patterns import model
+from trainworthy_train.types import PATTERNS, Curves, Series
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_each_documented_look_is_named(pattern: str, seed: int) -> None:
+    """Curves drawn after the description of a pattern are diagnosed as that pattern."""
+    make: Callable[..., Curves] = families.FAMILIES[pattern]
+    run = make() if pattern == "insufficient-data" else make(seed=seed)
+    assert diagnose(run).pattern == pattern
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_verdict_says_all_that_is_needed(pattern: str) -> None:
+    """A verdict has evidence with a measured value, meaning, causes, advice, a refutation and one experiment."""
+    found = diagnose(families.FAMILIES[pattern]())
+    assert found.evidence[0].measured is not None
+    assert all([found.meaning, found.causes, found.advice, found.refuted_by, found.experiment])
+    assert math.isclose(sum(found.patterns.values()), 1, rel_tol=1e-9)
+    assert found.confidence == max(found.patterns.values())
+
+
+def test_losses_alone_support_no_verdict() -> None:
+    """Without any mAP the verdict is None, and the first evidence says why."""
+    found = diagnose(families.curves(loss=np.linspace(3, 1, 50)))
+    assert found.pattern is None
+    assert "no mAP" in found.evidence[0].what
+
+
+def test_a_single_evaluation_after_a_long_run_supports_no_verdict() -> None:
+    """One evaluation at the end shows no trend."""
+    loss = families.curves(loss=np.linspace(3, 1, 50)).series["loss"]
+    found = diagnose(Curves({"loss": loss, "map50": Series(np.array([50.0]), np.array([0.7]))}))
+    assert found.pattern is None
+    assert "single evaluation" in found.evidence[0].what
+
+
+def test_an_empty_log_supports_no_verdict() -> None:
+    """A log without a point says so."""
+    assert diagnose(Curves()).pattern is None
+
+
+def test_a_loss_that_is_no_number_is_a_corrupted_dataset() -> None:
+    """A run whose loss becomes NaN is told, and is to be stopped."""
+    loss = np.r_[np.linspace(3, 2, 15), np.full(10, np.nan)]
+    found = diagnose(families.curves(loss=loss, map50=np.r_[np.linspace(0, 0.1, 15), np.zeros(10)]))
+    assert found.pattern == "corrupted-dataset"
+    assert found.stop.should
+    assert "epoch 16" in found.stop.why
+
+
+def test_losses_of_exactly_zero_are_told_as_missing_labels() -> None:
+    """Losses of boxes that are 0 throughout: not learning, because no labels were loaded."""
+    found = diagnose(
+        families.curves(loss=[0.5] * 30, loss__box=[0.0] * 30, loss__dfl=[0.0] * 30, map50=[0.0] * 30)
+    )
+    assert found.pattern == "not-learning"
+    assert any("no labels were loaded" in one.what for one in found.evidence)
+
+
+def test_facts_of_the_audit_change_a_perfect_curve() -> None:
+    """A perfect curve, of which the audit knows that validation leaked, is no good training."""
+    run = families.good(level=0.99)
+    assert diagnose(run).pattern == "good-training"
+    assert diagnose(run, {"leaked": 0.9}).pattern == "overtraining"
+
+
+def test_mixed_up_classes_show_in_the_probe() -> None:
+    """Boxes that are found while classes are not: the class-agnostic mAP tells."""
+    run = families.good(level=0.3)
+    probed = Curves({**run.series, "map50_any_class": families.good(level=0.8).series["map50"]})
+    assert diagnose(probed).patterns["not-learning"] > diagnose(run).patterns["not-learning"] + 0.2
+
+
+def test_a_fine_tune_that_starts_on_its_plateau_is_told() -> None:
+    """mAP that is high from the first evaluation is said to come from trained weights."""
+    found = diagnose(families.curves(loss=np.linspace(1, 0.9, 30), map50=np.full(30, 0.8)))
+    assert found.pattern == "good-training"
+    assert any("weights that had already learnt" in one.what for one in found.evidence)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(PATTERNS), st.integers(1, 60))
+def test_every_beginning_of_a_run_can_be_diagnosed(pattern: str, n: int) -> None:
+    """Whatever was logged so far gives a diagnosis with finite probabilities."""
+    run = families.FAMILIES[pattern]()
+    cut = Curves({name: Series(one.step[:n], one.value[:n]) for name, one in run.series.items()})
+    assert all(math.isfinite(share) for share in diagnose(cut).patterns.values())
+
+
+def test_the_order_of_patterns_is_the_documentations() -> None:
+    """One file a pattern, in the order of the type."""
+    assert tuple(pattern.id for pattern in patterns.ALL) == PATTERNS
+
+
+def test_signs_are_named_once_and_measure_what_exists() -> None:
+    """Names of signs are unique, and every condition is on a documented feature or fact."""
+    names = [sign.name for sign in model.SIGNS]
+    assert len(names) == len(set(names))
+    known = NAMES.keys() | FACTS.keys()
+    used = {one.feature for sign in model.SIGNS for one in sign.conditions}
+    assert used <= known
+
+
+def test_sentences_of_signs_name_only_what_exists() -> None:
+    """What a sign says can be filled in from documented features and facts."""
+    filled = dict.fromkeys(itertools.chain(NAMES, FACTS), 0.5)
+    assert all(sign.says.format_map(filled) for sign in model.SIGNS)
+
+
+def test_weights_are_those_of_the_signs() -> None:
+    """The fitted weights know every sign, and none that is gone."""
+    file = resources.files("trainworthy_train.patterns") / "weights.json"
+    assert set(json.loads(file.read_text())) == {*(sign.name for sign in model.SIGNS), "always"}

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import families
+import pytest
+from click.testing import CliRunner, Result
+
+from trainworthy_audit.cli import main
+from trainworthy_train.types import PATTERNS, Curves
+
+COLUMNS = {"loss": "train/box_loss", "val_loss": "val/box_loss", "map50": "metrics/mAP50(B)"}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test runs in an empty folder, into which reports/ goes."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def log(run: Curves, folder: str = "run7") -> Path:
+    """The run as ultralytics writes it."""
+    file = Path(folder) / "results.csv"
+    file.parent.mkdir(exist_ok=True)
+    extra = ["metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50-95(B)"]
+    with file.open("w", newline="") as lines:
+        out = csv.writer(lines)
+        out.writerow(["epoch", *COLUMNS.values(), *extra])
+        columns = [run.series[name].value for name in COLUMNS]
+        out.writerows([n, *row, 0.5, 0.5, row[2] / 2] for n, row in enumerate(zip(*columns, strict=True), 1))
+    return file
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["diagnose", *map(str, arguments)])
+
+
+def document(*arguments: object) -> Any:
+    result = run("--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_json_is_the_contracts(pattern: str) -> None:
+    """Every key of the contract is there, and the probabilities are those of the six patterns."""
+    found = document(log(families.FAMILIES[pattern]()))
+    assert found["schema"] == "trainworthy.diagnosis/1"
+    assert found["pattern"] == pattern
+    assert found.keys() >= {
+        "source",
+        "confidence",
+        "patterns",
+        "evidence",
+        "best",
+        "stop",
+        "meaning",
+        "causes",
+        "advice",
+    }
+    assert found["source"].keys() >= {"path", "format", "points"}
+    assert set(found["patterns"]) == set(PATTERNS)
+    assert math.isclose(sum(found["patterns"].values()), 1, abs_tol=1e-4)
+    assert all(one.keys() == {"what", "measured", "limit", "span"} for one in found["evidence"])
+    assert found["best"].keys() == {"step", "map"}
+    assert found["stop"].keys() == {"should", "why", "at"}
+
+
+def test_the_page_is_written_and_named() -> None:
+    """reports/diagnosis-RUN/ holds a page and the JSON; the terminal says where."""
+    result = run(log(families.declining()))
+    page = Path("reports/diagnosis-run7/index.html")
+    assert f"page: {page}" in result.output
+    assert "Overtraining" in page.read_text()
+    assert json.loads(page.with_name("diagnosis.json").read_text())["pattern"] == "overtraining"
+
+
+def test_the_page_needs_no_network() -> None:
+    """Nothing on the page is loaded from anywhere, and its policy forbids it."""
+    run(log(families.good()))
+    page = Path("reports/diagnosis-run7/index.html").read_text()
+    assert "default-src 'none'" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_the_terminal_says_verdict_chart_and_what_next() -> None:
+    """Sentence, chart, probabilities, evidence, refutation, experiment and stopping, without colours when piped."""
+    text = run(log(families.declining())).output
+    for part in (
+        "Overtraining (",
+        "mAP@50 ",
+        "why:",
+        "what would refute it:",
+        "one experiment:",
+        "best: mAP",
+    ):
+        assert part in text
+    assert "\x1b[" not in text
+
+
+def test_another_folder_is_never_overwritten() -> None:
+    """--out refuses a folder with files of the user's, and exits 2."""
+    folder = Path("mine")
+    folder.mkdir()
+    (folder / "index.html").write_text("mine")
+    result = run(log(families.good()), "--out", folder)
+    assert result.exit_code == 2
+    assert "did not write" in result.output
+    assert (folder / "index.html").read_text() == "mine"
+
+
+def test_an_older_diagnosis_is_replaced() -> None:
+    """A second diagnosis of the same log takes the place of the first."""
+    file = log(families.good())
+    assert run(file).exit_code == run(file).exit_code == 0
+
+
+def audit_json(folder: Path) -> Path:
+    file = folder / "audit.json"
+    found = {
+        "rule": "D003",
+        "image": "val/1.jpg",
+        "annotation": None,
+        "related": ["train/1.jpg"],
+        "measured": None,
+    }
+    waived = {"waived": {"reason": "one camera"}, "message": "the same scene is in train"}
+    document = {
+        "schema": "trainworthy.audit/1",
+        "dataset": {"images": 50, "splits": {"train": 40, "val": 10}},
+        "rules": {"D003": {"name": "scene-in-two-splits", "status": "failed"}},
+        "findings": [found | waived | {"image": f"val/{number}.jpg"} for number in range(9)],
+    }
+    file.write_text(json.dumps(document))
+    return file
+
+
+def test_the_audits_findings_are_cited(tmp_path: Path) -> None:
+    """With --audit a perfect curve over a leaked validation is overtraining, and the finding is cited as waived."""
+    found = document(log(families.good(level=0.99)), "--audit", audit_json(tmp_path))
+    assert found["pattern"] == "overtraining"
+    assert found["audit"][0] == {
+        "rule": "D003",
+        "name": "scene-in-two-splits",
+        "findings": 9,
+        "waived": 9,
+        "message": "val/0.jpg: the same scene is in train",
+    }
+
+
+def test_an_audit_beside_the_log_is_found() -> None:
+    """An audit.json in the run's folder needs no option."""
+    file = log(families.good(level=0.99))
+    audit_json(file.parent)
+    assert document(file)["audit"][0]["rule"] == "D003"
+
+
+def test_columns_of_a_plain_csv_are_named() -> None:
+    """--columns says what is what."""
+    rows = zip(
+        range(30),
+        families.good().series["loss"].value,
+        families.good(level=0.8).series["map50"].value,
+        strict=False,
+    )
+    Path("plain.csv").write_text("n,l,score\n" + "".join(f"{n},{loss},{score}\n" for n, loss, score in rows))
+    assert document("plain.csv", "--columns", "loss=l,map50=score")["pattern"] == "good-training"
+
+
+@pytest.mark.parametrize(
+    ("content", "option"),
+    [
+        (b"", None),
+        (b"\x00\xff" * 50, None),
+        (b"hello\n", None),
+        (b"a,b\n1,2\n", "--columns=loss"),
+        (None, None),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_line(content: bytes | None, option: str | None) -> None:
+    """Exit 2 and an error; never a traceback."""
+    if content is not None:
+        Path("log.txt").write_bytes(content)
+    result = run("log.txt", *([option] if option else []))
+    assert result.exit_code == 2
+    assert result.output.startswith("error: ")
+    assert "Traceback" not in result.output
+
+
+def test_a_name_that_holds_markup_is_text() -> None:
+    """A path with markup in it is shown, not obeyed."""
+    run(log(families.good(), "a<b>c&"), "--out", "page")
+    assert "<b>c" not in Path("page/index.html").read_text()
