@@ -161,11 +161,6 @@ def _go_wrong(how: str) -> None:
         Training._step = _after(int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))  # type: ignore[method-assign]
     if kind == "interrupt":
         Training._step = _after(int(number), lambda: os.kill(os.getpid(), signal.SIGINT))  # type: ignore[method-assign]
-    if kind == "often":  # save after every step
-        from trainworthy_train import loop
-
-        loop.SAVE_EVERY = -1.0
-        _go_wrong(number)
 
 
 def main() -> None:

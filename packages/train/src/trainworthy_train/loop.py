@@ -142,7 +142,10 @@ def train(
     except RefusedError as error:
         training.fail("dataset-changed", [], error)
         raise
-    return training.end(why or "finished")
+    else:
+        return training.end(why or "finished")
+    finally:
+        training.close()
 
 
 class Training:
@@ -520,8 +523,12 @@ class Training:
             best_map50=best["map50"] if best else None,
             **more,
         )
-        self.log.close()
-        self.board.close()
+
+    def close(self) -> None:
+        """Close the log and TensorBoard's file."""
+        if self.leads:
+            self.log.close()
+            self.board.close()
 
     def _note(self, kind: str, files: Sequence[str], message: str) -> None:
         if self.leads:
@@ -585,11 +592,10 @@ def first_weights(module: nn.Module, model: Model, given: str, classes: Sequence
 def classes_in(given: str) -> list[str] | None:
     """The labels that a file of ours names; None for anything else."""
     try:
-        found = torch.load(given, map_location="meta", weights_only=True) if Path(given).is_file() else None
+        found: Any = torch.load(given, map_location="meta", weights_only=True) if Path(given).is_file() else None
     except Exception:  # noqa: BLE001 - `weights.load` says what is wrong with it
         return None
-    ours = isinstance(found, dict) and found.get("schema") == WEIGHTS
-    return list(found["classes"]) if ours else None
+    return list(found["classes"]) if isinstance(found, dict) and found.get("schema") == WEIGHTS else None
 
 
 def optimizer_of(module: nn.Module, model: Model, lr: float) -> torch.optim.Optimizer:
