@@ -43,11 +43,14 @@ def _obey(item: str) -> str:
             os.kill(os.getppid(), signal.SIGKILL)
             threading.Event().wait()
         case _ if item.startswith("kill the worker once "):
-            marker = Path(item.removeprefix("kill the worker once "))
-            if not marker.exists():
-                marker.touch()
-                _obey("kill the worker")
+            _once(Path(item.removeprefix("kill the worker once ")))
     return item.upper()
+
+
+def _once(marker: Path) -> None:
+    if not marker.exists():
+        marker.touch()
+        _obey("kill the worker")
 
 
 def measure_or_fail(items: Iterable[list[Any]], database: str | None) -> Iterator[object]:

@@ -253,10 +253,8 @@ def _in_short(error: BaseException) -> str:
 def _serve(version: str, folder: str, function: str, items: list[Any], common: list[Any]) -> list[Any]:
     """The answers to `items`, in order, each its result or a `Failure`."""
     _check(version)
-    with contextlib.suppress(OSError):  # relative paths mean the same as where the audit was started
-        os.chdir(folder)
     answers: list[Any] = [None] * len(items)
-    for index, answer in _pool().run(function, items, common):
+    for index, answer in _pool(folder).run(function, items, common):
         answers[index] = answer
     return answers
 
@@ -275,7 +273,12 @@ def _check(version: str) -> None:
         )
 
 
-@functools.cache
-def _pool() -> local.Engine:
-    """One supervised process for each worker of the cluster, kept from task to task."""
+@functools.lru_cache(maxsize=1)
+def _pool(folder: str) -> local.Engine:
+    """One supervised process for each worker of the cluster, kept from task to task.
+
+    Its current folder is the one where the audit was started, so that relative paths mean the same.
+    """
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
     return local.Engine(1)
