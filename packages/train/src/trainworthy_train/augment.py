@@ -11,12 +11,21 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL import Image
+
+    from trainworthy_train.batches import Loaded
+
 #: Grey around pictures that do not fill their square, 0..255.
 PADDING = 114
 #: A box that keeps less than this share of its area within the square is dropped: the rest does not show the object.
 LEAST_LEFT = 0.25
 #: A box with a side under this many pixels is dropped.
 LEAST_SIDE = 2.0
+
+
+#: Of boxes on a contact sheet, by label: eight that people who see few colours tell apart (Okabe and Ito 2008).
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
+GAP = 4  # pixels between the pictures of a contact sheet
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,13 @@ def augment(
     pixels: Tensor = square
     # Not clamped on the way, so that what is left of a box can be compared with what it was.
     places = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(side, side), clamping_mode=None)
-    if _happens(chances.mirror):
+    if happens(chances.mirror):
         pixels, places = F.horizontal_flip(pixels), F.horizontal_flip(places)
-    if _happens(chances.upside_down):
+    if happens(chances.upside_down):
         pixels, places = F.vertical_flip(pixels), F.vertical_flip(places)
-    if _happens(chances.crop) and chances.least_scale < 1:
+    if happens(chances.crop) and chances.least_scale < 1:
         pixels, places = _zoom(pixels, places, chances.least_scale)
-    if _happens(chances.turn):
+    if happens(chances.turn):
         angle = _between(-chances.degrees, chances.degrees)
         pixels = F.rotate(pixels, angle, F.InterpolationMode.BILINEAR, fill=[float(PADDING)])
         places = F.rotate(places, angle)
@@ -71,7 +80,7 @@ def augment(
         least, most = max(0.0, 1 - chances.brightness), 1 + chances.brightness
         for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
             pixels = adjust(pixels, _between(least, most))
-    if _happens(chances.blur):
+    if happens(chances.blur):
         pixels = F.gaussian_blur(pixels, [5, 5], [_between(0.5, 1.5)])
     found = places.as_subclass(Tensor)
     kept = left_over(found, side)
@@ -122,7 +131,28 @@ def _zoom(pixels: Tensor, places: Tensor, least: float) -> tuple[Tensor, Tensor]
     return F.resized_crop(pixels, *window, whole, antialias=True), F.resized_crop(places, *window, whole)
 
 
-def _happens(chance: float) -> bool:
+def contact_sheet(rows: Sequence[Sequence[Loaded]], classes: Sequence[str]) -> Image.Image:
+    """A picture of squares with their boxes: a row for each image, the first of them as it is."""
+    from PIL import Image, ImageDraw
+
+    side = rows[0][0].pixels.shape[-1]
+    sheet = Image.new(
+        "RGB", (max(len(row) for row in rows) * (side + GAP) + GAP, len(rows) * (side + GAP) + GAP)
+    )
+    for down, row in enumerate(rows):
+        for across, one in enumerate(row):
+            picture = Image.fromarray(one.pixels.permute(1, 2, 0).numpy())
+            pen = ImageDraw.Draw(picture)
+            for box, label in zip(one.boxes.tolist(), one.labels.tolist(), strict=True):
+                colour = COLOURS[label % len(COLOURS)]
+                pen.rectangle(box, outline=colour, width=2)
+                pen.text((box[0] + 3, box[1] + 2), classes[label], fill=colour)
+            sheet.paste(picture, (GAP + across * (side + GAP), GAP + down * (side + GAP)))
+    return sheet
+
+
+def happens(chance: float) -> bool:
+    """Whether something of this chance, 0..1, happens now."""
     return chance > 0 and torch.rand(()).item() < chance
 
 

@@ -255,10 +255,10 @@ def judge(found: Sequence[Found], truths: Sequence[Sample]) -> Judged:
 
 def _pairs(found: Sequence[Found], truths: Sequence[Sample]) -> tuple[Array, Array, Array]:
     """All (detection, object, IoU) of one image and label with an IoU of 0.5 or more; a crowd need not be filled."""
-    boxes, goals = (
-        np.concatenate([np.zeros((0, 4)), *(one.boxes for one in side)]) for side in (found, truths)
-    )
-    most = 1 + max((int(one.labels.max()) for one in (*found, *truths) if len(one.labels)), default=0)
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes for one in found)])
+    goals = np.concatenate([np.zeros((0, 4)), *(one.boxes for one in truths)])
+    labels = [one.labels for one in found], [one.labels for one in truths]
+    most = 1 + max((int(part.max()) for side in labels for part in side if len(part)), default=0)
     place = _image_ids([one.boxes for one in found]) * most + _joined([one.labels for one in found], np.int64)
     aim = _image_ids([one.boxes for one in truths]) * most + _joined([one.labels for one in truths], np.int64)
     crowd = _joined([one.crowd for one in truths], np.bool_)
