@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainworthy_train.features import smooth
+from trainworthy_train.types import Series
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from trainworthy_train.types import Curves, Evidence, Floats
 
 WIDTH, HEIGHT = 760, 230  # of a panel's drawing, in units of the SVG
@@ -54,54 +57,67 @@ class Panel:
     logarithmic: bool
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A series that goes onto a panel; `kind` is its style, `raw` what is drawn thin where that is another series."""
+
+    kind: str
+    name: str
+    series: Series
+    raw: Series | None = None
+
+
 def panels(curves: Curves, best: float | None, evidence: tuple[Evidence, ...]) -> list[Panel]:
-    """The panels that the run has lines for."""
-    edges = _edges(curves)
-    if edges is None:
-        return []
+    """The panels that a diagnosed run has lines for."""
+    groups = {title: drawn(curves, names) for title, names in (("Loss", LOSSES), ("Scores", SCORES))}
+    edges = edges_of([one for group in groups.values() for one in group])
     spans = tuple(one.span for one in evidence if one.span is not None)
-    made = [_panel(title, curves, edges, best=best, spans=spans) for title in ("Loss", "Scores")]
-    return [panel for panel in made if panel is not None]
-
-
-def _edges(curves: Curves) -> tuple[float, float] | None:
-    steps = [
-        series.step[np.isfinite(series.value)]
-        for name, _ in LOSSES + SCORES
-        if (series := curves.series.get(name)) is not None
+    return [
+        panel(title, group, edges, shares=title == "Scores", best=best, spans=spans)
+        for title, group in groups.items()
+        if group
     ]
-    known = [step for step in steps if len(step)]
-    if not known:
+
+
+def drawn(curves: Curves, names: Iterable[tuple[str, str]]) -> list[Drawn]:
+    """The series of these names, (key, how it is called), that the run has any number of."""
+    return [
+        Drawn(key, name, found)
+        for key, name in names
+        if (found := finite(curves.series.get(key))) is not None
+    ]
+
+
+def finite(series: Series | None) -> Series | None:
+    """The points that are numbers; None where there is none."""
+    if series is None:
         return None
-    return float(min(step[0] for step in known)), float(max(step[-1] for step in known))
+    known = np.isfinite(series.value)
+    return Series(series.step[known], series.value[known]) if known.any() else None
 
 
-def _panel(
+def edges_of(lines: Sequence[Drawn]) -> tuple[float, float]:
+    """The first and the last step of any line, for panels that share an axis."""
+    steps = [one.step for line in lines for one in (line.series, line.raw) if one is not None and len(one.step)]
+    return (min(float(one[0]) for one in steps), max(float(one[-1]) for one in steps)) if steps else (0.0, 0.0)
+
+
+def panel(
     title: str,
-    curves: Curves,
+    lines: Sequence[Drawn],
     edges: tuple[float, float],
     *,
-    best: float | None,
-    spans: tuple[tuple[float, float], ...],
-) -> Panel | None:
-    names = SCORES if title == "Scores" else LOSSES
-    found = {}
-    for key, name in names:
-        series = curves.series.get(key)
-        known = np.isfinite(series.value) if series is not None else np.zeros(0, bool)
-        if series is not None and known.any():
-            found[key] = (name, series.step[known], series.value[known])
-    if not found:
-        return None
-    scale = _Scale.of([value for _, _, value in found.values()], shares=title == "Scores")
+    shares: bool = False,
+    best: float | None = None,
+    spans: tuple[tuple[float, float], ...] = (),
+) -> Panel:
+    """A panel of lines, one at least, over `edges`; with `shares` its scale is 0 to 1."""
+    scale = _Scale.of([line.series.value for line in lines], shares=shares)
     return Panel(
         title=title,
-        lines=tuple(
-            _line(key, name, _x(step, edges), scale(value), value)
-            for key, (name, step, value) in found.items()
-        ),
+        lines=tuple(_line(line, edges, scale) for line in lines),
         ticks=tuple((float(scale(np.array([tick]))[0]), f"{tick:g}") for tick in scale.ticks()),
-        steps=tuple((_x(np.array([step]), edges)[0], f"{step:g}") for step in _nice(*edges)),
+        steps=tuple((float(_x(np.array([step]), edges)[0]), f"{step:g}") for step in _nice(*edges)),
         best=None if best is None else float(_x(np.array([best]), edges)[0]),
         spans=tuple(_band(span, edges) for span in _joined(spans)),
         logarithmic=scale.logarithmic,
@@ -156,15 +172,17 @@ def _x(step: Floats, edges: tuple[float, float]) -> Floats:
     return (step - edges[0]) / width * WIDTH if width > 0 else np.full(len(step), WIDTH / 2)
 
 
-def _line(key: str, name: str, x: Floats, y: Floats, value: Floats) -> Line:
+def _line(line: Drawn, edges: tuple[float, float], scale: _Scale) -> Line:
+    series, raw = line.series, line.raw or line.series
+    x, y = _x(series.step, edges), scale(series.value)
     return Line(
-        name=name,
-        kind=key,
-        raw=_points(*_extremes(x, y)),
+        name=line.name,
+        kind=line.kind,
+        raw=_points(*_extremes(_x(raw.step, edges), scale(raw.value))),
         smoothed=_points(*_sparse(x, smooth(y))),
-        first=float(value[0]),
-        last=float(value[-1]),
-        lone=(float(x[0]), float(y[0])) if len(value) == 1 else None,
+        first=float(series.value[0]),
+        last=float(series.value[-1]),
+        lone=(float(x[0]), float(y[0])) if len(x) == 1 else None,
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
+from trainworthy_audit.report.groups import clean
 from trainworthy_train.render import charts
 from trainworthy_train.render.told import TITLES
+from trainworthy_train.watching import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,37 +31,39 @@ MARKS = {"passed": "✔", "warning": "▲", "error": "✖"}
 
 def render(runs: Sequence[Told]) -> str:
     """The page of a log with one run or several."""
-    return _template().render(
+    return template("diagnosis.html.j2").render(
         path=runs[0].path,
         runs=[
-            {
-                "told": run,
-                "curves": run.curves,
-                "found": run.diagnosis,
-                "kind": KINDS.get(run.diagnosis.pattern, "error"),
-                "panels": charts.panels(run.curves, run.diagnosis.best_step, run.diagnosis.evidence),
-                "ranked": sorted(run.diagnosis.patterns.items(), key=lambda pair: -pair[1]),
-            }
+            parts(run) | {"panels": charts.panels(run.curves, run.diagnosis.best_step, run.diagnosis.evidence)}
             for run in runs
         ],
-        style=Markup(_style()),  # noqa: S704 - files of our own packages
-        TITLES=TITLES,
-        MARKS=MARKS,
-        WIDTH=charts.WIDTH,
-        HEIGHT=charts.HEIGHT,
+        style=style(),
     )
 
 
+def parts(run: Told) -> dict[str, Any]:
+    """What the macro `said` tells of one run."""
+    return {
+        "told": run,
+        "curves": run.curves,
+        "found": run.diagnosis,
+        "kind": KINDS.get(run.diagnosis.pattern, "error"),
+        "ranked": sorted(run.diagnosis.patterns.items(), key=lambda pair: -pair[1]),
+    }
+
+
 @functools.cache
-def _style() -> str:
-    """The style of the audit's pages, and what only this page has."""
+def style(*names: str) -> Markup:
+    """The style of the audit's pages, that of charts and diagnoses, and these files of ours."""
     house = resources.files("trainworthy_audit.report") / "templates" / "style.css"
-    own = resources.files("trainworthy_train.render") / "templates" / "diagnosis.css"
-    return house.read_text("utf-8") + own.read_text("utf-8")
+    own = resources.files("trainworthy_train.render") / "templates"
+    files = [house, *(own / name for name in ("diagnosis.css", *names))]
+    return Markup("".join(file.read_text("utf-8") for file in files))  # noqa: S704 - files of our own packages
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this package."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("trainworthy_train.render"),
         autoescape=True,
@@ -67,4 +71,6 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("diagnosis.html.j2")
+    environment.globals |= {"TITLES": TITLES, "MARKS": MARKS, "WIDTH": charts.WIDTH, "HEIGHT": charts.HEIGHT}
+    environment.filters |= {"clean": clean, "clock": clock}
+    return environment.get_template(name)
