@@ -169,7 +169,10 @@ def merge(lines: Sequence[dict[str, Any]]) -> None:
 
 
 def sheets(lines: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Charts, twenty a picture, in an order that tells nothing; index.csv says which chart is which run."""
+    """Charts, twenty a picture, in an order that tells nothing; index.csv says which chart is which run.
+
+    Loss is blue, validation loss dashed, mAP50 red and always from 0 to 1. Needs matplotlib.
+    """
     import matplotlib as mpl
     import numpy as np
 
@@ -253,11 +256,11 @@ def main() -> None:
     parser.add_argument(
         "--merge", action="store_true", help="only gather what is kept into the histories of the project"
     )
-    parser.add_argument("--sheets", type=Path, help="only draw the charts for labelling, into this folder")
+    parser.add_argument("--sheets", type=Path, help="only draw what is not labelled yet, into this folder")
     parser.add_argument("--table", action="store_true", help="only print how causes and looks agree")
     arguments = parser.parse_args()
     if arguments.sheets:
-        sheets(histories(), arguments.sheets)
+        sheets([line for line in histories() if not line["look"]], arguments.sheets)
     elif arguments.table:
         print(table(histories()))
     elif arguments.merge:
