@@ -88,7 +88,7 @@ def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer)
     return Evidence(
         dataset=dataset,
         pixels=pixels,
-        duplicates=duplicates.find(pixels, measurer.thumbnails, search),
+        duplicates=duplicates.find(pixels, measurer.thumbnails, search, measurer.spread),
         images=images,
         boxes=in_pixels(boxes, fractions=dataset.fractions),
         labels=config.labels,

@@ -20,6 +20,8 @@ from trainworthy_audit.types import PAIRS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from trainworthy_audit.hamming import Spread
+
     Thumbnails = np.ndarray[Any, np.dtype[np.uint8]]
     Numbers = np.ndarray[Any, np.dtype[np.int64]]
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -102,11 +104,12 @@ def find(
     pixels: pl.DataFrame,
     thumbnails: Callable[[Sequence[str]], Thumbnails],
     options: Mapping[str, Any],
+    spread: Spread | None = None,
 ) -> pl.DataFrame:
     """Return `PAIRS`: for each group of n images n - 1 pairs that connect them.
 
     Damaged images may be duplicates; unreadable ones and those that were not decoded never are. `options` are
-    "distance" (bits, 0..64) and "similarity" (-1..1).
+    "distance" (bits, 0..64) and "similarity" (-1..1). `spread`: see `hamming.candidates`.
     """
     seen = pixels.filter(pl.col("status").is_in(["ok", "damaged"]))
     groups = _Groups(int(pixels["image"].cast(pl.Int64).to_numpy().max(initial=-1)) + 1)
@@ -118,7 +121,7 @@ def find(
     )
     if seen.height > 1:
         distance, similarity = options.get("distance", DISTANCE), options.get("similarity", SIMILARITY)
-        edges += _Search(seen, thumbnails, groups, similarity).edges(int(distance))
+        edges += _Search(seen, thumbnails, groups, similarity).edges(int(distance), spread)
     return _frame(edges, groups)
 
 
@@ -181,16 +184,16 @@ class _Search:
         self._similarity = similarity
         self._found: list[tuple[_Laid, Floats]] = []
 
-    def edges(self, distance: int) -> list[_Edge]:
+    def edges(self, distance: int, spread: Spread | None) -> list[_Edge]:
         """Edges between images that look alike, closest first; none between images that are connected already."""
-        self._by_hash(distance)
+        self._by_hash(distance, spread)
         self._by_landmarks()
         return [edge for laid, similarity in self._found for edge in self._named(laid, similarity)]
 
     # -------------------------------------------------------------------------------------------------------
     # Two ways to candidates
 
-    def _by_hash(self, distance: int) -> None:
+    def _by_hash(self, distance: int, spread: Spread | None) -> None:
         # Where bars stand around a picture, what they leave is searched for too, as a row of its own.
         barred = np.flatnonzero((self._inner != self._hashes).any(axis=1))
         hashes = np.concatenate([self._hashes, self._inner[barred]])
@@ -217,7 +220,7 @@ class _Search:
         connect(Pairs(leader[same], same, nothing, nothing))
         labels = self._groups.labels()[self._images[row_of]]
         rest = np.flatnonzero((leader == np.arange(len(hashes))) | (labels != labels[leader]))
-        for lot in _gathered(candidates(hashes[rest], distance)):
+        for lot in _gathered(candidates(hashes[rest], distance, spread)):
             connect(Pairs(rest[lot.a], rest[lot.b], lot.turn, lot.bits).sorted())
 
     def _by_landmarks(self) -> None:

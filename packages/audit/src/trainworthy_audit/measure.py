@@ -61,6 +61,8 @@ class Measurer:
         self._cache = Cache(cache)
         self._engine = engine or Engine(workers)
         self._last: list[tuple[Entry, str | None]] = []
+        #: What runs a function over items on other machines, where the engine has some: see `hamming.candidates`.
+        self.spread: Callable[..., Any] | None = getattr(self._engine, "spread", None)
 
     def close(self) -> None:
         """End the processes, and close the cache."""

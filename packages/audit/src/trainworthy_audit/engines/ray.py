@@ -36,8 +36,11 @@ QUEUED = 2
 QUEUED_LEAST = 16
 
 #: Ray reports its usage to its makers unless told not to, and its hook for `uv run` would have every worker build an
-#: environment anew; both can still be switched on by who sets these.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+#: environment anew. Who sets these otherwise is obeyed.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+
+#: On a busy machine Ray may take longer to start than the 30 seconds that it grants itself.
+STARTS = 3
 
 EXTRA = "pip install 'trainworthy-audit[ray]'"
 
@@ -139,14 +142,19 @@ class Engine:
             if address
             else {"num_cpus": self._wanted or local.available_cpus(), "include_dashboard": False}
         )
-        try:
-            self._ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **start)
-        except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and its own
-            raise TrainworthyError(
-                f"cannot reach the Ray cluster {address or 'on this machine'}: {error}\n"
-                "  RAY_ADDRESS names the cluster, host:port or auto; without it one is started here.",
-                next_step="ray status",
-            ) from error
+        for attempt in range(1 if address else STARTS):
+            try:
+                self._ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **start)
+                break
+            except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and its own
+                if not address and attempt + 1 < STARTS:
+                    self._ray.shutdown()
+                    continue
+                raise TrainworthyError(
+                    f"cannot reach the Ray cluster {address or 'on this machine'}: {error}\n"
+                    "  RAY_ADDRESS names the cluster, host:port or auto; without it one is started here.",
+                    next_step="ray status",
+                ) from error
         self._connected = True
 
     def _task(self, function: Callable[..., Any]) -> Any:  # noqa: ANN401 - Ray's remote function
@@ -217,7 +225,7 @@ def _parts(count: int, workers: int) -> deque[_Part]:
 
 
 def _imported() -> Any:  # noqa: ANN401 - Ray has no types
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
