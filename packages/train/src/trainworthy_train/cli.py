@@ -398,6 +398,7 @@ def _counts(cleared: Cleared) -> str:
 
 def _concluded(run: Run, ending: Ending, dataset: Path, place: Path, out: Path | None) -> int:
     """Say what came of it; return the exit code."""
+    from trainworthy_train.summaries import GAP
     from trainworthy_train.watching import clock
 
     lines = [f"{run.name}: {ending.message}, {clock(ending.seconds)}"]
@@ -420,10 +421,6 @@ def _concluded(run: Run, ending: Ending, dataset: Path, place: Path, out: Path |
     lines.append(f"  next: trainworthy runs show {shlex.quote(run.name)}")
     _echo("\n".join(lines))
     return audit_cli.DONE
-
-
-#: A gap between validation and golden set that is worth a sentence, in mAP@50.
-GAP = 0.1
 
 
 # ------------------------------------------------------------------------------------------------------------

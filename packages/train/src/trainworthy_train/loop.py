@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from lightning_fabric import Fabric
 
-from trainworthy_train import __version__, gate, runs, stopping, weights
+from trainworthy_train import __version__, gate, report, runs, stopping, weights
 from trainworthy_train.augment import Augmentation
 from trainworthy_train.batches import Batch, Encodings, Loader
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
@@ -136,6 +136,8 @@ def train(
                     training.evaluate()
                     why = why or training.verdict()
                 training.save()
+                if why is None:  # else the end draws it
+                    training.draw()
     except NanLossError as error:
         training.fail("nan-loss", error.paths, error)
         raise
@@ -523,6 +525,16 @@ class Training:
             best_map50=best["map50"] if best else None,
             **more,
         )
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the run's page anew. A page that cannot be drawn is said, and stops nothing."""
+        if not self.leads:
+            return
+        try:
+            report.write(self.run.folder)
+        except Exception as error:  # noqa: BLE001 - whatever it is, no page is worth a training
+            self.watch.say(f"the run's page was not drawn: {error}")
 
     def close(self) -> None:
         """Close the log and TensorBoard's file."""

@@ -27,6 +27,9 @@ FIGURES = {
     "loss": "training loss",
 }
 
+#: A gap between validation images and others that is worth a sentence, in mAP@50.
+GAP = 0.1
+
 #: Settings that two runs always share or that say nothing of what they are.
 ASIDE = frozenset({"workers", "devices"})
 
@@ -68,7 +71,7 @@ def shown(run: Run) -> str:
         f"  data: {data['root']} ({images} images), {proof['verdict']}",
         f"  certificate: {proof['fingerprint']}, of {proof['created'][:10]}",
         f"  labels: {', '.join(data['classes'][:12])}{', ...' if len(data['classes']) > 12 else ''}",
-        f"  settings: {_spelled(record['settings'])}",
+        f"  settings: {spelled(record['settings'])}",
     ]
     lines += [
         f"  waived: {one['rule']}, {one['where']}: {one['reason']} ({one['author']})"
@@ -194,7 +197,8 @@ def _planned(log: Sequence[Event]) -> Any:  # noqa: ANN401 - a number, where it 
     return _first(log, "session").get("planned_epochs", "?")
 
 
-def _spelled(settings: Mapping[str, Any]) -> str:
+def spelled(settings: Mapping[str, Any]) -> str:
+    """'model small, epochs 20': what was set, in one line."""
     plain = {
         key: value
         for key, value in settings.items()

@@ -98,8 +98,12 @@ def finite(series: Series | None) -> Series | None:
 
 def edges_of(lines: Sequence[Drawn]) -> tuple[float, float]:
     """The first and the last step of any line, for panels that share an axis."""
-    steps = [one.step for line in lines for one in (line.series, line.raw) if one is not None and len(one.step)]
-    return (min(float(one[0]) for one in steps), max(float(one[-1]) for one in steps)) if steps else (0.0, 0.0)
+    steps = [
+        one.step for line in lines for one in (line.series, line.raw) if one is not None and len(one.step)
+    ]
+    return (
+        (min(float(one[0]) for one in steps), max(float(one[-1]) for one in steps)) if steps else (0.0, 0.0)
+    )
 
 
 def panel(

@@ -34,7 +34,8 @@ def render(runs: Sequence[Told]) -> str:
     return template("diagnosis.html.j2").render(
         path=runs[0].path,
         runs=[
-            parts(run) | {"panels": charts.panels(run.curves, run.diagnosis.best_step, run.diagnosis.evidence)}
+            parts(run)
+            | {"panels": charts.panels(run.curves, run.diagnosis.best_step, run.diagnosis.evidence)}
             for run in runs
         ],
         style=style(),
