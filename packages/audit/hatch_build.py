@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,19 @@ PACKAGE = Path("src/trainworthy_audit")
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Makes `_native.so`, which ctypes loads: it depends on the platform, not on the version of Python."""
+    """Makes what native.py loads: it depends on the platform, not on the version of Python."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Compile, and say what the wheel then fits."""
         folder = Path(self.root) / PACKAGE
-        if not compiled(sorted(folder.glob("*.c")), folder / "_native.so"):
+        sources = sorted(folder.glob("*.c"))
+        library = folder / f"_native-{zlib.crc32(b''.join(file.read_bytes() for file in sources)):08x}.so"
+        for old in folder.glob("_native*.so"):
+            old.unlink()
+        if not compiled(sources, library):
             return
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["artifacts"].append(str(PACKAGE / "_native.so"))
+        build_data["artifacts"].append(str(PACKAGE / library.name))
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
 
@@ -33,7 +38,6 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 def compiled(sources: list[Path], library: Path) -> bool:
     """Whether a compiler was there and has made `library`, which takes its place when it is complete."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
-    library.unlink(missing_ok=True)
     if compiler is None:
         sys.stderr.write("trainworthy: no C compiler; all works without, more slowly\n")
         return False

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIBRARY = Path(__file__).with_name("_native.so")
+_HERE = Path(__file__).parent
+
+#: Named by what it was made of, so that one of other sources is never loaded.
+LIBRARY = (
+    _HERE / f"_native-{zlib.crc32(b''.join(file.read_bytes() for file in sorted(_HERE.glob('*.c')))):08x}.so"
+)
 
 
 @functools.cache
