@@ -103,7 +103,7 @@ def command(certified: Path, *arguments: str, **extra: str) -> subprocess.Comple
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=900,
     )
 
 

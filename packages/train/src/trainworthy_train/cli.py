@@ -15,6 +15,7 @@ from trainworthy_train.errors import RefusedError, RunError, TrainingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from trainworthy_audit.remote import Url
     from trainworthy_train.loop import Ending
     from trainworthy_train.runs import Run
     from trainworthy_train.settings import Settings
@@ -121,7 +122,7 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("dataset", type=_PLACE)
+@click.argument("dataset", type=audit_cli.Place())
 @click.option("--certificate", type=_PLACE, metavar="FILE", help="In place of reports/NAME/certificate.json.")
 @click.option(
     "--config", type=_PLACE, metavar="FILE", help="In place of the trainworthy.toml in or beside the dataset."
@@ -134,7 +135,7 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_settings_options
 def train(
     *,
-    dataset: Path,
+    dataset: Path | Url,
     certificate: Path | None,
     config: Path | None,
     golden: Path | None,
@@ -168,7 +169,7 @@ def train(
 
 
 def _train(
-    dataset: Path,
+    dataset: Path | Url,
     certificate: Path | None,
     config: Path | None,
     golden: Path | None,
@@ -188,6 +189,9 @@ def _train(
     if resume:
         run, settings = _interrupted(place, given, direct=out is not None)
         model = model_named(settings.model)
+        record = run.record()
+        certificate = certificate or Path(record["certificate"]["file"])
+        golden = golden or (Path(record["dataset"]["golden"]) if record["dataset"]["golden"] else None)
     else:
         if other:
             given = _continued(other, given)
@@ -234,6 +238,9 @@ def _train(
             ending = loop.train(
                 fabric, model, settings, cleared, run, golden=judges, resume=resume, watch=bar
             )
+        except KeyboardInterrupt:
+            bar.say(f"interrupted at once; {run.name} goes on from its last checkpoint with --resume")
+            return audit_cli.INTERRUPTED
         finally:
             bar.close()
     return _concluded(run, ending, dataset, place, out)
@@ -363,7 +370,7 @@ def _write_record(
         "settings": settings.as_record(),
         "continued_from": other,
         "dataset": {
-            "root": str(Path(cleared.root).resolve()),
+            "root": cleared.root if "://" in cleared.root else str(Path(cleared.root).resolve()),
             "name": cleared.name,
             "format": proof["dataset"]["format"],
             "classes": list(cleared.classes),
@@ -371,10 +378,10 @@ def _write_record(
             "boxes": {
                 part: sum(len(one.boxes) for one in samples) for part, samples in cleared.samples.items()
             },
-            "golden": str(golden) if golden else None,
+            "golden": str(golden.resolve()) if golden else None,
         },
         "certificate": {
-            "file": cleared.certificate_file,
+            "file": str(Path(cleared.certificate_file).resolve()),
             "fingerprint": proof["fingerprint"],
             "verdict": proof["verdict"],
             "rule_set": proof["rule_set"],
@@ -396,7 +403,7 @@ def _counts(cleared: Cleared) -> str:
     )
 
 
-def _concluded(run: Run, ending: Ending, dataset: Path, place: Path, out: Path | None) -> int:
+def _concluded(run: Run, ending: Ending, dataset: Path | Url, place: Path, out: Path | None) -> int:
     """Say what came of it; return the exit code."""
     from trainworthy_train.summaries import GAP
     from trainworthy_train.watching import clock

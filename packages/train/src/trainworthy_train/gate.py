@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainworthy_audit.config import Config
+    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
 
@@ -46,7 +47,7 @@ EDGES = ("x1", "y1", "x2", "y2")
 
 
 def clear(
-    dataset: Path,
+    dataset: Path | Url,
     *,
     certificate: Path | None = None,
     config: Path | None = None,

@@ -100,7 +100,8 @@ class NanLossError(TrainingError):
         named = ", ".join(paths[:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
         super().__init__(
             f"the loss is no number any more, at a batch of {named}\n"
-            "  The weights were kept as they were before it."
+            "  The weights were kept as they were before it.",
+            next_step="look at these files, or try a tenth of the learning rate: --lr",
         )
         self.paths = list(paths)
 
@@ -291,19 +292,20 @@ class Training:
         lr = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        seed_step(self.settings.seed, progress.epoch, progress.step, self.fabric.global_rank)
         while True:
+            seed_step(self.settings.seed, progress.epoch, progress.step, self.fabric.global_rank)
             try:
                 parts, norm = self._gradients(batch)
                 break
             except RuntimeError as error:
                 self._split_further(error, len(batch.paths))
-        # One transfer from the device, and with several processes one message: all come to the same decision.
+        # One transfer from the device, and with several processes one message: all know the same, clock included,
+        # and come to the same decisions.
         told = torch.stack([*parts.values(), norm])
-        told = torch.cat([told, told.new_tensor([self.asked is not None, self._left() <= 0])])
+        told = torch.cat([told, told.new_tensor([self.asked is not None, self._clock()])])
         if self.fabric.world_size > 1:
             told = torch.as_tensor(self.fabric.all_reduce(told, reduce_op="mean"))
-        *values, norm_now, asked, spent = told.tolist()
+        *values, norm_now, asked, progress.seconds = told.tolist()
         if not all(map(math.isfinite, (*values, norm_now))):
             raise NanLossError(self._culprits(batch, parts))
         self.optimizer.step()
@@ -311,7 +313,7 @@ class Training:
             follow(self.kept, self.module, self.model.ema, progress.step)
         named = dict(zip(parts, values, strict=True))
         self._tell(named, lr)
-        return named, ("interrupted" if asked else "time-budget" if spent else None)
+        return named, ("interrupted" if asked else "time-budget" if self._left() <= 0 else None)
 
     def _gradients(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Parts of the loss, means over the batch, and the norm of the gradients, which are left in the parameters."""
@@ -341,9 +343,12 @@ class Training:
         rising = min(1.0, (self.progress.step + 1) / max(1.0, self.settings.warmup * self.steps))
         return self.settings.lr * rising * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
+    def _clock(self) -> float:
+        """Seconds since the run began, over all sessions."""
+        return time.monotonic() - self.began
+
     def _left(self) -> float:
-        """Seconds of the time budget that are left."""
-        self.progress.seconds = time.monotonic() - self.began
+        """Seconds of the time budget that were left at the last step."""
         return (self.settings.time_budget or math.inf) - self.progress.seconds
 
     def _split_further(self, error: RuntimeError, images: int) -> None:
@@ -409,8 +414,12 @@ class Training:
             )
             write_file(self.run, runs.TABLE, runs.table(self.rows).encode())
             score = row.get("map50", math.nan)
-            if score > progress.best_map50 or (not self.validation.samples and math.isnan(score)):
-                progress.best_epoch, progress.best_map50 = progress.epoch, max(score, progress.best_map50)
+            if (
+                math.isnan(score) and not progress.best_epoch
+            ):  # nothing to choose by: the last weights are kept
+                self._save_best(row)
+            elif score > progress.best_map50:
+                progress.best_epoch, progress.best_map50 = progress.epoch, score
                 self._save_best(row)
         self.fabric.barrier()
         progress.epoch += 1
@@ -442,7 +451,7 @@ class Training:
                 }
             for name, loader in self.watched.items():
                 row[name] = evaluate(self.kept, loader, self.cleared.classes, losses=False).map50
-        row["seconds"] = round(time.monotonic() - self.began, 3)
+        row["seconds"] = round(self._clock(), 3)
         return row
 
     def verdict(self) -> Why | None:
@@ -457,18 +466,16 @@ class Training:
 
     def save(self) -> None:
         """Write all that going on from here needs."""
-        self._left()
         self.saved = time.monotonic()
         if self.leads:
             state = self._weights() | {
                 "optimizer": self.optimizer.state_dict(),
-                "progress": dataclasses.asdict(self.progress),
+                "progress": dataclasses.asdict(self.progress) | {"seconds": self._clock()},
                 "state_dict": self.module.state_dict(),
             }
             if self.kept is not self.module:
                 state["average"] = self.kept.state_dict()
             write_file(self.run, runs.LAST, packed(state))
-        self.fabric.barrier()
 
     def _save_best(self, row: Mapping[str, Any]) -> None:
         told = {"epoch": row["epoch"], "map50": row.get("map50"), "state_dict": self.kept.state_dict()}
@@ -498,9 +505,9 @@ class Training:
             "interrupted": f"interrupted in epoch {self.progress.epoch}",
         }.get(why, why)
         if self.leads:
-            self._finish(why, best, test=test, seconds=round(self.progress.seconds, 3))
+            self._finish(why, best, test=test, seconds=round(self._clock(), 3))
         self.fabric.barrier()
-        return Ending(why, message, done, best, test, self.progress.seconds)
+        return Ending(why, message, done, best, test, self._clock())
 
     def _test(self) -> dict[str, float]:
         found = torch.load(self.run.file(runs.BEST), map_location=self.fabric.device, weights_only=True)
@@ -604,7 +611,9 @@ def first_weights(module: nn.Module, model: Model, given: str, classes: Sequence
 def classes_in(given: str) -> list[str] | None:
     """The labels that a file of ours names; None for anything else."""
     try:
-        found: Any = torch.load(given, map_location="meta", weights_only=True) if Path(given).is_file() else None
+        found: Any = (
+            torch.load(given, map_location="meta", weights_only=True) if Path(given).is_file() else None
+        )
     except Exception:  # noqa: BLE001 - `weights.load` says what is wrong with it
         return None
     return list(found["classes"]) if isinstance(found, dict) and found.get("schema") == WEIGHTS else None

@@ -398,7 +398,7 @@ def _series(points: Sequence[tuple[float, float]]) -> Series:
 
 def best(rows: Sequence[Event]) -> Event | None:
     """The epoch with the best mAP@50, the earliest of equals; None where none has any."""
-    known = [row for row in rows if row.get("map50") is not None]
+    known = [row for row in rows if (score := row.get("map50")) is not None and not math.isnan(score)]
     return max(known, key=lambda row: row["map50"], default=None)
 
 
