@@ -16,6 +16,7 @@ import json
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train import curvelogs, patterns, stopping, watch
 from trainworthy_train.diagnose import unsupported
-from trainworthy_train.features import mean_ap, measure, smooth
+from trainworthy_train.features import Features, mean_ap, measure, smooth
 from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Series
 
@@ -47,10 +48,10 @@ WORDS = {"model not learning": "not-learning"} | {name.replace("-", " "): name f
 SHORT = {name: name.split("-")[0] for name in PATTERNS}
 
 #: How strongly fitting is held to the weights that the patterns were written with.
-HOLD = 0.003
+HOLD = 0.002
 
 
-@dataclass(frozen=True)
+@dataclass
 class Case:
     """One run with what is known of it."""
 
@@ -61,6 +62,11 @@ class Case:
     answers: tuple[str, ...]  # the first is the label; of an ambiguous one, any
     sure: bool
     facts: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def features(self) -> Features:
+        """What is measured on it."""
+        return measure(self.curves, self.facts)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -116,7 +122,7 @@ def _target(answers: Sequence[str], first: float) -> Array:
 
 
 def caused(file: Path, *, label: str, informed: bool) -> list[Case]:
-    """Caused curves, labelled by their "pattern" (their cause) or their "look"; informed of the audit and the probes."""
+    """Caused curves, labelled by their "pattern" (their cause) or "look"; informed of the audit and the probes."""
     cases = []
     for row in file.read_text().splitlines():
         line = json.loads(row)
@@ -171,7 +177,7 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
 
 def degrees(cases: Sequence[Case]) -> Array:
     """How far each sign holds in each case (n, signs + 1); the last column is 1."""
-    rows = [model.degrees(measure(case.curves, case.facts)) for case in cases]
+    rows = [model.degrees(case.features) for case in cases]
     return np.array(rows).reshape(len(rows), len(model.SIGNS) + 1)
 
 
@@ -228,7 +234,7 @@ def held_out(cases: Sequence[Case], always: Sequence[Case], group: str, hold: fl
 def verdicts(cases: Sequence[Case], probability: Array) -> list[str | None]:
     """The verdict on each case by these probabilities: None where its log does not support one."""
     return [
-        None if unsupported(case.curves, measure(case.curves, case.facts)) else PATTERNS[int(row.argmax())]
+        None if unsupported(case.curves, case.features) else PATTERNS[int(row.argmax())]
         for case, row in zip(cases, probability, strict=True)
     ]
 
@@ -512,10 +518,10 @@ def _first(hit: Array) -> int:
     return int(np.argmax(hit)) if hit.any() else len(hit)
 
 
-def stops(runs: Sequence[History], title: str) -> str:
-    """The rule, held out by group, beside the usual criteria."""
+def stops(runs: Sequence[History], others: Sequence[History], title: str) -> str:
+    """The rule, fitted on `others` of another group than the run's, beside the usual criteria."""
     weights = {
-        group: fit_stopping([run for run in runs if run.group != group])
+        group: fit_stopping([run for run in others if run.group != group])
         for group in {run.group for run in runs}
     }
 
@@ -536,8 +542,9 @@ def stops(runs: Sequence[History], title: str) -> str:
     rows = [(f"patience {allowed}", patience(allowed)) for allowed in (5, 10, 15, 20, 30, 50, 100)]
     rows += [(f"GL {percent}", generalization_loss(percent)) for percent in (2, 5, 10)]
     rows += [(f"UP {strips}", rising(strips)) for strips in (2, 3, 4)]
-    chances = sorted({0.2, 0.25, 0.3, 0.4, 0.5, stopping.CHANCE})
-    rows += [(f"**ours, chance below {chance:.2f}**" if chance == stopping.CHANCE else f"ours, chance below {chance:.2f}", ours(chance)) for chance in chances]  # fmt: skip
+    for chance in sorted({0.2, 0.25, 0.3, 0.4, 0.5, stopping.CHANCE}):
+        mark = "**" if chance == stopping.CHANCE else ""
+        rows.append((f"{mark}ours, chance below {chance:.2f}{mark}", ours(chance)))
     for name, criterion in rows:
         lost, spent = replay(runs, criterion)
         lines.append(f"| {name} | {lost:.4f} | {spent:.3f} |")
@@ -567,7 +574,7 @@ def report(folder: Path, file: Path) -> str:
     plain = caused(file, label=label, informed=False) if file.exists() else []
     told = caused(file, label="pattern", informed=True) if file.exists() else []
     if logs:
-        shares = held_out(logs, plain, "repository")
+        shares = held_out(logs, [*(plain if has_looks else []), *told], "repository")
         parts += ["### Real logs, each repository held out", by_repository(logs, shares)]
         sure = [place for place, case in enumerate(logs) if case.sure]
         parts += ["Those with a sure label:", confusion([logs[place] for place in sure], shares[sure])]
@@ -585,26 +592,20 @@ def report(folder: Path, file: Path) -> str:
             parts.append(by_group(cases, shares, group))
     if plain:
         parts += ["### While a run goes on: caused curves", online(plain)]
-    runs = every_real(folder) if logs else []
+    runs = histories(every_real(folder)) if logs else []
     if runs:
-        parts += ["### When to stop", stops(histories(runs), "Real logs, each repository held out")]
-    if plain:
-        parts.append(
-            stops(
-                histories((case.groups["cause"], case.curves) for case in plain),
-                "Caused curves, each cause held out",
-            )
-        )
+        parts += ["### When to stop", stops(runs, runs, "Real logs, each repository held out")]
+    if runs and plain:
+        mine = histories((case.groups["cause"], case.curves) for case in plain)
+        parts.append(stops(mine, runs, "Caused curves, none of which was fitted on"))
     return "\n\n".join(parts)
 
 
 def write_weights(folder: Path, file: Path) -> None:
     """Fit the signs' weights and the stopping rule's, on all there is, and write them into the package."""
-    logs = real(folder)
-    has_looks = any(json.loads(row).get("look") for row in file.read_text().splitlines())
     cases = [
-        *logs,
-        *caused(file, label="look" if has_looks else "pattern", informed=False),
+        *real(folder),
+        *caused(file, label="look", informed=False),
         *caused(file, label="pattern", informed=True),
     ]
     weights = fit(degrees(cases), np.array([case.target for case in cases]), weighted(cases))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainworthy_train.patterns.sign import Pattern, Sign
 
 #: A verdict that is less probable than this is not given.
-CONFIDENT = 0.40
+CONFIDENT = 0.30
 
 #: A sign that adds less than this to the pattern's score is not shown as evidence, and no more than so many are.
 SHOWN, MOST = 0.4, 6

@@ -71,7 +71,7 @@ PATTERN = Pattern(
             "broken-labels",
             "The audit found wrong boxes or broken annotations in {broken_labels:.0%} of the images.",
             7.0,
-            (above("broken_labels", 0.01, 0.003),),
+            (above("broken_labels", 0.007, 0.002),),
         ),
         Sign(
             "mixed",

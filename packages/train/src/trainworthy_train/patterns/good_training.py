@@ -14,6 +14,9 @@ PATTERN = Pattern(
         "Stop when mAP has reached its plateau, and keep the best weights.",
         "Validate on real footage that was never used for training or choosing: a golden set.",
         "Deploy the best weights, not the last ones.",
+        "Do not take 95 to 99 % mAP on a small or repetitive dataset for quality: it is the trap of overfitting.",
+        "Loss bands are intuition, never a verdict: about 2.0 learning has begun, 1.0 is a usable baseline, 0.5 "
+        "well fitted.",
     ),
     refuted_by="A clearly lower mAP on a golden set: then validation was too small, too clean or too like training.",
     experiment="Evaluate the best weights on real footage that neither training nor validation has seen.",
@@ -30,6 +33,20 @@ PATTERN = Pattern(
             "mAP moved by {rising:.0%} of its best in the last third of the run.",
             1.0,
             (below("rising", 0.1, 0.03), above("level", 0.46, 0.04), above("evaluations", 11, 0.6)),
+        ),
+        Sign(
+            "sound-dataset",
+            "The audit found {scenes:.0f} different training images, nothing damaged and no leak.",
+            2.5,
+            (
+                above("scenes", 65, 5),
+                above("level", 0.25, 0.03),
+                above("evaluations", 14, 1.5),
+                above("distinct", 0.8, 0.04),
+                below("leaked", 0.1, 0.02),
+                below("damaged", 0.02, 0.005),
+                below("broken_labels", 0.007, 0.002),
+            ),
         ),
         Sign(
             "together",

@@ -26,13 +26,13 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "few-evaluations",
-            "There are only {evaluations:.0f} evaluations.",
+            "Evaluations of mAP: only {evaluations:.0f}.",
             6.0,
             (below("evaluations", 11, 0.6),),
         ),
         Sign(
             "few-points",
-            "The training loss has only {points:.0f} points.",
+            "Points of the training loss: only {points:.0f}.",
             2.0,
             (below("points", 11, 0.6), below("evaluations", 1, 0.2)),
         ),
@@ -51,8 +51,8 @@ PATTERN = Pattern(
         Sign(
             "few-images",
             "There are only {scenes:.0f} different training images.",
-            6.0,
-            (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", 0.6, 0.05)),
+            8.0,
+            (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", 0.7, 0.05)),
         ),
         Sign(
             "tiny-validation",

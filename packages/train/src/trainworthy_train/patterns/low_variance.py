@@ -59,8 +59,8 @@ PATTERN = Pattern(
         Sign(
             "few-scenes",
             "The audit found only {distinct:.0%} of the images to be different scenes.",
-            7.0,
-            (below("distinct", 0.6, 0.05), below("copied", 0.2, 0.04)),
+            9.0,
+            (below("distinct", 0.7, 0.05), below("copied", 0.2, 0.04)),
         ),
         Sign(
             "particular",

@@ -32,6 +32,18 @@ PATTERN = Pattern(
             (below("peak", 0.075, 0.012), above("evaluations", 10.5, 0.6)),
         ),
         Sign(
+            "ends-near-zero",
+            "mAP ends at {level:.3f}, and was never over {peak:.2f}.",
+            3.0,
+            (below("level", 0.075, 0.012), below("peak", 0.2, 0.02), above("evaluations", 10.5, 0.6)),
+        ),
+        Sign(
+            "by-heart-only",
+            "mAP on training images is {train_level:.2f}, on validation images {level:.3f}: nothing holds for others.",
+            2.0,
+            (above("train_level", 0.4, 0.06), below("level", 0.09, 0.015), above("distinct", 0.7, 0.05)),
+        ),
+        Sign(
             "flat-loss",
             "The training loss fell by only {loss_fall:.0%} over the run.",
             1.5,

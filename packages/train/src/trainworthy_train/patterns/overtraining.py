@@ -17,7 +17,8 @@ PATTERN = Pattern(
     advice=(
         "Stop, and keep the weights of the best evaluation.",
         "Add variety, and remove duplicates.",
-        "Make the validation split larger.",
+        "Make the validation split larger, and less like training: one that is too small, too clean or too similar "
+        "makes mAP look great.",
         "With one fixed camera it may be acceptable: what is memorized is what will be seen.",
     ),
     refuted_by="A run with another seed that does not fall after its peak, or validation on new images on which "
@@ -36,19 +37,25 @@ PATTERN = Pattern(
                 above("drawdown_noise", 2.5, 0.5),
                 above("fall_after_best", 0.03, 0.01),
                 above("evaluations", 10.5, 0.6),
+                above("peak", 0.1, 0.015),
             ),
         ),
         Sign(
             "divergence",
-            "The validation loss rose by {divergence:.0%} from its least, while the training loss went on falling.",
+            "The validation loss rose by {divergence:.0%} from its least and mAP fell by {drawdown:.0%}.",
             2.0,
-            (above("divergence", 0.10, 0.02), above("fall_after_best", 0.05, 0.015), above("peak", 0.12, 0.02)),
+            (
+                above("divergence", 0.10, 0.02),
+                above("fall_after_best", 0.05, 0.015),
+                above("peak", 0.12, 0.02),
+                above("drawdown", 0.05, 0.015),
+            ),
         ),
         Sign(
             "memorized",
             "mAP on training images is {train_gap:.2f} above that on validation images.",
             2.0,
-            (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015)),
+            (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015), above("peak", 0.12, 0.02)),
         ),
         Sign(
             "parting",
@@ -65,8 +72,8 @@ PATTERN = Pattern(
         Sign(
             "few-images-long",
             "There are only {scenes:.0f} different training images for {evaluations:.0f} evaluations.",
-            6.0,
-            (below("scenes", 60, 5), above("evaluations", 35, 3), above("distinct", 0.6, 0.05)),
+            8.0,
+            (below("scenes", 60, 5), above("evaluations", 35, 3), above("distinct", 0.7, 0.05)),
         ),
         Sign(
             "copies",
