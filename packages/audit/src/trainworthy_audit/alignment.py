@@ -27,6 +27,9 @@ _BLOCKS = _HALF // _BLOCK
 _REMAINS = 0.5
 _NOISE = 4.0
 
+#: A pixel that fits this many times worse than is usual counts half.
+_ODD = 1.5
+
 
 class Fit(NamedTuple):
     """How `moving` pictures lie on `fixed` ones; each field has a row a pair."""
@@ -78,10 +81,7 @@ def _step(target: Floats, blurred: Floats, affine: Any) -> Any:  # noqa: ANN401 
     across[:, :, 1:-1] = (picture[:, :, 2:] - picture[:, :, :-2]) / 2
     down[:, 1:-1] = (picture[:, 2:] - picture[:, :-2]) / 2
     across, down = across.reshape(warped.shape), down.reshape(warped.shape)
-    gain, offset = _exposure(target, warped, valid)
-    rest = target - gain[:, None] * warped - offset[:, None]
-    usual = (np.abs(rest) * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1) + 1
-    weight = valid / (1 + (rest / (2 * usual[:, None])) ** 2)
+    gain, rest, weight = _exposed(target, warped, valid)
     slope = gain[:, None] * np.stack([across, down])
     one = np.ones_like(warped)
     columns = np.stack(
@@ -105,13 +105,13 @@ def _step(target: Floats, blurred: Floats, affine: Any) -> Any:  # noqa: ANN401 
 
 def _judge(target: Floats, blurred: Floats, affine: Any) -> Fit:  # noqa: ANN401 - an array of doubles
     warped, valid = _warped(blurred, affine)
-    gain, offset = _exposure(target, warped, valid)
+    gain, rest, _ = _exposed(target, warped, valid)
     inside = np.maximum(valid.sum(axis=1), 1)
     means = [(each * valid).sum(axis=1) / inside for each in (target, warped)]
     spread = [(each - mean[:, None]) * valid for each, mean in zip((target, warped), means, strict=True)]
     norm = np.sqrt((spread[0] ** 2).sum(axis=1) * (spread[1] ** 2).sum(axis=1))
     similarity = (spread[0] * spread[1]).sum(axis=1) / np.maximum(norm, 1e-3)
-    rest = (target - gain[:, None] * warped - offset[:, None]) * valid
+    rest = rest * valid
     pixels, remains, contents, squares = (
         _by_block(each) for each in (valid, rest**2, target * valid, target**2 * valid)
     )
@@ -123,12 +123,26 @@ def _judge(target: Floats, blurred: Floats, affine: Any) -> Fit:  # noqa: ANN401
     return Fit(affine.astype(np.float32), similarity, agreeing, valid.mean(axis=1), gain, means[0] - means[1])
 
 
-def _exposure(target: Floats, warped: Floats, valid: Floats) -> tuple[Floats, Floats]:
-    """Gain and offset that bring `warped` nearest to `target` where it is valid: least squares."""
-    inside = np.maximum(valid.sum(axis=1), 1)
-    mean_t, mean_w = (target * valid).sum(axis=1) / inside, (warped * valid).sum(axis=1) / inside
-    varied = (warped - mean_w[:, None]) * valid
-    gain = (varied * (target - mean_t[:, None])).sum(axis=1) / np.maximum((varied**2).sum(axis=1), 1)
+def _exposed(target: Floats, warped: Floats, valid: Floats) -> tuple[Floats, Floats, Floats]:
+    """The gain that brings `warped` nearest to `target`, what remains, and how much each pixel counted."""
+    weight = valid
+    for _ in range(2):
+        gain, offset = _exposure(target, warped, weight)
+        rest = target - gain[:, None] * warped - offset[:, None]
+        usual = (np.abs(rest) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1) + 1
+        weight = valid / (1 + (rest / (_ODD * usual[:, None])) ** 2)
+    return gain, rest, weight
+
+
+def _exposure(target: Floats, warped: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Gain and offset that bring `warped` nearest to `target`: weighted least squares."""
+    total = np.maximum(weight.sum(axis=1), 1)
+    mean_t, mean_w = (target * weight).sum(axis=1) / total, (warped * weight).sum(axis=1) / total
+    varied = warped - mean_w[:, None]
+    weighted = varied * weight
+    gain = (weighted * (target - mean_t[:, None])).sum(axis=1) / np.maximum(
+        (weighted * varied).sum(axis=1), 1
+    )
     return gain, mean_t - gain * mean_w
 
 

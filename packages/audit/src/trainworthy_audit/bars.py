@@ -15,7 +15,7 @@ _PLAIN = 12
 _SAME = 6
 
 #: Bars narrower than this share of the picture are no bars, and what is narrower than the other no picture.
-_NARROW = 0.03
+_NARROW = 0.04
 _LEFT_OVER = 0.3
 
 

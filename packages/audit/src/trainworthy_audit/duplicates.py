@@ -14,7 +14,7 @@ import polars as pl
 
 from trainworthy_audit import alignment, landmarks
 from trainworthy_audit.hamming import LOT, Pairs, candidates
-from trainworthy_audit.relations import Side, name
+from trainworthy_audit.relations import Side, name, whole
 from trainworthy_audit.types import PAIRS
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ class _Search:
                 alike = max(float(similarity[start + row]), float(fit.similarity[row]))
                 yield _Edge(
                     int(self._images[a]), int(self._images[b]), relation, int(part.bits[row]), round(alike, 4),
-                    detail, _whole(lies[row], *sides),
+                    detail, whole(lies[row], *sides, turn),
                 )  # fmt: skip
 
     def _side(self, row: int) -> Side:
@@ -363,14 +363,6 @@ def _in_shares(lies: Floats) -> Floats:
     shares = lies.astype(np.float64)
     shares[:, :, 2] = (lies[:, :, 2] + 0.5 - lies[:, :, :2].sum(axis=2) / 2) / landmarks.SIDE
     return shares
-
-
-def _whole(lies: Floats, a: Side, b: Side) -> list[float]:
-    """The same map between whole images, bars and all: b's places to those of a as it was turned."""
-    spans = [np.array([side.box[2] - side.box[0], side.box[3] - side.box[1]]) for side in (a, b)]
-    linear = spans[0][:, None] * lies[:, :2] / spans[1][None, :]
-    shift = np.array(a.box[:2]) + spans[0] * lies[:, 2] - linear @ np.array(b.box[:2])
-    return [float(round(value, 5)) for value in np.concatenate([linear, shift[:, None]], axis=1).reshape(-1)]
 
 
 def _among_first(a: Numbers, b: Numbers) -> Numbers:

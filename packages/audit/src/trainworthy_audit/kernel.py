@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Raise it whenever a measurement of the same bytes would come out otherwise: cached ones are then made anew.
-VERSION = 2
+VERSION = 3
 
 #: Larger images are not decoded. It is the number at which Pillow, and with it most trainers, refuses to.
 MAX_PIXELS = 178_956_970

@@ -8,6 +8,7 @@ in one and the same way, are candidates; `alignment` decides. Imports no Polars:
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -255,11 +256,9 @@ def sightings(marks: Sequence[bytes]) -> Iterator[Sightings]:
     place = np.arange(len(keys))
     pairs = np.where(common, 0, equal - place - 1)  # each with those behind it
     total = np.cumsum(np.bincount(of[entries], weights=pairs, minlength=len(marks)))
-    edges = np.unique(
-        np.searchsorted(total, np.arange(0, total[-1] + _AT_ONCE, _AT_ONCE)).clip(0, len(marks))
-    )
+    edges = np.searchsorted(total, np.arange(0, total[-1] + _AT_ONCE, _AT_ONCE)).clip(0, len(marks))
     # of[entries] rises among equal codes, so that a block of pictures holds all pairs of which it has the first
-    for low, high in zip(edges, [*edges[1:], len(marks)], strict=True):
+    for low, high in itertools.pairwise(np.unique([0, *edges, len(marks)])):
         inside = np.flatnonzero((pairs > 0) & (of[entries] >= low) & (of[entries] < high))
         a, b = _equal_codes(inside, pairs, entries)
         different = of[a] != of[b]

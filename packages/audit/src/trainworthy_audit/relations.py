@@ -142,3 +142,22 @@ def _exposed(a: Side, b: Side, gain: float) -> list[tuple[str, str]]:
     if abs(math.log(max(gain, 0.1))) > 2 * BRIGHTER:
         return [("contrast", f"{{b}} has {'more' if gain > 1 else 'less'} contrast")]
     return []
+
+
+#: The maps that flip and transpose the unit square, as `TURNS` says.
+_TURNED = [
+    np.array([[x, 0.0, x0], [0.0, y, y0]]) if turn < 4 else np.array([[0.0, x, x0], [y, 0.0, y0]])
+    for turn in range(8)
+    for x, x0 in [(-1.0, 1.0) if turn in {1, 3, 6, 7} else (1.0, 0.0)]
+    for y, y0 in [(-1.0, 1.0) if turn in {2, 3, 5, 7} else (1.0, 0.0)]
+]
+
+
+def whole(lies: Map, a: Side, b: Side, turn: int) -> list[float]:
+    """The six numbers of the map between whole images, bars and all, from b's places to those of a as it is stored."""
+    spans = [np.array([side.box[2] - side.box[0], side.box[3] - side.box[1]]) for side in (a, b)]
+    linear = spans[0][:, None] * lies[:, :2] / spans[1][None, :]
+    shift = np.array(a.box[:2]) + spans[0] * lies[:, 2] - linear @ np.array(b.box[:2])
+    back = _inverse(_TURNED[turn])
+    stored = np.column_stack([back[:, :2] @ linear, back[:, :2] @ shift + back[:, 2]])
+    return [round(float(value), 5) for value in stored.reshape(-1)]

@@ -61,8 +61,24 @@ class Shot(Protocol):
 Pictures = Callable[[Sequence[str], int], Mapping[str, Shot | None]]
 """(paths, longest side in pixels) -> the picture of each path; None for an image that does not decode."""
 
-Relations = Mapping[frozenset[str], str]
+Relations = Mapping[frozenset[str], "Alike"]
 """How two images are alike, by their paths."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """How two images are alike: in words, and where a place of `second` is in `first`, in shares of the sides."""
+
+    first: str
+    second: str
+    how: str  # of which {a} and {b} stand for the two
+    map: tuple[float, ...] | None
+
+    def beside(self, path: str) -> str:
+        """In words, to stand beside the picture of one of the two."""
+        this, other = "this one", "the first"
+        names = (this, other) if path == self.first else (other, this)
+        return self.how.replace("{a}", names[0]).replace("{b}", names[1])
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,15 @@ class View:
 
 
 @dataclass(frozen=True)
+class Laid:
+    """A picture as it lies on another: `matrix` is that of SVG, from pixels of `upper` to those of `lower`."""
+
+    lower: Image
+    upper: Image
+    matrix: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """A finding as the page shows it."""
 
@@ -112,6 +137,7 @@ class Entry:
     limit: str
     views: tuple[View, ...]
     relations: tuple[str, ...]  # how each related image is alike, beside its view
+    laid: Laid | None  # the first two on one another
     unseen: list[str]  # related images that are not shown
     waiver: Any
 
@@ -352,13 +378,40 @@ def _relations(audit: Audit, found: list[Group]) -> Relations:
     )
     told = {}
     for row in pairs.iter_rows(named=True):
-        parts = [row["relation"]]
+        parts = [row["detail"] or row["relation"]]
         if row["distance"]:
             parts.append(f"{row['distance']} of 64 bits differ")
         if row["similarity"] is not None:
             parts.append(f"similarity {row['similarity']:.2f}")
-        told[frozenset((row["path"], row["path_b"]))] = ", ".join(parts)
+        lies = None if row["map"] is None else tuple(row["map"])
+        two = (row["path"], row["path_b"])
+        told[frozenset(two)] = Alike(*two, ", ".join(parts), lies)
     return told
+
+
+def _laid(relation: Alike | None, lower: Image, upper: Image) -> Laid | None:
+    """The two on one another, where it is known how they lie, and both can be shown."""
+    if relation is None or relation.map is None or not (lower.jpeg and upper.jpeg):
+        return None
+    a, b, c, d, e, f = relation.map
+    if lower.path == relation.second:  # the way back
+        area = a * e - b * d
+        if abs(area) < 1e-6:
+            return None
+        a, b, c, d, e, f = (
+            e / area,
+            -b / area,
+            (b * f - c * e) / area,
+            -d / area,
+            a / area,
+            (c * d - a * f) / area,
+        )
+    across, down = lower.width, lower.height
+    numbers = (
+        a * across / upper.width, d * down / upper.width, b * across / upper.height, e * down / upper.height,
+        c * across, f * down,
+    )  # fmt: skip
+    return Laid(lower, upper, " ".join(f"{value:.5g}" for value in numbers))
 
 
 def _entry(
@@ -372,11 +425,14 @@ def _entry(
     related = row["related"] or []
     views: list[View] = []
     told: list[str] = []
+    laid: Laid | None = None
     if image:
         views.append(_view(image, subjects.get((row["image"], row["annotation"], row["box"]))))
         beside = [path for path in _beside(row, relations) if path in images]
         views += [_view(images[path], None) for path in beside]
-        told = [relations.get(frozenset((row["image"], path)), "") for path in beside]
+        alike = [relations.get(frozenset((row["image"], path))) for path in beside]
+        told = [each.beside(path) if each else "" for each, path in zip(alike, beside, strict=True)]
+        laid = _laid(alike[0], image, images[beside[0]]) if beside else None
     return Entry(
         row=row,
         place=groups.place(row),
@@ -384,6 +440,7 @@ def _entry(
         limit=groups.quantity(row, "limit"),
         views=tuple(views),
         relations=tuple(told),
+        laid=laid,
         unseen=[path for path in related if path not in {view.image.path for view in views[1:]}],
         waiver=None if row["waived"] is None else audit.waivers[row["waived"]],
     )
