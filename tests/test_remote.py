@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import measurer, put, write
+from helpers import put, write
 from pictures import encode, photo
 from trainworthy_audit import audit as auditing
 from trainworthy_audit import certificate, cli, remote
@@ -86,14 +86,21 @@ def client() -> Iterator[Any]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def measurer(client: Any) -> Iterator[Measurer]:
+    """One whose processes are started with the environment that leads to the server."""
+    with Measurer(workers=1) as made:
+        yield made
+
+
 @pytest.fixture
 def store(client: Any, tmp_path: Path) -> Store:
     return Store(client, f"bucket-{abs(hash(tmp_path))}")
 
 
-def findings(dataset: Path | Url) -> tuple[list[dict[str, Any]], str]:
+def findings(dataset: Path | Url, measurer: Measurer) -> tuple[list[dict[str, Any]], str]:
     """What an audit finds, and the fingerprint."""
-    audit = auditing.audit(open_source(dataset), Config(), measurer())
+    audit = auditing.audit(open_source(dataset), Config(), measurer)
     return audit.findings.to_dicts(), audit.fingerprint
 
 
@@ -101,20 +108,20 @@ def findings(dataset: Path | Url) -> tuple[list[dict[str, Any]], str]:
 # The same as a folder
 
 
-def test_bucket_gives_the_findings_of_a_folder(store: Store, tmp_path: Path) -> None:
+def test_bucket_gives_the_findings_of_a_folder(store: Store, tmp_path: Path, measurer: Measurer) -> None:
     """A dataset on object storage has the findings and the fingerprint of the folder it was uploaded from."""
     folder = write(BAD, tmp_path / "data")
-    found = findings(folder)
+    found = findings(folder, measurer)
     assert {row["rule"] for row in found[0]} >= {"B001", "D001", "I001", "I002"}
-    assert findings(store.upload(folder)) == found
+    assert findings(store.upload(folder), measurer) == found
 
 
-def test_zip_in_a_bucket_is_read_in_place(store: Store, tmp_path: Path) -> None:
+def test_zip_in_a_bucket_is_read_in_place(store: Store, tmp_path: Path, measurer: Measurer) -> None:
     """So has a zip, of which only the pieces that are asked for are fetched; its name loses `.zip`."""
     folder = write(BAD, tmp_path / "data")
     store.put("sets/data.zip", Path(shutil.make_archive(str(tmp_path / "z"), "zip", folder)).read_bytes())
     url = place(f"{store.url}/sets/data.zip")
-    assert findings(url) == findings(folder)
+    assert findings(url, measurer) == findings(folder, measurer)
     assert open_source(url).name == "data"
 
 
@@ -146,13 +153,13 @@ def test_hidden_files_and_archives_are_left_out(store: Store) -> None:
     assert len(source.notes) == 2
 
 
-def test_object_that_vanished_is_unreadable(store: Store) -> None:
+def test_object_that_vanished_is_unreadable(store: Store, measurer: Measurer) -> None:
     """An object that is gone after it was listed costs itself."""
     for name in "abc":
         store.put(f"data/{name}.png", encode(photo(ord(name), (40, 40)), "png"))
     source = open_source(Url(f"{store.url}/data"))
     store.delete("data/b.png")
-    pixels = measurer().measure(source, source.images())
+    pixels = measurer.measure(source, source.images())
     assert pixels["status"].to_list() == ["ok", "unreadable", "ok"]
     assert pixels["reason"][1] == "cannot be read: No such file or directory"
 
@@ -193,10 +200,10 @@ def test_where_the_store_tells_nothing_the_cache_is_not_trusted() -> None:
     assert all(entry.stamp == "" and entry.touched_ns > 2**62 for entry in source.entries.values())
 
 
-def test_certificate_holds_until_an_object_changes(store: Store, tmp_path: Path) -> None:
+def test_certificate_holds_until_an_object_changes(store: Store, tmp_path: Path, measurer: Measurer) -> None:
     """`verify` reads every object again: whatever the listing says, one changed byte is noticed."""
     url = store.upload(write(SOUND, tmp_path / "data"))
-    proof = certificate.certify(auditing.audit(open_source(url), Config(), measurer()))
+    proof = certificate.certify(auditing.audit(open_source(url), Config(), measurer))
     assert proof
     assert certificate.verify(open_source(url), proof).holds
     source = open_source(url)
