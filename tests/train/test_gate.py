@@ -82,7 +82,7 @@ def test_rejected_dataset_is_refused_with_what_blocks(data: Path) -> None:
 
     (data / "labels/train/train00.txt").write_text("7 0.5 0.5 0.1 0.1\n")
     Path("reports/data/certificate.json").unlink()
-    Path("reports/data/audit.json").write_text(as_json.render(run_audit(data)))
+    Path("reports/data/audit.json").write_text(as_json.render(run_audit(data.resolve())))
     assert "the audit rejected this dataset: C001 (1)" in str(refused(data))
 
 
