@@ -419,7 +419,7 @@ def _concluded(run: Run, ending: Ending, dataset: Path | Url, place: Path, out: 
             lines.append("  The two differ much: validation does not stand for what the golden set shows.")
     if ending.test is not None:
         lines.append(f"  on the test images: mAP@50 {ending.test['map50']:.3f}, mAP {ending.test['map']:.3f}")
-    lines.append(f"  run: {run.folder}")
+    lines += [f"  run: {run.folder}", f"  page: {run.file('index.html')}"]
     if ending.why == "interrupted":
         where = f" --out {shlex.quote(str(out))}" if out else f" --name {place.name}"
         lines.append(f"  next: trainworthy train {shlex.quote(str(dataset))}{where} --resume")
@@ -475,12 +475,18 @@ def log(*, run: str) -> int:
 
 @runs.command()
 @click.argument("chosen", metavar="RUN RUN...", nargs=-1, required=True)
-def compare(*, chosen: tuple[str, ...]) -> int:
-    """Show the settings in which runs differ, and what each reached, side by side."""
+@click.option("--out", type=_PLACE, metavar="DIR", help="Where the page goes, in place of runs/.")
+def compare(*, chosen: tuple[str, ...], out: Path | None) -> int:
+    """Show the settings in which runs differ, and what each reached, side by side.
+
+    Writes a page with their curves over one another, and what each finds in the same images.
+    """
+    from trainworthy_train import comparison, summaries
     from trainworthy_train import runs as found
-    from trainworthy_train import summaries
 
     if len(chosen) < 2:
         raise click.UsageError("compare takes two runs or more")
-    _echo(summaries.compared([found.find(run) for run in chosen]))
+    beside = [found.find(run) for run in chosen]
+    _echo(summaries.compared(beside))
+    _echo(f"page: {comparison.write(beside, out or found.FOLDER)}")
     return audit_cli.DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_train.errors import TrainingError
@@ -100,7 +101,8 @@ def drawn(seen: Seen, classes: Sequence[str]) -> Image:
         colour = _colour(int(label))
         corners = [float(edge) * shrink for edge in box]
         pen.rectangle(corners, outline=colour, width=width)
-        text = f"{classes[int(label)]} {score:.2f}"
+        # An annotation has no score: its place holds NaN.
+        text = classes[int(label)] if math.isnan(score) else f"{classes[int(label)]} {score:.2f}"
         place = pen.textbbox((corners[0], corners[1]), text, font=font, anchor="lb")
         lift = max(0.0, -place[1])  # a label above the picture's edge would not be seen
         place = (place[0], place[1] + lift, place[2], place[3] + lift)

@@ -136,27 +136,39 @@ def _line(event: Event, *, counted: bool) -> str:
 
 def compared(chosen: Sequence[Run]) -> str:
     """The settings in which runs differ, and the figures of each one's best epoch, a column a run."""
-    logs = [runs.events(run.folder) for run in chosen]
+    said = _table([("", *(run.name for run in chosen)), *differing(chosen), *reached(chosen)])
+    if not comparable(chosen):
+        said += "\nThe runs were not evaluated on the same images: their figures cannot be compared directly."
+    return said
+
+
+def comparable(chosen: Sequence[Run]) -> bool:
+    """Whether the runs were made with the same data, and so evaluated on the same images."""
+    return len({run.record()["certificate"]["fingerprint"] for run in chosen}) == 1
+
+
+def differing(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The data and settings that are not the same in all runs: the name, then a cell a run."""
     records = [run.record() for run in chosen]
-    bests = [runs.best(runs.settled(log, "epoch")) or {} for log in logs]
-    rows: list[tuple[str, ...]] = [("", *(run.name for run in chosen))]
-    data = [record["certificate"]["fingerprint"] for record in records]
-    if len(set(data)) > 1:
-        rows.append(
-            (
-                "data",
-                *(
-                    f"{record['dataset']['name']} {key[7:19]}"
-                    for record, key in zip(records, data, strict=True)
-                ),
-            )
+    rows: list[tuple[str, ...]] = []
+    if not comparable(chosen):
+        data = (
+            f"{record['dataset']['name']} {record['certificate']['fingerprint'][7:19]}" for record in records
         )
+        rows.append(("data", *data))
     keys = list(dict.fromkeys(key for record in records for key in record["settings"]))
     for key in (key for key in keys if key not in ASIDE):
         values = [str(record["settings"].get(key, "-")) for record in records]
         if len(set(values)) > 1:
             rows.append((key.replace("_", "-"), *values))
-    rows.append(("best epoch", *(str(best.get("epoch", "-")) for best in bests)))
+    return rows
+
+
+def reached(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The figures of each run's best epoch and of its test: what it is, then a cell a run."""
+    logs = [runs.events(run.folder) for run in chosen]
+    bests = [runs.best(runs.settled(log, "epoch")) or {} for log in logs]
+    rows = [("best epoch", *(str(best.get("epoch", "-")) for best in bests))]
     rows += [
         (title, *(_figure(best.get(name)) for best in bests))
         for name, title in FIGURES.items()
@@ -170,10 +182,7 @@ def compared(chosen: Sequence[Run]) -> str:
     ends = [_last(log, "end").get("test") or {} for log in logs]
     if any(ends):
         rows.append(("mAP@50, test images", *(_figure(end.get("map50")) for end in ends)))
-    said = _table(rows)
-    if len(set(data)) > 1:
-        said += "\nThe runs were not evaluated on the same images: their figures cannot be compared directly."
-    return said
+    return rows
 
 
 # ------------------------------------------------------------------------------------------------------------
