@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
-    Numbers = np.ndarray[Any, np.dtype[np.int64]]
+    Numbers = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
 SIDE = 64  # pixels a side of the pictures that landmarks are looked for in
 
@@ -227,7 +227,7 @@ _FEWEST_BITS, _MOST_BITS = 20, 26
 _COMMON = 60
 
 #: Pairs of landmarks looked at together: what bounds the memory.
-_AT_ONCE = 4_000_000
+_AT_ONCE = 2_000_000
 
 #: Landmarks of two pictures that are looked at for how they lie.
 _ENOUGH = 12
@@ -249,17 +249,20 @@ def sightings(marks: Sequence[bytes]) -> Iterator[Sightings]:
     table = np.frombuffer(b"".join(marks), LANDMARK)
     if len(table) < 2:
         return
-    of = np.repeat(np.arange(len(marks)), many)
+    of = np.repeat(np.arange(len(marks), dtype=np.int32), many)
     keys, entries = _by_code(table)
-    equal = np.searchsorted(keys, keys, side="right")
-    common = equal - np.searchsorted(keys, keys, side="left") > _COMMON
-    place = np.arange(len(keys))
-    pairs = np.where(common, 0, equal - place - 1)  # each with those behind it
-    total = np.cumsum(np.bincount(of[entries], weights=pairs, minlength=len(marks)))
+    owner = of[entries]
+    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]])).astype(np.int32)
+    runs = np.diff(begins)
+    pairs = np.repeat(np.where(runs > _COMMON, 0, begins[1:] - 1), runs) - np.arange(
+        len(keys), dtype=np.int32
+    )
+    np.maximum(pairs, 0, out=pairs)  # each with those behind it
+    total = np.cumsum(np.bincount(owner, weights=pairs, minlength=len(marks)))
     edges = np.searchsorted(total, np.arange(0, total[-1] + _AT_ONCE, _AT_ONCE)).clip(0, len(marks))
-    # of[entries] rises among equal codes, so that a block of pictures holds all pairs of which it has the first
+    # `owner` rises among equal codes, so that a block of pictures holds all pairs of which it has the first
     for low, high in itertools.pairwise(np.unique([0, *edges, len(marks)])):
-        inside = np.flatnonzero((pairs > 0) & (of[entries] >= low) & (of[entries] < high))
+        inside = np.flatnonzero((pairs > 0) & (owner >= low) & (owner < high))
         a, b = _equal_codes(inside, pairs, entries)
         different = of[a] != of[b]
         yield _lying_alike(table, of, a[different], b[different])
@@ -274,7 +277,7 @@ def _by_code(table: Any) -> tuple[Any, Numbers]:  # noqa: ANN401 - an array of L
     packed |= np.arange(len(table), dtype=np.uint64)[:, None]
     packed = packed.reshape(-1)
     packed.sort()
-    return (packed >> np.uint64(32)).astype(np.uint32), (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    return (packed >> np.uint64(32)).astype(np.uint32), packed.astype(np.uint32)
 
 
 def _equal_codes(inside: Numbers, pairs: Numbers, entries: Numbers) -> tuple[Numbers, Numbers]:
@@ -289,7 +292,7 @@ def _lying_alike(table: Any, of: Numbers, a: Numbers, b: Numbers) -> Sightings: 
     """The pairs of pictures among these pairs of landmarks, each with how most of its landmarks lie."""
     turn = _TURNS[table["place"][a] % 8, table["place"][b] % 8]
     pictures = int(of[-1]) + 1
-    group = ((of[a] * pictures + of[b]) * 8 + turn).astype(np.int64)
+    group = (of[a].astype(np.int64) * pictures + of[b]) * 8 + turn
     order = np.argsort(group, kind="stable")
     group, a, b = group[order], a[order], b[order]
     kept = np.flatnonzero(_rank(group) < _ENOUGH)
