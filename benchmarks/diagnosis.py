@@ -113,7 +113,7 @@ def _longest(folder: Path) -> Curves:
 
 def _target(answers: Sequence[str], first: float) -> Array:
     """`first` for the label, the rest for the other answers, and a little for everything."""
-    target = np.full(len(PATTERNS), 0.02)
+    target = np.full(len(PATTERNS), 0.005)
     target[PATTERNS.index(answers[0])] += max(first, 0.5) if answers[1:] else first
     for other in answers[1:]:
         target[PATTERNS.index(other)] += (1 - max(first, 0.5)) / len(answers[1:])
@@ -591,7 +591,9 @@ def report(folder: Path, file: Path) -> str:
             ]
             parts.append(by_group(cases, shares, group))
     if plain:
-        parts += ["### While a run goes on: caused curves", online(plain)]
+        alone = "look" if has_looks else "cause"
+        parts += [f"### While a run goes on: caused curves by their {alone}, curve alone", online(plain)]
+        parts += ["By their cause, with the probes:", online(told)]
     runs = histories(every_real(folder)) if logs else []
     if runs:
         parts += ["### When to stop", stops(runs, runs, "Real logs, each repository held out")]

@@ -18,8 +18,14 @@ LEAST = 6
 #: A best mAP that counts as nothing.
 NOTHING = 0.03
 
+#: An mAP with all classes taken for one that is so much over mAP says that classes are mixed up.
+CONFUSED = 0.25
+
 #: Share of the planned run before which a fall of mAP may still be a beginning.
-EARLY = 0.2
+EARLY = 0.15
+
+#: A validation loss over so many times its least has risen.
+RISEN = 1.15
 
 #: A training loss over so many times its least is diverging, where it stays there for three points.
 DIVERGED = 4.0
@@ -62,6 +68,10 @@ def _diverging(curves: Curves) -> Alarm | None:
 
 def _not_learning(curves: Curves, metric: Series) -> Alarm | None:
     value = metric.value
+    probe = _known(curves.series.get("map50_any_class"))
+    gap = probe[1] - np.interp(probe[0], metric.step, value) if probe is not None else np.zeros(0)
+    if probe is not None and len(gap) >= LEAST and gap[-3:].min() > CONFUSED:
+        return Alarm("not-learning", float(probe[0][-3]), "boxes are found, but their classes are wrong")
     if len(value) < LEAST or value.max() >= NOTHING or value[-3:].mean() > 1.3 * value[-6:-3].mean() + 0.002:
         return None
     improving = [
@@ -86,10 +96,13 @@ def _overtraining(curves: Curves, metric: Series) -> Alarm | None:
         return None
     curve = smooth(value)
     best = int(np.argmax(curve))
-    recent = value[-max(4, n // 10) :]
     noise = 1.4826 * float(np.median(np.abs(value - curve))) + 0.005
-    peak, last = float(curve[best]), float(recent.max())
-    if n - 1 - best < len(recent) or peak < 0.1 or peak - last < max(0.06 * peak, 2.5 * noise):
+    peak, last = float(curve[best]), float(value[-3:].mean())
+    doubted = _known(curves.series.get("val_loss"))
+    fall = 0.06 if doubted is not None else 0.12
+    if n - 1 - best < 3 or peak < 0.1 or peak - last < max(fall * peak, 1.5 * noise):
+        return None
+    if doubted is not None and np.interp(step[-3:], *doubted).mean() < RISEN * doubted[1].min():
         return None
     loss = _known(curves.series.get("loss"))
     if loss is not None and np.interp(step[-1], *loss) > np.interp(step[best], *loss):
@@ -109,7 +122,7 @@ def _known(series: Series | None) -> tuple[Floats, Floats] | None:
 
 
 def _improves(loss: tuple[Floats, Floats], step: Floats) -> bool:
-    """Whether a loss was clearly lower in the last four evaluations than ever before."""
+    """Whether a loss was clearly lower in the last three evaluations than ever before."""
     value = np.interp(step, *loss)
-    before = float(value[:-4].min())
-    return float(value[-4:].min()) < before - 0.01 * abs(before)
+    before = float(value[:-3].min())
+    return float(value[-3:].min()) < before - 0.05 * abs(before)
