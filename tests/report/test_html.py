@@ -12,6 +12,7 @@ import made
 import polars as pl
 import pytest
 
+from trainworthy_audit import scenes
 from trainworthy_audit.report import charts, checklists, html, spotcheck
 
 HOSTILE = [
@@ -263,7 +264,9 @@ def test_boxes_without_a_label_are_no_label_of_a_split() -> None:
     """A split counts the labels that its boxes have; a box of an unknown class adds none."""
     boxes = [made.box(0, 0, "RBC", 1, 1, 9, 9), made.box(0, 1, "", 1, 1, 9, 9) | {"label": None}]
     audit = made.audit(made.dataset(["a.jpg"], boxes, splits={"train": [0]}))
-    assert charts.splits(audit.evidence) == [charts.Split("train", 1, 2, 1)]
+    assert charts.splits(audit.evidence, scenes.variety(audit.evidence)) == [
+        charts.Split("train", 1, 1, 2, 1)
+    ]
 
 
 def test_changed_settings_are_on_the_first_screen() -> None:

@@ -180,6 +180,15 @@ def test_low_variety_of_one_label_or_split() -> None:
     assert results[1]["measured"] == 0.125
 
 
+def test_low_variety_of_the_whole_says_where() -> None:
+    """Where the whole dataset shows few scenes, one finding tells how many in each split and for each label."""
+    paths = [f"train/{n:02}.jpg" for n in range(24)] + [f"val/{n}.jpg" for n in range(4)]
+    boxes = [box(n, 1, 1, 9, 9, label="cat" if n < 20 else "dog") for n in range(28)]
+    chain = [(n, n + 1, "near") for n in range(19)]
+    (row,) = found("D005", evidence(images(*paths), boxes, pairs=chain))
+    assert row["message"].endswith("; by split: train 5 of 24, val 4 of 4; by label: cat 1 of 20, dog 8 of 8")
+
+
 def test_tiny_sets_are_not_judged_by_variety() -> None:
     """Below the least number of images, nothing is said."""
     chain = [(n, n + 1, "exact") for n in range(9)]

@@ -66,6 +66,33 @@ def scene_of(evidence: Evidence, found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def variety(evidence: Evidence) -> pl.DataFrame:
+    """How many `images` that can be seen, and how many different `scenes` they show: one row for each `kind`, `name`.
+
+    `kind` is "whole" (and `name` null), "split" or "label"; images of several splits or labels count in each.
+    """
+    scene = scene_of(evidence, links(evidence))
+    seen = (
+        evidence.images.filter(pl.col("status").is_in(["ok", "damaged"]))
+        .select("image")
+        .join(scene, on="image")
+    )
+    whole = seen.with_columns(pl.lit("whole").alias("kind"), pl.lit(None, pl.String).alias("name"))
+    splits = seen.join(evidence.dataset.membership, on="image").select(
+        "image", "scene", pl.lit("split").alias("kind"), pl.col("split").alias("name")
+    )
+    labelled = evidence.boxes.select("image", "label").drop_nulls().unique()
+    labels = seen.join(labelled, on="image").select(
+        "image", "scene", pl.lit("label").alias("kind"), pl.col("label").alias("name")
+    )
+    return (
+        pl.concat([whole, splits, labels])
+        .group_by("kind", "name")
+        .agg(pl.col("image").n_unique().alias("images"), pl.col("scene").n_unique().alias("scenes"))
+        .sort("kind", "name")
+    )
+
+
 def components(count: int, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:
     """(count,) the smallest member of each node's connected component, under the edges a[i]-b[i]."""
     root = np.arange(count)

@@ -182,7 +182,7 @@ PIXELS = pl.Schema(
 
 #: One row a pair of near or exact duplicates within a group; `a` < `b` are images, `group` numbers the groups.
 PAIRS = pl.Schema(
-    {
+    {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "group": pl.UInt32,
         "a": pl.UInt32,
         "b": pl.UInt32,

@@ -36,6 +36,7 @@ class Label:
 
     name: str
     images: int
+    scenes: int  # that these images show, copies of one counted once
     boxes: int
     truncated: float | None  # shares of the boxes that say, 0..1
     difficult: float | None
@@ -61,6 +62,7 @@ class Split:
 
     name: str
     images: int
+    scenes: int  # that these images show, copies of one counted once
     boxes: int
     labels: int
 
@@ -74,9 +76,10 @@ class Heat:
     sentence: str
 
 
-def labels(audit: Audit) -> Labels:
-    """The label table, rarest label first: what is short is what people must act on."""
+def labels(audit: Audit, variety: pl.DataFrame) -> Labels:
+    """The label table, rarest label first: what is short is what people must act on. `variety` is of `scenes`."""
     evidence = audit.evidence
+    scenes = _scenes(variety, "label")
     splits = evidence.dataset.splits[:SPLITS]
     boxes = evidence.boxes.filter(pl.col("label").is_not_null())
     table = boxes.group_by("label").agg(
@@ -86,11 +89,12 @@ def labels(audit: Audit) -> Labels:
         *((pl.col("split") == name).sum().alias(f"split {index}") for index, name in enumerate(splits)),
     )
     unused = sorted(set(evidence.dataset.classes) - set(table["label"]))
-    rows = [Label(name, 0, 0, None, None, (0,) * len(splits)) for name in unused]
+    rows = [Label(name, 0, 0, 0, None, None, (0,) * len(splits)) for name in unused]
     rows += [
         Label(
             row["label"],
             row["images"],
+            scenes.get(row["label"], 0),
             row["boxes"],
             row["truncated"],
             row["difficult"],
@@ -119,8 +123,13 @@ def recommended_images(audit: Audit) -> float | None:
     return None
 
 
-def splits(evidence: Evidence) -> list[Split]:
-    """Images, boxes and labels of each split; an image of several splits counts in each."""
+def _scenes(variety: pl.DataFrame, kind: str) -> dict[str, int]:
+    return dict(variety.filter(pl.col("kind") == kind).select("name", "scenes").iter_rows())
+
+
+def splits(evidence: Evidence, variety: pl.DataFrame) -> list[Split]:
+    """Images, scenes, boxes and labels of each split; an image of several splits counts in each."""
+    scenes = _scenes(variety, "split")
     membership = evidence.dataset.membership
     images = dict(membership.group_by("split").len().iter_rows())
     held = membership.join(evidence.boxes.select("image", "label"), on="image").group_by("split")
@@ -128,7 +137,10 @@ def splits(evidence: Evidence) -> list[Split]:
         name: (number, kinds)
         for name, number, kinds in held.agg(pl.len(), pl.col("label").drop_nulls().n_unique()).iter_rows()
     }
-    return [Split(name, images.get(name, 0), *boxes.get(name, (0, 0))) for name in evidence.dataset.splits]
+    return [
+        Split(name, images.get(name, 0), scenes.get(name, 0), *boxes.get(name, (0, 0)))
+        for name in evidence.dataset.splits
+    ]
 
 
 def boxes_per_image(evidence: Evidence) -> list[Bar]:

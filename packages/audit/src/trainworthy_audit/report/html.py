@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from trainworthy_audit import scenes
 from trainworthy_audit.report import charts, checklists, groups, page, prose, settings, spotcheck
 from trainworthy_audit.report.groups import Group, clean, count
 
@@ -472,6 +473,7 @@ def _page(
     spot: list[str],
 ) -> str:
     evidence = audit.evidence
+    variety = scenes.variety(evidence)
     shown = sum(len(section.entries) for section in sections)
     return page.template("report.html.j2").render(
         audit=audit,
@@ -490,8 +492,8 @@ def _page(
             ("Before training", checklists.answer(audit, checklists.STARTER)),
             ("When training goes wrong", checklists.answer(audit, checklists.DEBUGGING)),
         ],
-        labels=charts.labels(audit),
-        splits=charts.splits(evidence),
+        labels=charts.labels(audit, variety),
+        splits=charts.splits(evidence, variety),
         heat=charts.heat_map(evidence),
         bars=[
             ("Boxes per image", "images", charts.boxes_per_image(evidence)),

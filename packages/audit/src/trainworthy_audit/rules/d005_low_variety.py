@@ -33,48 +33,51 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Evidence
 
 
+#: Splits or labels that are named before the rest is counted.
+NAMED = 5
+
+
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for the dataset, or else for each split and label, with the number of scenes an image."""
-    scene = scenes.scene_of(evidence, scenes.links(evidence))
-    seen = (
-        evidence.images.filter(pl.col("status").is_in(["ok", "damaged"]))
-        .select("image")
-        .join(scene, on="image")
-    )
-    whole = _poor(seen.with_columns(pl.lit("the dataset").alias("what")), options)
+    counts = scenes.variety(evidence).with_columns((pl.col("scenes") / pl.col("images")).alias("share"))
+    poor = counts.filter(pl.col("images") >= options["images"], pl.col("share") < options["distinct-share"])
+    whole = poor.filter(pl.col("kind") == "whole").with_columns(what=pl.lit("the dataset"))
     if whole.height:
-        return _findings(whole, options)
-    by_split = seen.join(evidence.dataset.membership, on="image").with_columns(pl.col("split").alias("what"))
-    by_label = seen.join(
-        evidence.boxes.select("image", "label").drop_nulls().unique(), on="image"
-    ).with_columns(pl.col("label").alias("what"))
-    return finding.join(
-        [
-            _findings(_poor(by_split, options).with_columns(split="what"), options),
-            _findings(_poor(by_label, options).with_columns(label="what"), options),
-        ]
-    )
+        return _findings(whole, _breakdown(counts), options)
+    parts = [
+        _findings(
+            poor.filter(pl.col("kind") == kind).with_columns(pl.col("name").alias(kind), what="name"),
+            "",
+            options,
+        )
+        for kind in ("split", "label")
+    ]
+    return finding.join(parts)
 
 
-def _poor(seen: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
-    """Of the groups named by `what`: `images`, `scenes`, `share`, where the share is below the limit."""
-    return (
-        seen.group_by("what")
-        .agg(pl.col("image").n_unique().alias("images"), pl.col("scene").n_unique().alias("scenes"))
-        .with_columns((pl.col("scenes") / pl.col("images")).alias("share"))
-        .filter(pl.col("images") >= options["images"], pl.col("share") < options["distinct-share"])
-        .sort("what")
-    )
+def _breakdown(counts: pl.DataFrame) -> str:
+    """How it is in each split and for each label, the least various first; empty where that tells nothing more."""
+    told = ""
+    for kind in ("split", "label"):
+        rows = counts.filter(pl.col("kind") == kind).sort("share", "name")
+        if rows.height > 1:
+            named = [
+                f"{row['name']} {row['scenes']:,} of {row['images']:,}" for row in rows.head(NAMED).to_dicts()
+            ]
+            more = f" and {rows.height - NAMED:,} more" if rows.height > NAMED else ""
+            told += f"; by {kind}: {', '.join(named)}{more}"
+    return told
 
 
-def _findings(poor: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
+def _findings(poor: pl.DataFrame, more: str, options: Mapping[str, Any]) -> pl.DataFrame:
     return finding.rows(
         poor,
         pl.format(
-            "the {} images of {} show only {} different scenes, when copies of one scene count once",
+            "the {} images of {} show only {} different scenes, when copies of one scene count once{}",
             "images",
             "what",
             "scenes",
+            pl.lit(more),
         ),
         measured=pl.col("share").round(3),
         limit=options["distinct-share"],
