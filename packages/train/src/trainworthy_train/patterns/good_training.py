@@ -15,8 +15,7 @@ PATTERN = Pattern(
         "Validate on real footage that was never used for training or choosing: a golden set.",
         "Deploy the best weights, not the last ones.",
         "Do not take 95 to 99 % mAP on a small or repetitive dataset for quality: it is the trap of overfitting.",
-        "Loss bands are intuition, never a verdict: about 2.0 learning has begun, 1.0 is a usable baseline, 0.5 "
-        "well fitted.",
+        "Take loss bands for intuition, not for a verdict: 2.0 has begun to learn, 1.0 is usable, 0.5 is well fitted.",
     ),
     refuted_by="A clearly lower mAP on a golden set: then validation was too small, too clean or too like training.",
     experiment="Evaluate the best weights on real footage that neither training nor validation has seen.",

@@ -17,8 +17,7 @@ PATTERN = Pattern(
     advice=(
         "Stop, and keep the weights of the best evaluation.",
         "Add variety, and remove duplicates.",
-        "Make the validation split larger, and less like training: one that is too small, too clean or too similar "
-        "makes mAP look great.",
+        "Make the validation split larger and less like training: too small, too clean or too similar looks great.",
         "With one fixed camera it may be acceptable: what is memorized is what will be seen.",
     ),
     refuted_by="A run with another seed that does not fall after its peak, or validation on new images on which "
@@ -37,7 +36,7 @@ PATTERN = Pattern(
                 above("drawdown_noise", 2.5, 0.5),
                 above("fall_after_best", 0.03, 0.01),
                 above("evaluations", 10.5, 0.6),
-                above("peak", 0.1, 0.015),
+                above("peak", 0.2, 0.03),
             ),
         ),
         Sign(
@@ -56,6 +55,13 @@ PATTERN = Pattern(
             "mAP on training images is {train_gap:.2f} above that on validation images.",
             2.0,
             (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015), above("peak", 0.12, 0.02)),
+        ),
+        Sign(
+            "parted-for-good",
+            "The validation loss rose by {divergence:.0%} from its least, and went apart from the training loss by a "
+            "factor of {parting:.1f}.",
+            4.0,
+            (above("divergence", 0.33, 0.04), above("parting", 5, 1), above("peak", 0.25, 0.03)),
         ),
         Sign(
             "parting",
