@@ -45,7 +45,7 @@ def decode(data: bytes, least: int = 0) -> Pixels:
     `ValueError` where the bytes are no picture.
     """
     import simplejpeg
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     from trainworthy_audit import kernel, structure
 
@@ -69,6 +69,8 @@ def decode(data: bytes, least: int = 0) -> Pixels:
                 _refuse_bombs(image.width, image.height)
                 image.load()
                 return np.asarray(kernel.as_rgb(image))
+    except UnidentifiedImageError as error:  # its words name the buffer's address
+        raise ValueError("it is no image of a kind that is known") from error
     except Exception as error:
         raise ValueError(str(error)) from error
 

@@ -121,12 +121,12 @@ def _panels(chosen: Sequence[Run]) -> list[Panel]:
 
 def _scenes(chosen: Sequence[Run]) -> tuple[list[Scene], list[str]]:
     """A few validation images as each run sees them, and what is to be said of them: why there are none."""
-    from trainworthy_train import trained as using
-
     notes: list[str] = []
     found = _cleared(chosen, notes)
     if found is None:
         return [], notes
+    from trainworthy_train import trained as using
+
     of, cleared = found
     seeing = []
     for run in chosen:

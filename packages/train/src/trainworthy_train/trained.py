@@ -49,7 +49,7 @@ def load(run: Run) -> Trained:
         ) from error
     except Exception as error:  # the reader raises whatever it meets, from UnpicklingError to RuntimeError
         raise RunError(
-            f"{file} cannot be read as weights\n  {str(error).strip().splitlines()[0][:200]}"
+            f"{file} cannot be read as weights\n  {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}"
         ) from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise RunError(f'{file} is no file of weights of a run\n  Expected "schema": "{SCHEMA}".')

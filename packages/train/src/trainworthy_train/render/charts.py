@@ -121,7 +121,7 @@ def panel(
         title=title,
         lines=tuple(_line(line, edges, scale) for line in lines),
         ticks=tuple((float(scale(np.array([tick]))[0]), f"{tick:g}") for tick in scale.ticks()),
-        steps=tuple((float(_x(np.array([step]), edges)[0]), f"{step:g}") for step in _nice(*edges)),
+        steps=tuple((float(_x(np.array([step]), edges)[0]), f"{step:g}") for step in _whole(edges)),
         best=None if best is None else float(_x(np.array([best]), edges)[0]),
         spans=tuple(_band(span, edges) for span in _joined(spans)),
         logarithmic=scale.logarithmic,
@@ -169,6 +169,12 @@ def _nice(low: float, high: float) -> list[float]:
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first = np.ceil(low / step)
     return [float(f"{k * step:.6g}") for k in np.arange(first, np.floor(high / step) + 1)]
+
+
+def _whole(edges: tuple[float, float]) -> list[float]:
+    """Round numbers of steps: no half epochs, where there are whole ones between the edges."""
+    steps = _nice(*edges)
+    return [step for step in steps if step.is_integer()] or steps
 
 
 def _x(step: Floats, edges: tuple[float, float]) -> Floats:
