@@ -40,7 +40,7 @@ PATTERNS = (
 )  # fmt: skip
 #: What a small network learns from scratch out of a hundred pictures.
 FOR_SCRATCH = ("bccd", "pallet", "shapes")
-ROUNDS = 66  # runs of each pattern
+ROUNDS = 56  # runs of each pattern
 
 
 @dataclass(frozen=True)
