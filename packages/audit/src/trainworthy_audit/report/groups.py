@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit.report.lines import clean
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:
@@ -35,11 +35,6 @@ VERDICTS: Mapping[Verdict, str] = {
 }
 
 FORMATS = {"voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO (ultralytics)", "darknet": "YOLO (darknet)"}
-
-#: Control characters, which move a terminal's cursor, and marks that reverse the text around them.
-_CONTROLS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 #: Findings of a rule that a group holds: more than any report shows. Of a million only these are ever sorted out.
@@ -159,20 +154,7 @@ def place(row: Mapping[str, Any]) -> str:
     return str(row["image"] or row["annotation"] or "")
 
 
-def clean(text: str, limit: int = 0) -> str:
-    """One line: control and direction characters spelled out, cut to `limit` characters (0: not cut)."""
-    if limit and len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return _CONTROLS.sub(lambda found: _spell(found[0]), text)
-
-
 def quoted(name: str, limit: int = 0) -> str:
     """A name for a list of names: in quotes where it is blank or begins or ends in spaces, which nobody sees."""
     shown = clean(name, limit)
     return f'"{shown}"' if name != name.strip() or not name else shown
-
-
-def _spell(character: str) -> str:
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    code = ord(character)
-    return named.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from trainworthy_audit.report.groups import clean
+from trainworthy_audit.report.lines import clean
 from trainworthy_train.render import charts
 from trainworthy_train.render.told import TITLES
 from trainworthy_train.watching import clock
