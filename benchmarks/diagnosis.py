@@ -542,7 +542,7 @@ def stops(runs: Sequence[History], others: Sequence[History], title: str) -> str
     rows = [(f"patience {allowed}", patience(allowed)) for allowed in (5, 10, 15, 20, 30, 50, 100)]
     rows += [(f"GL {percent}", generalization_loss(percent)) for percent in (2, 5, 10)]
     rows += [(f"UP {strips}", rising(strips)) for strips in (2, 3, 4)]
-    for chance in sorted({0.2, 0.25, 0.3, 0.4, 0.5, stopping.CHANCE}):
+    for chance in sorted({0.1, 0.15, 0.2, 0.25, 0.3, 0.4, stopping.CHANCE}):
         mark = "**" if chance == stopping.CHANCE else ""
         rows.append((f"{mark}ours, chance below {chance:.2f}{mark}", ours(chance)))
     for name, criterion in rows:
@@ -595,11 +595,13 @@ def report(folder: Path, file: Path) -> str:
         parts += [f"### While a run goes on: caused curves by their {alone}, curve alone", online(plain)]
         parts += ["By their cause, with the probes:", online(told)]
     runs = histories(every_real(folder)) if logs else []
-    if runs:
-        parts += ["### When to stop", stops(runs, runs, "Real logs, each repository held out")]
-    if runs and plain:
-        mine = histories((case.groups["cause"], case.curves) for case in plain)
-        parts.append(stops(mine, runs, "Caused curves, none of which was fitted on"))
+    mine = histories((case.groups["cause"], case.curves) for case in plain)
+    for some, title in (
+        (runs, "Real logs, each repository held out"),
+        (mine, "Caused curves, each cause held out"),
+    ):
+        if some:
+            parts += ["### When to stop", stops(some, [*runs, *mine], title)]
     return "\n\n".join(parts)
 
 
@@ -617,7 +619,8 @@ def write_weights(folder: Path, file: Path) -> None:
         for name, row in zip(names, weights.tolist(), strict=True)
     )
     WEIGHTS.write_text("{\n" + rows + "\n}\n")
-    rule = fit_stopping(histories(every_real(folder)))
+    made = [(case.groups["cause"], case.curves) for case in caused(file, label="pattern", informed=False)]
+    rule = fit_stopping([*histories(every_real(folder)), *histories(made)])
     STOPPING.write_text(
         json.dumps(
             {name: round(one, 3) for name, one in zip(stopping.NAMES, rule.tolist(), strict=True)}, indent=1

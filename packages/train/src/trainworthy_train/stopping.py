@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WORTH = 0.01
 
 #: The chance of such a gain below which a run stops, and the evaluations before which it never does.
-CHANCE, LEAST = 0.40, 6
+CHANCE, LEAST = 0.25, 6
 
 #: What the model looks at, all without unit.
 NAMES = (
