@@ -182,21 +182,19 @@ def _train(
 ) -> int:
     from trainworthy_audit.source import open_source
     from trainworthy_train import runs
-    from trainworthy_train.settings import DEFAULT_MODEL, model_named, resolve
+    from trainworthy_train.settings import DEFAULT_MODEL, model_named, name_checked, resolve
 
     place = out or runs.FOLDER / _named(name or open_source(dataset).name)
-    run = None
+    run = settings = None
     if resume:
         run, settings = _interrupted(place, given, direct=out is not None)
-        model = model_named(settings.model)
         record = run.record()
         certificate = certificate or Path(record["certificate"]["file"])
         golden = golden or (Path(record["dataset"]["golden"]) if record["dataset"]["golden"] else None)
     else:
         if other:
             given = _continued(other, given)
-        model = model_named(given.pop("model") or DEFAULT_MODEL)
-        settings = resolve(model, given)
+        given["model"] = name_checked(given["model"] or DEFAULT_MODEL)
 
     # The gate comes before anything heavy. Processes beside the first check what they read, not every byte again.
     from trainworthy_train import gate
@@ -206,13 +204,15 @@ def _train(
         dataset,
         certificate=certificate,
         config=config,
-        labels=settings.labels,
-        seed=settings.seed,
+        labels=settings.labels if settings else given["labels"] or (),
+        seed=settings.seed if settings else given["seed"] or 0,
         every_byte=first,
     )
     judges = _golden(golden, cleared, every_byte=first)
     if run is not None:
         _same_data(run, cleared)
+    model = model_named(settings.model if settings else given["model"])
+    settings = settings or resolve(model, given)
 
     from trainworthy_train import loop, watching
 
@@ -334,6 +334,15 @@ def _golden(golden: Path | None, cleared: Cleared, *, every_byte: bool) -> list[
         raise TrainingError(
             f"--golden {golden} has labels that are not trained on: {', '.join(map(repr, unknown))}\n"
             f"  Trained on are {', '.join(map(repr, cleared.classes))}."
+        )
+    shown = {sample.digest for sample in cleared.samples["train"]}
+    leaked = [
+        sample.path for samples in other.samples.values() for sample in samples if sample.digest in shown
+    ]
+    if leaked:
+        raise TrainingError(
+            f"--golden {golden} holds images that are trained on: {', '.join(leaked[:3])}"
+            f"{', ...' if leaked[3:] else ''}\n  What a model was shown says nothing of what it can do."
         )
     numbers = np.array([cleared.classes.index(label) for label in other.classes], dtype=np.int64)
     return [

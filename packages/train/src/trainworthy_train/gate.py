@@ -38,6 +38,8 @@ STOPS = "  Training stops, because nobody has approved"
 #: What the splits of a dataset are to training.
 PARTS: Mapping[roles.Role, str] = {"train": "train", "validation": "val", "test": "test"}
 
+REJECTED = "the audit rejected this dataset"
+
 NAMED = 5  # differences that a message names before it counts the rest
 
 #: Settings that decide what is read and wanted, rather than how strictly: they count where they are given.
@@ -127,8 +129,10 @@ def _certificate(place: Path, shown: str) -> Mapping[str, Any]:
     try:
         proof = certificates.read(place, dataset=shown)
     except CertificateError as error:
+        why = _why_none(place)
+        repair = f"trainworthy fix {shown} --out DIR" if why.startswith(REJECTED) else ""
         raise RefusedError(
-            f"{_why_none(place) or error}\n{STOPS} this dataset.", next_step=error.next_step or again
+            f"{why or error}\n{STOPS} this dataset.", next_step=repair or error.next_step or again
         ) from error
     if "images" not in proof or "quarantined" not in proof:
         raise RefusedError(
@@ -158,7 +162,7 @@ def _why_none(place: Path) -> str:
         return ""
     named = ", ".join(f"{code} ({count:,})" for code, count in blocking.items())
     return (
-        f"the audit rejected this dataset: {named or 'a rule crashed'}\n  The report is {place.parent / 'index.html'}. "
+        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {place.parent / 'index.html'}. "
         "What blocks is repaired by `trainworthy fix`, or accepted, with a reason, by `trainworthy waive`."
     )
 

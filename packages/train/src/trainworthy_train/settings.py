@@ -131,13 +131,20 @@ def _augmentation(given: Sequence[str]) -> dict[str, float]:
 
 def model_named(name: str) -> Model:
     """A model by its name. Raises `TrainingError` with those that there are."""
+    from trainworthy_train.models import catalogue
+
+    return catalogue()[name_checked(name)]
+
+
+def name_checked(name: str) -> str:
+    """The name, where there is such a model; PyTorch is not needed to know. Raises `TrainingError`."""
     import difflib
 
     from trainworthy_train.models import catalogue
 
     known = catalogue()
-    if name in known:
-        return known[name]
+    if name in list(known):
+        return name
     near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     raise TrainingError(f"--model {name}: no such model\n  {hint}Known: {', '.join(known)}.")

@@ -1,0 +1,185 @@
+"""What the training loop costs besides the training itself: CPU time, as ratios measured side by side in one run.
+
+    uv run python benchmarks/train_overhead.py [DATASET REPORT_FOLDER]
+
+Without a dataset one of 96 photographs of 640 x 480 is made and certified. Measured are
+
+- steps: the same batches through the bare forward, backward and step, and through `Training._step` with its log,
+  TensorBoard, averaged weights and checks; a network of some 80 ms a step, so that the ratio means something;
+- evaluation: share of an epoch that evaluation takes, scoring alone and with the model's own passes;
+- loading: images a second that `batches.Loader` decodes, augments and stacks, against reading and decoding alone, and
+  what a model that costs nothing waits for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from trainworthy_train import evaluate, gate, loop, runs, settings
+from trainworthy_train.augment import Augmentation
+from trainworthy_train.batches import Loader, decode
+from trainworthy_train.watching import Silence
+
+ROUNDS = 5
+BATCH = 8
+SIZE = 320
+
+
+def made(folder: Path) -> tuple[Path, Path]:
+    """A certified dataset, and where its certificate is."""
+    from PIL import Image
+
+    import tiny
+    from helpers import put
+    from pictures import encode, photo
+
+    files: dict[str, str | bytes] = {"data.yaml": "names: [cat]\ntrain: images/train\nval: images/val\n"}
+    for part, count in (("train", 64), ("val", 32)):
+        for number in range(count):
+            picture = np.asarray(photo(number + 1000 * (part == "val"), (640, 480)))
+            name = f"{part}{number:03}"
+            files[f"images/{part}/{name}.jpg"] = encode(Image.fromarray(picture), "jpeg", quality=90)
+            files[f"labels/{part}/{name}.txt"] = "0 0.5 0.5 0.3 0.3\n" * 1
+    put(folder / "data", files)
+    return folder / "data", tiny.certify(folder / "data", folder / "reports")
+
+
+class Medium(nn.Module):
+    """A network that costs what a small detector costs, and whose loss is cheap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 16, 32, 64, 64)
+        self.body = nn.Sequential(
+            *(
+                layer
+                for ins, outs in itertools.pairwise(widths)
+                for layer in (nn.Conv2d(ins, outs, 3, 2, 1), nn.BatchNorm2d(outs), nn.SiLU())
+            )
+        )
+        self.head = nn.Conv2d(64, 5, 1)
+
+    def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:  # noqa: ANN401 - two kinds
+        """The parts of a loss, or nothing found."""
+        out = self.head(self.body(images))
+        if targets is None:
+            return [
+                {
+                    "boxes": torch.zeros(0, 4),
+                    "scores": torch.zeros(0),
+                    "labels": torch.zeros(0, dtype=torch.int64),
+                }
+                for _ in range(len(images))
+            ]
+        return {"box": out[:, :4].square().mean(), "label": out[:, 4:].square().mean()}
+
+
+def cpu(what: Callable[[], object]) -> float:
+    """CPU seconds of this process, all threads."""
+    start = time.process_time()
+    what()
+    return time.process_time() - start
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        if len(sys.argv) == 3:
+            data, proof = Path(sys.argv[1]), Path(sys.argv[2]) / "certificate.json"
+        else:
+            data, proof = made(Path(place))
+        cleared = gate.clear(data, certificate=proof)
+        import tiny
+
+        model = tiny.model(
+            build=lambda _classes, _size: Medium(), image_size=SIZE, batch_size=BATCH, ema=0.99, epochs=9
+        )
+        chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never"})
+        fabric = loop.open_fabric(chosen)
+        training = loop.Training(fabric, model, chosen, cleared, runs.at(Path(place) / "run"), [], Silence())
+        training.begin(resume=False)
+        steps(training)
+        evaluation(training)
+        training.close()
+        loading(training)
+
+
+def steps(training: loop.Training) -> None:
+    batches = list(training.batches)[:-1]
+
+    def bare() -> None:
+        for batch in batches:
+            training.optimizer.zero_grad()
+            loss = sum(training.module(batch.images, batch.targets).values())
+            loss.backward()
+            training.optimizer.step()
+
+    def ours() -> None:
+        for batch in batches:
+            training._step(batch)  # noqa: SLF001 - what is measured
+            training.progress.step += 1
+
+    training.wrapped.train()
+    bare(), ours()
+    pairs = [(cpu(bare), cpu(ours)) for _ in range(ROUNDS)]
+    ratio = statistics.median(b / a for a, b in pairs)
+    each = statistics.median(a for a, _ in pairs) / len(batches)
+    print(f"steps: bare {1000 * each:.1f} ms a step, ours {ratio:.3f} x (goal: under 1.05)")
+
+
+def evaluation(training: loop.Training) -> None:
+    scored = 0.0
+    usual = evaluate.score
+
+    def score(*given: object, **named: object) -> object:
+        nonlocal scored
+        start = time.process_time()
+        found = usual(*given, **named)
+        scored += time.process_time() - start
+        return found
+
+    training.evaluate()  # what is imported at the first time
+    evaluate.score = score
+    epoch, evaluated = cpu(training.epoch), cpu(training.evaluate)
+    evaluate.score = usual
+    share = evaluated / (epoch + evaluated)
+    print(
+        f"evaluation: {100 * share:.0f} % of an epoch, scoring alone {100 * scored / (epoch + evaluated):.1f} %; {len(training.cleared.samples['val'])} validation and "
+        f"{min(loop.PROBED, len(training.train_samples))} probe images beside "
+        f"{len(training.train_samples)} for training"
+    )
+
+
+def loading(training: loop.Training) -> None:
+    samples = training.train_samples
+    loader = Loader(
+        samples, image_size=SIZE, batch_size=BATCH, train=True, augmentation=Augmentation(), reader=gate.read
+    )
+    plain = cpu(lambda: [decode(gate.read(sample)) for sample in samples])
+    full = cpu(lambda: [batch.images for batch in loader])
+    print(
+        f"loading: {len(samples) / plain:.0f} images a CPU second read and decoded, "
+        f"{len(samples) / full:.0f} augmented and stacked ({full / plain:.2f} x)"
+    )
+    start = time.perf_counter()
+    count = sum(len(batch.paths) for batch in loader)
+    print(
+        f"a model that costs nothing: {count / (time.perf_counter() - start):.0f} images a second, no worker"
+    )
+
+
+if __name__ == "__main__":
+    main()
