@@ -157,7 +157,8 @@ def evaluation(training: loop.Training) -> None:
     evaluate.score = usual
     share = evaluated / (epoch + evaluated)
     print(
-        f"evaluation: {100 * share:.0f} % of an epoch, scoring alone {100 * scored / (epoch + evaluated):.1f} %; {len(training.cleared.samples['val'])} validation and "
+        f"evaluation: {100 * share:.0f} % of an epoch, scoring alone "
+        f"{100 * scored / (epoch + evaluated):.1f} %; {len(training.cleared.samples['val'])} validation and "
         f"{min(loop.PROBED, len(training.train_samples))} probe images beside "
         f"{len(training.train_samples)} for training"
     )
