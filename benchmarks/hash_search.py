@@ -30,7 +30,7 @@ PEERS = {
     "usearch": ("usearch", 100_000),
     "imagededup": ("imagededup", 10_000),
 }
-OURS = ("ours", "ours, all eight", "ours without C", "ours without C, all eight")
+OURS = ("ours", "ours, all eight")
 
 
 def flipped(rng: np.random.Generator, count: int, most: int) -> np.ndarray:
@@ -61,12 +61,10 @@ def planted(count: int, variants: int, *, camera: bool = False) -> tuple[np.ndar
 # What each search does: hashes (N, V) -> arrays a, b of the pairs that it finds.
 
 
-def ours(hashes: np.ndarray, *, compiled: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def ours(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Our own search, as the audit does it."""
     from trainworthy_audit import hamming
 
-    if not compiled:
-        hamming._compiled = lambda: None  # noqa: SLF001 - as where there was no compiler
     lots = [
         (lot.a.astype(np.uint32), lot.b.astype(np.uint32)) for lot in hamming.candidates(hashes, DISTANCE)
     ]
@@ -114,8 +112,6 @@ def imagededup_search(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 SEARCHES = {
     "ours": ours,
     "ours, all eight": ours,
-    "ours without C": lambda hashes: ours(hashes, compiled=False),
-    "ours without C, all eight": lambda hashes: ours(hashes, compiled=False),
     "faiss BinaryFlat": lambda hashes: faiss_search(hashes, "flat"),
     "faiss BinaryMultiHash": lambda hashes: faiss_search(hashes, "multi"),
     "usearch": usearch_search,

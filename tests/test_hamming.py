@@ -1,3 +1,5 @@
+"""The search among hashes finds what comparing them all finds."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainworthy_audit import hamming, native
+from trainworthy_audit import hamming
 from trainworthy_audit.hamming import candidates
 
 
@@ -70,26 +72,6 @@ def test_crowded_tables_are_searched_in_lots(monkeypatch: pytest.MonkeyPatch) ->
     assert {pair for lot in lots for pair in zip(*(c.tolist() for c in lot), strict=True)} == brute_force(
         hashes, 3
     )
-
-
-@pytest.mark.parametrize("variants", [1, 8])
-@pytest.mark.parametrize("limit", [0, 4, 8, 12])
-def test_compiled_or_not_the_pairs_are_the_same(
-    limit: int, variants: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """C and NumPy find the same pairs, with variants and without, in lots that end anywhere."""
-    if not native.LIBRARY.exists():
-        pytest.skip("hamming.c is not compiled")
-    monkeypatch.setattr(hamming, "LOT", 1_000)
-    rng = np.random.default_rng(limit)
-    hashes = rng.integers(0, 2**64, (3_000, variants), dtype=np.uint64)
-    hashes[1_000:2_000] = hashes[:1_000]
-    hashes[500:900, 0] = hashes[0, 0] ^ (np.uint64(1) << rng.integers(0, 64, 400).astype(np.uint64))
-    with_c = found_among(hashes, limit)
-    monkeypatch.setattr(hamming, "_compiled", lambda: None)
-    in_numpy = found_among(hashes, limit)
-    assert len(with_c) == len(set(with_c))
-    assert sorted(with_c) == sorted(in_numpy)
 
 
 @pytest.mark.parametrize("limit", [2, 8])

@@ -3,20 +3,15 @@
 If two hashes differ in at most d bits, and are cut into m parts with radii r that add up to d + 1 - m, then in
 at least one part they differ in at most that part's r bits. So the hashes are sorted by each part in turn, those
 under one key are compared with those under all keys within r bits of it, and what is found is counted out.
-
-It is done in C where that was compiled, and in NumPy otherwise, with the same pairs.
 """
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-
-from trainworthy_audit import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,11 +121,7 @@ def _cuts(shape: tuple[int, ...], limit: int) -> list[_Cut]:
     table, probes = shape[0], shape[0] * shape[1]
 
     def cost(cuts: Sequence[_Cut]) -> float:
-        # In NumPy each probe looks up each key. In C each key is visited once, which costs as much as 12 pairs.
-        return sum(
-            cut.lookups * ((12 << cut.width if _compiled() else probes) + probes * table / (1 << cut.width))
-            for cut in cuts
-        )
+        return sum(cut.lookups * (probes + probes * table / (1 << cut.width)) for cut in cuts)
 
     return min((_cut_into(parts, limit) for parts in range(3, 9)), key=cost)
 
@@ -149,21 +140,15 @@ def _piece(piece: tuple[int, int, int], search: _Search) -> list[Pairs]:
 def _pairs(piece: tuple[int, int, int], search: _Search) -> Iterator[Pairs]:
     """What the cut of this number finds under some of its masks, less what the cuts before it find."""
     number, first, end = piece
-    masks = search.cuts[number].masks()[first:end]
-    if _compiled() and len(search.probes) < 2**32:
-        return _pairs_compiled(number, masks, search)
-    return _pairs_in_numpy(number, masks, search)
-
-
-def _pairs_in_numpy(number: int, masks: Numbers, search: _Search) -> Iterator[Pairs]:
     cut, variants = search.cuts[number], search.variants
+    masks = cut.masks()[first:end]
     order, starts = _sorted_by(cut.keys(search.table), cut.width)
     step = max(1, LOT // len(masks))
-    for first in range(0, len(search.probes), step):
-        keys = (cut.keys(search.probes[first : first + step])[:, None] ^ masks[None, :]).reshape(-1)
+    for begin in range(0, len(search.probes), step):
+        keys = (cut.keys(search.probes[begin : begin + step])[:, None] ^ masks[None, :]).reshape(-1)
         low, count = starts[keys], starts[keys + 1] - starts[keys]
         for lot in _slices(count):
-            probe = first + np.repeat(np.arange(lot.start, lot.stop) // len(masks), count[lot])
+            probe = begin + np.repeat(np.arange(lot.start, lot.stop) // len(masks), count[lot])
             within = np.arange(len(probe)) - np.repeat(np.cumsum(count[lot]) - count[lot], count[lot])
             b = order[np.repeat(low[lot], count[lot]) + within]
             keep = np.flatnonzero(probe // variants < b)
@@ -209,76 +194,3 @@ def _slices(count: Numbers) -> Iterator[slice]:
     edges = np.unique(np.concatenate([[0], edges, [len(count)]]))
     for low, high in itertools.pairwise(edges.tolist()):
         yield slice(low, high)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The same by hamming.c, which has these types
-
-
-class _CutInC(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_int32) for name in ("shift", "width", "radius"))
-
-
-class _SortedInC(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("hashes", "rows", "starts"))
-
-
-class _CursorInC(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_int64) for name in ("mask", "key", "probe", "entry"))
-
-
-class _SearchInC(ctypes.Structure):
-    _fields_ = (
-        ("probes", _SortedInC),
-        ("table", _SortedInC),
-        ("masks", ctypes.c_void_p),
-        ("many_masks", ctypes.c_int64),
-        ("cuts", ctypes.POINTER(_CutInC)),
-        *((name, ctypes.c_int32) for name in ("cut", "limit", "variants")),
-        ("cursor", ctypes.POINTER(_CursorInC)),
-        *((name, ctypes.c_void_p) for name in ("a", "b", "turn", "bits")),
-        ("room", ctypes.c_int64),
-    )
-
-
-def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
-    """Sorting and searching, where they are compiled."""
-    pointer, number, cut = ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_CutInC)
-    sort = native.function("trainworthy_sort", None, pointer, number, cut, pointer, pointer, pointer)
-    search = native.function("trainworthy_search", number, ctypes.POINTER(_SearchInC))
-    return (sort, search) if sort and search else None
-
-
-def _pairs_compiled(number: int, masks: Numbers, search: _Search) -> Iterator[Pairs]:
-    compiled = _compiled()
-    assert compiled
-    table = _sorted_in_c(compiled[0], search.table, search.cuts[number])
-    probes = table if search.variants == 1 else _sorted_in_c(compiled[0], search.probes, search.cuts[number])
-    found = [np.empty(LOT, kind) for kind in (np.uint32, np.uint32, np.uint8, np.uint8)]
-    keys = masks.astype(np.uint32)
-    cursor = _CursorInC(0, 0, -1, 0)
-    request = _SearchInC(
-        _SortedInC(*(column.ctypes.data for column in probes)),
-        _SortedInC(*(column.ctypes.data for column in table)),
-        keys.ctypes.data,
-        len(keys),
-        (_CutInC * len(search.cuts))(*(_CutInC(*cut) for cut in search.cuts)),
-        number,
-        search.limit,
-        search.variants,
-        ctypes.pointer(cursor),
-        *(column.ctypes.data for column in found),
-        LOT,
-    )
-    while cursor.mask < len(keys):
-        many = compiled[1](ctypes.byref(request))
-        yield Pairs(*(column[:many].astype(np.int64) for column in found))
-
-
-def _sorted_in_c(sort: Callable[..., Any], hashes: Bits, cut: _Cut) -> tuple[Any, Any, Any]:
-    """The hashes in the order of their keys, their rows, and where each key's begin."""
-    ordered, rows = np.empty_like(hashes), np.empty(len(hashes), np.uint32)
-    starts = np.empty((1 << cut.width) + 1, np.uint32)
-    places = (column.ctypes.data for column in (ordered, rows, starts))
-    sort(hashes.ctypes.data, len(hashes), _CutInC(*cut), *places)
-    return ordered, rows, starts

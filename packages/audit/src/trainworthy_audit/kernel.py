@@ -21,7 +21,7 @@ import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from trainworthy_audit import bars, entropy, landmarks, remote, structure
+from trainworthy_audit import bars, landmarks, remote, structure
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
@@ -243,11 +243,6 @@ def _bounded(grey: Grey) -> Grey:
 
 
 def _fast_jpeg(data: bytes, header: structure.Jpeg) -> Decoded:
-    plainly_whole = entropy.grey(data, header.width, header.height, _least(header))
-    return _strictly(data, header) if plainly_whole is None else Decoded(plainly_whole)
-
-
-def _strictly(data: bytes, header: structure.Jpeg) -> Decoded:
     """What libjpeg makes of it, and what it warns of."""
     damage = ""
     for plain in (False, True):

@@ -175,7 +175,8 @@ PIXELS = pl.Schema(
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
         # order: as is, mirrored, upside down, rotated 180, transposed, rotated 90, rotated 270, anti-transposed
         "hashes": pl.Array(pl.UInt64, 8),
-        # what finds crops: where plain bars leave off, the hashes of what they leave, its landmarks; `landmarks.unpacked`
+        # what finds crops: where plain bars leave off, the hashes of what they leave, its landmarks: see
+        # `landmarks.unpacked`
         "landmarks": pl.Binary,
     }
 )
@@ -193,8 +194,8 @@ PAIRS = pl.Schema(
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed
         "detail": pl.String,  # all that was seen, with {a} and {b} for the two; null where it was not needed
-        # where a place of `b` is in `a`: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5, in shares of the sides of images as
-        # they are stored; null where it was not needed
+        # where a place of `b` is in `a`: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5, in shares of the sides of
+        # images as they are stored; null where it was not needed
         "map": pl.Array(pl.Float64, 6),
     }
 )

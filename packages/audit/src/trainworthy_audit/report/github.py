@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit.report.groups import clean, count, groups, values, verdict
+from trainworthy_audit.report.groups import count, groups, values, verdict
+from trainworthy_audit.report.lines import clean
 from trainworthy_audit.report.paths import in_repository
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import polars as pl
 
 from trainworthy_audit import scenes
 from trainworthy_audit.report import charts, checklists, groups, page, prose, settings, spotcheck
-from trainworthy_audit.report.groups import Group, clean, count
+from trainworthy_audit.report.groups import Group, count
+from trainworthy_audit.report.lines import clean
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -13,7 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 from trainworthy_audit.report import groups
-from trainworthy_audit.report.groups import clean, count
+from trainworthy_audit.report.groups import count
+from trainworthy_audit.report.lines import clean
 
 CAPTION = 44  # characters of a file name below a small picture
 

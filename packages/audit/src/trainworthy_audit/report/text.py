@@ -12,7 +12,6 @@ from trainworthy_audit.report.groups import (
     FORMATS,
     MARKS,
     VERDICTS,
-    clean,
     count,
     groups,
     place,
@@ -20,6 +19,7 @@ from trainworthy_audit.report.groups import (
     values,
     verdict,
 )
+from trainworthy_audit.report.lines import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
