@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train import curvelogs, patterns, stopping, watch
+from trainworthy_train import alarms, curvelogs, patterns, stopping
 from trainworthy_train.diagnose import unsupported
 from trainworthy_train.features import Features, mean_ap, measure, smooth
 from trainworthy_train.patterns import model
@@ -374,7 +374,7 @@ def online(cases: Sequence[Case]) -> str:
     for case in cases:
         heard: dict[str, int] = {}
         for n, curves in beginnings(case.curves):
-            found = watch.alarm(curves)
+            found = alarms.alarm(curves)
             if found is not None:
                 heard.setdefault(found.kind, n)
         metric = mean_ap(case.curves)

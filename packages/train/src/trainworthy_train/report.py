@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train import auditfacts, runs, summaries, watch
+from trainworthy_train import alarms, auditfacts, runs, summaries
 from trainworthy_train.diagnose import diagnose
 from trainworthy_train.errors import RunError
 from trainworthy_train.render import charts, page
@@ -112,7 +112,7 @@ def render(run: Run) -> str:
         augmentation=summaries.spelled(session.get("settings", {}).get("augmentation", {})),
         said=page.parts(told),
         early=early,
-        alarm=None if end else watch.alarm(curves),
+        alarm=None if end else alarms.alarm(curves),
         panels=_panels(curves, steps, session, best, told=None if early else told),
         each=session.get("steps_per_epoch", 0),
         best=best,

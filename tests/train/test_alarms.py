@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trainworthy_train.types import Curves, Series
-from trainworthy_train.watch import Alarm, alarm
+from trainworthy_train.alarms import Alarm, alarm
 
 
 def first(run: Curves) -> tuple[int, Alarm] | None:
