@@ -173,49 +173,75 @@ def sheets(lines: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
     Loss is blue, validation loss dashed, mAP50 red and always from 0 to 1. Needs matplotlib.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    order = sorted(lines, key=lambda line: zlib.crc32(f"sheet {line['id']}".encode()))
+    rows = []
+    for sheet, start in enumerate(range(0, len(order), 20)):
+        mine = order[start : start + 20]
+        titles = [
+            f"#{n}  best {max(line['series']['map50']):.3f}{_gaps(line)}" for n, line in enumerate(mine)
+        ]
+        _grid(mine, titles, (4, 5), folder / f"sheet{sheet:02}.png", dpi=62)
+        rows += [(sheet, number, line["id"]) for number, line in enumerate(mine)]
+    with (folder / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("sheet", "chart", "id"), *rows])
+
+
+def picture(lines: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """For each pattern two runs that surely look like it, of two causes, and below one that looks otherwise."""
+    columns = []
+    for pattern in PATTERNS:
+        mine = sorted(
+            (line for line in lines if line["pattern"] == pattern), key=lambda line: -line["look_confidence"]
+        )
+        alike = {line["cause"]: line for line in reversed(mine) if line["look"] == pattern}
+        other = [line for line in mine if line["look"] != pattern]
+        columns.append([*sorted(alike.values(), key=lambda line: -line["look_confidence"])[:2], other[0]])
+    chosen = list(itertools.chain.from_iterable(zip(*columns, strict=True)))
+    titles = [f"{line['pattern']}: {line['cause']}" for line in chosen]
+    for number, line in enumerate(chosen[12:], 12):
+        titles[number] += f"\nlooks like {line['look']}"
+    _grid(chosen, titles, (3, 6), file, dpi=50)
+
+
+def _gaps(line: Mapping[str, Any]) -> str:
+    gaps = sum(value is None for value in line["series"]["loss"])
+    return f"  {gaps} NaN" if gaps else ""
+
+
+def _grid(
+    lines: Sequence[Mapping[str, Any]], titles: Sequence[str], shape: tuple[int, int], file: Path, dpi: int
+) -> None:
+    """One chart a line, drawn into one picture."""
     import matplotlib as mpl
     import numpy as np
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    folder.mkdir(parents=True, exist_ok=True)
-    order = sorted(lines, key=lambda line: zlib.crc32(f"sheet {line['id']}".encode()))
-    rows = []
-    for sheet, start in enumerate(range(0, len(order), 20)):
-        figure, axes = plt.subplots(4, 5, figsize=(22, 15))
-        for number, axis in enumerate(axes.flat):
-            if start + number >= len(order):
-                axis.axis("off")
-                continue
-            line = order[start + number]
-            rows.append((sheet, number, line["id"]))
-            series = {
-                k: np.array([np.nan if v is None else v for v in s], float) for k, s in line["series"].items()
-            }
-            steps = np.arange(1, line["epochs"] + 1)
-            both = np.concatenate([series["loss"], series["val_loss"]])
-            axis.plot(steps, series["loss"], "-", color="tab:blue", lw=1.2)
-            axis.plot(steps, series["val_loss"], "--", color="tab:cyan", lw=1)
-            if np.nanmax(both, initial=1) > 30 * np.nanmedian(both):
-                axis.set_yscale("log")
-            right = axis.twinx()
-            right.plot(
-                steps, series["map50"], "-", color="tab:red", lw=1.2, marker="." if len(steps) < 12 else ""
-            )
-            right.set_ylim(-0.02, 1.02)
-            nans = int(np.isnan(series["loss"]).sum())
-            axis.set_title(
-                f"#{number}  best {np.nanmax(series['map50']):.3f}" + (f"  {nans} NaN" if nans else ""),
-                fontsize=10,
-            )
-            axis.tick_params(labelsize=7)
-            right.tick_params(labelsize=7)
-        figure.tight_layout()
-        figure.savefig(folder / f"sheet{sheet:02}.png", dpi=62)
-        plt.close(figure)
-    with (folder / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("sheet", "chart", "id"), *rows])
+    figure, axes = plt.subplots(*shape, figsize=(shape[1] * 4.4, shape[0] * 3.75))
+    for axis in axes.flat[len(lines) :]:
+        axis.axis("off")
+    for axis, line, title in zip(axes.flat, lines, titles, strict=False):
+        series = {
+            k: np.array([np.nan if v is None else v for v in s], float) for k, s in line["series"].items()
+        }
+        steps = np.arange(1, line["epochs"] + 1)
+        both = np.concatenate([series["loss"], series["val_loss"]])
+        axis.plot(steps, series["loss"], "-", color="tab:blue", lw=1.2)
+        axis.plot(steps, series["val_loss"], "--", color="tab:cyan", lw=1)
+        if np.nanmax(both, initial=1) > 30 * np.nanmedian(both):
+            axis.set_yscale("log")
+        right = axis.twinx()
+        marker = "." if len(steps) < 12 else ""
+        right.plot(steps, series["map50"], "-", color="tab:red", lw=1.2, marker=marker)
+        right.set_ylim(-0.02, 1.02)
+        axis.set_title(title, fontsize=10)
+        axis.tick_params(labelsize=7)
+        right.tick_params(labelsize=7)
+    figure.tight_layout()
+    figure.savefig(file, dpi=dpi)
+    plt.close(figure)
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -257,10 +283,13 @@ def main() -> None:
         "--merge", action="store_true", help="only gather what is kept into the histories of the project"
     )
     parser.add_argument("--sheets", type=Path, help="only draw what is not labelled yet, into this folder")
+    parser.add_argument("--picture", type=Path, help="only draw examples of each pattern, into this file")
     parser.add_argument("--table", action="store_true", help="only print how causes and looks agree")
     arguments = parser.parse_args()
     if arguments.sheets:
         sheets([line for line in histories() if not line["look"]], arguments.sheets)
+    elif arguments.picture:
+        picture(histories(), arguments.picture)
     elif arguments.table:
         print(table(histories()))
     elif arguments.merge:

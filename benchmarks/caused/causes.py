@@ -17,14 +17,31 @@ import numpy as np
 from PIL import Image
 
 from caused import sources
-from caused.sources import SIDE, Boxes, Labels, Pool, view
-from caused.training import Item, Settings
+from caused.sources import SIDE, Boxes, Item, Labels, Pool, view
 
 MULTI = ("bccd", "shapes", "voc100")
 LARGE = ("bccd", "raccoon", "stopsign", "pallet", "shapes")
 ROOMY = (*LARGE, "voc100")
 PHOTOGRAPHS = ("bccd", "raccoon", "stopsign", "pallet", "voc100")
 ALL = (*ROOMY, "nuts", "medwaste")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is trained."""
+
+    epochs: int
+    rate: float = 1.0  # times the detector's own learning rate
+    schedule: str = "constant"  # or "cosine", "step", "rising"
+    optimizer: str = "adam"  # or "sgd"
+    batch: int = 16
+    decay: float = 0.0  # weight decay
+    warm_up: int = 0  # epochs
+    width: int = 0  # of the head; 0 for the detector's own
+    part: float = 1.0  # of the pictures that one epoch goes through
+    ordered: bool = False  # pictures are read in their order, the next epoch goes on where this one ended
+    before: int = 0  # epochs that ran before the log begins: trained weights
+    clip: float = 10.0  # largest norm of the gradient; 0 for any
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from caused.sources import SIDE
 
 if TYPE_CHECKING:
     from caused.causes import Made
-    from caused.training import Item
+    from caused.sources import Item
     from trainworthy_audit.measure import Measurer
 
 #: Views that only the trainer sees: no file holds them.

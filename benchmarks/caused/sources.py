@@ -335,3 +335,28 @@ _VIEWS = {
     "plain": _plain, "flip": _flip, "near": _near, "augment": _augment, "cut": _cut, "blank": _blank,
     "noise": _noise, "coarse": _coarse, "bgr": _bgr, "dark": _dark,
 }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Items
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture of a dataset as a trainer reads it: which picture, under which view, with which boxes."""
+
+    pool: Pool
+    index: int
+    view: str
+    boxes: Boxes  # as written, of the picture under this view
+    labels: Labels
+    scale: float = 1.0  # of the pixels that are fed in: 1 / 255 where they are divided once too often
+
+    @property
+    def key(self) -> str:
+        """Which picture of which source."""
+        return f"{self.pool.name}/{self.index}"
+
+    def pixels(self) -> Pixels:
+        """The picture."""
+        return view(self.pool.pixels[self.index], self.pool.boxes[self.index], self.view, self.key)[0]

@@ -15,12 +15,13 @@ from torch.nn import functional
 from torchvision.ops import batched_nms, box_iou
 
 from caused.detectors import DETECTORS, Scratch, pretrained
-from caused.sources import SIDE, view
+from caused.sources import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from caused.sources import Boxes, Labels, Pixels, Pool
+    from caused.causes import Settings
+    from caused.sources import Boxes, Item, Labels
 
 #: Detections that are kept of a picture, and the score from which on they count as some.
 KEPT, LEAST = 60, 0.01
@@ -30,45 +31,6 @@ DECIMALS = 5
 SERIES = (
     "loss", "val_loss", "map50", "map", "precision", "recall", "iou", "map50_any_class", "map50_train", "lr",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Item:
-    """A picture of a dataset as a trainer reads it: which picture, under which view, with which boxes."""
-
-    pool: Pool
-    index: int
-    view: str
-    boxes: Boxes  # as written, of the picture under this view
-    labels: Labels
-    scale: float = 1.0  # of the pixels that are fed in: 1 / 255 where they are divided once too often
-
-    @property
-    def key(self) -> str:
-        """Which picture of which source."""
-        return f"{self.pool.name}/{self.index}"
-
-    def pixels(self) -> Pixels:
-        """The picture."""
-        return view(self.pool.pixels[self.index], self.pool.boxes[self.index], self.view, self.key)[0]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run is trained."""
-
-    epochs: int
-    rate: float = 1.0  # times the detector's own learning rate
-    schedule: str = "constant"  # or "cosine", "step", "rising"
-    optimizer: str = "adam"  # or "sgd"
-    batch: int = 16
-    decay: float = 0.0  # weight decay
-    warm_up: int = 0  # epochs
-    width: int = 0  # of the head; 0 for the detector's own
-    part: float = 1.0  # of the pictures that one epoch goes through
-    ordered: bool = False  # pictures are read in their order, the next epoch goes on where this one ended
-    before: int = 0  # epochs that ran before the log begins: trained weights
-    clip: float = 10.0  # largest norm of the gradient; 0 for any
 
 
 @dataclass
