@@ -302,10 +302,13 @@ class Loader:
         return order[self.rank :: self.world]
 
     def _draw(self) -> int:
-        """Which augmentation of the images comes: none in the first of `views` epochs, then others, then again."""
+        """Which augmentation of the images comes: 0, which is none, or another each epoch.
+
+        Views, which cost an encoding each, last two epochs, so that the first epochs are cheap, and come again.
+        """
         if not self.train or self.images.augmentation is None:
             return 0
-        return (self.epoch - 1) % self.views if self.views else self.epoch
+        return (self.epoch - 1) // 2 % self.views if self.views else self.epoch
 
     def _load(self, groups: Sequence[list[Key]]) -> Iterator[tuple[Tensor, list[Loaded]]]:
         """The pixels (B, 3, S, S) uint8 of each group, and the rest of its images."""
