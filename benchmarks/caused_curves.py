@@ -1,7 +1,8 @@
 """Caused curves: small detectors, trained on datasets that were manipulated to cause each of the six patterns.
 
-    python benchmarks/caused_curves.py --datasets DIR      # trains what is missing, writes the histories
+    python benchmarks/caused_curves.py --datasets DIR      # trains what is missing in --kept DIR
     python benchmarks/caused_curves.py --source shapes     # the generated source alone: needs no dataset
+    python benchmarks/caused_curves.py --merge             # puts what is kept into the histories of the project
     python benchmarks/caused_curves.py --sheets DIR        # charts without their causes, to be labelled by eye
     python benchmarks/caused_curves.py --table             # by cause: how many look like what they were caused to be
 
@@ -158,8 +159,10 @@ def looks() -> dict[str, tuple[str, float]]:
 
 
 def merge(lines: Sequence[dict[str, Any]]) -> None:
-    """Write the histories with their looks, all or nothing."""
+    """Write the histories, these instead of older ones, with their looks: all or nothing."""
     seen = looks()
+    known = {line["id"]: line for line in [*(histories() if HISTORIES.exists() else []), *lines]}
+    lines = [known[run.id] for run in plan() if run.id in known]
     for line in lines:
         line["look"], line["look_confidence"] = seen.get(line["id"], (None, None))
     HISTORIES.parent.mkdir(exist_ok=True)
@@ -277,10 +280,7 @@ def main() -> None:
         help="the N-th of OF shares of the plan",
     )
     parser.add_argument(
-        "--no-merge", action="store_true", help="leave the histories of the project as they are"
-    )
-    parser.add_argument(
-        "--merge", action="store_true", help="only gather what is kept into the histories of the project"
+        "--merge", action="store_true", help="only put what is kept into the project's histories"
     )
     parser.add_argument("--sheets", type=Path, help="only draw what is not labelled yet, into this folder")
     parser.add_argument("--picture", type=Path, help="only draw examples of each pattern, into this file")
@@ -296,8 +296,6 @@ def main() -> None:
         merge(kept(arguments.kept))
     else:
         train_missing(arguments)
-        if not arguments.no_merge:
-            merge(kept(arguments.kept))
 
 
 if __name__ == "__main__":
