@@ -155,6 +155,7 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
         return min(1.0, sum(said["findings"].get(code, 0) for code in codes) / images)
 
     exact, near = share("D001"), share("D002")
+    broken = share("A001", "B001", "B002", "B003", "B005", "B008", "D004")
     distinct = train["scenes"] / max(1, train["images"])
     return {
         "train_images": train["images"],
@@ -164,7 +165,8 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
         "distinct": distinct,
         "copied": (1 - distinct) * exact / max(exact + near, 1e-9),
         "damaged": share("I001", "I002", "I004", "I007"),
-        "broken_labels": share("A001", "B001", "B002", "B003", "B005", "B008", "D004"),
+        "broken_labels": broken,
+        "objected": broken,
         "wrong_classes": 1.0 if share("C002", "C007") else share("C001", "C006"),
         "unlabelled": share("A003"),
         "mixed": float(share("I008") > 0),

@@ -75,6 +75,13 @@ def erratic(n: int = 60, seed: int = 0) -> Curves:
     )
 
 
+def restless(n: int = 60, seed: int = 0) -> Curves:
+    """Good training whose losses are uneven from one epoch to the next, without spikes."""
+    run, noise = good(n, seed=seed), np.random.default_rng(seed + 1)
+    rough = run.series["loss"].value * np.exp(noise.uniform(-0.15, 0.15, n))
+    return Curves({**run.series, "loss": Series(run.series["loss"].step, rough)})
+
+
 FAMILIES = {
     "insufficient-data": short,
     "low-variance": flat,

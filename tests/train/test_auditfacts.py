@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import families
+import numpy as np
 import pytest
 
 from helpers import run_audit, write
@@ -10,6 +12,9 @@ from trainworthy_audit.errors import TrainworthyError
 from trainworthy_audit.report import json as as_json
 from trainworthy_audit.rules import catalogue
 from trainworthy_train import auditfacts
+from trainworthy_train.auditfacts import Facts
+from trainworthy_train.diagnose import diagnose
+from trainworthy_train.types import Curves, Series
 
 
 def finding(rule: str, image: str = "a.jpg", *, related: int = 0, waived: bool = False) -> dict[str, Any]:
@@ -25,11 +30,14 @@ def finding(rule: str, image: str = "a.jpg", *, related: int = 0, waived: bool =
 
 
 def audit(
-    *findings: dict[str, Any], ran: tuple[str, ...] = ("D001", "D002", "D003", "I002", "C001", "C007", "I008")
+    *findings: dict[str, Any],
+    ran: tuple[str, ...] = ("D001", "D002", "D003", "I002", "B001", "C001", "C007", "I008"),
+    images: int = 100,
+    splits: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     return {
         "schema": "trainworthy.audit/1",
-        "dataset": {"images": 100, "splits": {"train": 80, "valid": 20}},
+        "dataset": {"images": images, "splits": {"train": 80, "valid": 20} if splits is None else splits},
         "rules": {
             code: {"name": code.lower(), "status": "passed"}
             for code in {*ran, *(one["rule"] for one in findings)}
@@ -64,6 +72,19 @@ def test_leaks_and_copies() -> None:
     assert values["leaked"] == pytest.approx(0.05)
     assert values["copied"] == pytest.approx(0.04)
     assert values["distinct"] == pytest.approx(0.81)
+
+
+def test_scenes_of_a_dataset_without_splits() -> None:
+    """Where no split is named, all its scenes may be learnt from."""
+    values = auditfacts.of(audit(finding("D002", related=10), splits={})).values
+    assert values["scenes"] == pytest.approx(90)
+    assert "train_images" not in values
+
+
+def test_waived_findings_are_no_objection() -> None:
+    """A share of wrong boxes counts all of them, and apart those that nobody has waived."""
+    values = auditfacts.of(audit(finding("B001", "a.jpg"), finding("B001", "b.jpg", waived=True))).values
+    assert (values["broken_labels"], values["objected"]) == (0.02, 0.01)
 
 
 def test_lists_that_disagree_are_wrong_classes_throughout() -> None:
@@ -106,3 +127,111 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The path is named."""
     with pytest.raises(TrainworthyError, match=r"nowhere\.json"):
         auditfacts.read(tmp_path / "nowhere.json")
+
+
+#: What audits of real datasets found: images, splits, and of each rule (findings, related images of each).
+SOUND = {
+    "blood cells": (364, {"train": 208, "val": 88, "test": 68}, {"D002": (8, 1), "N001": (1, 0)}),
+    "pallets": (259, {"train": 222, "valid": 24, "test": 13}, {"D002": (73, 2), "D005": (1, 0)}),
+    "raccoons": (196, {}, {"I008": (3, 0), "D002": (3, 1), "S001": (1, 0)}),
+    "stop signs": (375, {"train": 263, "valid": 75, "test": 37}, {"B007": (5, 0)}),
+    "a hundred of VOC": (100, {}, {"I008": (1, 0), "N001": (20, 0), "S001": (1, 0)}),
+    "a few doubtful boxes": (400, {"train": 300, "val": 100}, {"B005": (3, 0), "D004": (2, 1)}),
+    "some damage, left out of training": (400, {"train": 300, "val": 100}, {"I002": (40, 0), "I001": (4, 0)}),
+    "mixed, nested boxes": (400, {"train": 300, "val": 100}, {"I008": (9, 0), "B005": (30, 0)}),
+}
+
+
+def facts_of(images: int, splits: dict[str, int], found: dict[str, tuple[int, int]], **more: bool) -> Facts:
+    findings = [
+        finding(rule, f"{rule}-{number}.jpg", related=related, **more)
+        for rule, (count, related) in found.items()
+        for number in range(count)
+    ]
+    return auditfacts.of(audit(*findings, images=images, splits=splits))
+
+
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("n", [14, 30, 90])
+def test_common_findings_do_not_spoil_good_curves(name: str, n: int) -> None:
+    """Mixed resolutions, some damage and a few doubtful boxes are no verdict where the curves are calm."""
+    found = diagnose(families.good(n), facts_of(*SOUND[name]).values)
+    assert found.pattern == "good-training"
+
+
+@pytest.mark.parametrize("waived", [False, True])
+def test_broken_labels_that_were_waived_do_not_decide_alone(waived: bool) -> None:
+    """A third of the images with wrong boxes is corrupted whatever the curves, unless somebody has accepted them."""
+    facts = facts_of(400, {"train": 300, "val": 100}, {"B001": (130, 0)}, waived=waived)
+    assert diagnose(families.good(60), facts.values).pattern == (
+        "good-training" if waived else "corrupted-dataset"
+    )
+
+
+def test_damage_adds_to_restless_curves() -> None:
+    """The same share of damaged images makes a restless run a corrupted one, and is its evidence."""
+    facts = facts_of(400, {"train": 300, "val": 100}, {"I002": (80, 0)})
+    found = diagnose(families.restless(seed=5), facts.values)
+    assert found.pattern == "corrupted-dataset"
+    assert any("20% of the images damaged" in one.what for one in found.evidence)
+    assert diagnose(families.restless(seed=5)).pattern == "good-training"
+
+
+def test_too_few_images_say_so() -> None:
+    """Eighteen images and sixty evaluations are learnt by heart, as the evidence says."""
+    found = diagnose(families.good(60), facts_of(18, {}, {"N001": (3, 0)}).values)
+    assert found.pattern == "overtraining"
+    assert "only 18 different training images" in found.evidence[0].what
+
+
+def test_a_dataset_that_leaks_and_repeats_says_so() -> None:
+    """Medical waste: 587 images of some 60 scenes, of which 15 are in training and validation."""
+    found = {"D001": (28, 1), "D002": (53, 9), "D003": (15, 30), "D005": (1, 0)}
+    said = diagnose(families.good(60), facts_of(587, {"train": 512, "valid": 50, "test": 25}, found).values)
+    assert said.pattern in {"overtraining", "low-variance"}
+    assert any("scenes" in one.what for one in said.evidence)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"), [("D003", "scenes of training in validation"), ("D001", "are exact copies")]
+)
+def test_leaks_and_copies_say_so(rule: str, says: str) -> None:
+    """A perfect curve on leaked or copied images is overtraining, and the evidence is the audit's."""
+    facts = facts_of(400, {"train": 300, "val": 100}, {rule: (60, 4)})
+    found = diagnose(families.good(60), facts.values)
+    assert found.pattern == "overtraining"
+    assert says in found.evidence[0].what
+
+
+WORST = {
+    "damaged": 1.0,
+    "broken_labels": 1.0,
+    "objected": 1.0,
+    "mixed": 1.0,
+    "leaked": 1.0,
+    "copied": 0.9,
+    "distinct": 0.05,
+    "scenes": 4.0,
+    "wrong_classes": 1.0,
+    "unlabelled": 0.9,
+}
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+@pytest.mark.parametrize("fact", [*WORST, "all"])
+def test_few_evaluations_are_too_few_whatever_the_audit_found(n: int, fact: str) -> None:
+    """Up to five evaluations no fact makes a verdict other than insufficient data, or none."""
+    facts = WORST if fact == "all" else {fact: WORST[fact]}
+    for make in (families.good, families.erratic, families.dead):
+        whole = make(60)
+        cut = Curves({name: Series(one.step[:n], one.value[:n]) for name, one in whole.series.items()})
+        assert diagnose(cut, facts).pattern in {"insufficient-data", None}
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_few_evaluations_are_too_few_whatever_the_probes_say(n: int) -> None:
+    """Nor do the probes: classes that are mixed up after three epochs may yet be told apart."""
+    probed = families.curves(
+        loss=np.linspace(3, 2, n), map50=[0.1] * n, map50_any_class=[0.9] * n, map50_train=[0.9] * n
+    )
+    assert diagnose(probed).pattern == "insufficient-data"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainworthy_audit.errors import TrainworthyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SCHEMA = "trainworthy.audit/"
@@ -19,12 +19,13 @@ SCHEMA = "trainworthy.audit/"
 FACTS = {
     "train_images": "images in the training split",
     "val_images": "images in the validation split",
-    "scenes": "different scenes in the training split",
+    "scenes": "different scenes in the training split; in the dataset where it has no splits",
     "leaked": "scenes that are in training and in another split, as a share of the validation images",
     "distinct": "different scenes as a share of the images",
     "copied": "exact copies as a share of the images, beside the first of each",
     "damaged": "images that are unreadable or damaged, as a share of all",
     "broken_labels": "images with a wrong box or an annotation that cannot be read, as a share of all",
+    "objected": "the same, of findings that nobody has waived",
     "wrong_classes": "images with a class id without a name, as a share of all; 1 where ids and names disagree",
     "unlabelled": "images without an annotation, as a share of all",
     "mixed": "1 where images of several sources or resolutions are mixed",
@@ -89,13 +90,21 @@ def of(audit: Mapping[str, Any], file: str = "") -> Facts:
     ran = {code for code, rule in audit["rules"].items() if rule["status"] in {"passed", "failed"}}
     for fact, codes in _SHARES.items():
         if ran & set(codes):
-            about = {path for finding in findings if finding["rule"] in codes for path in _images(finding)}
-            values[fact] = min(1.0, len(about) / images)
+            values[fact] = _share(findings, codes, images)
+    if "broken_labels" in values:
+        kept = [finding for finding in findings if finding["waived"] is None]
+        values["objected"] = _share(kept, _SHARES["broken_labels"], images)
     if any(finding["rule"] in _DISAGREE for finding in findings):
         values["wrong_classes"] = 1.0
     if "I008" in ran:
         values["mixed"] = float(any(finding["rule"] == "I008" for finding in findings))
     return Facts(values | _variety(audit, ran, values), _cited(audit), file)
+
+
+def _share(findings: Sequence[Mapping[str, Any]], codes: Sequence[str], images: int) -> float:
+    """The share of the images that findings of these rules are about."""
+    about = {path for finding in findings if finding["rule"] in codes for path in _images(finding)}
+    return min(1.0, len(about) / images)
 
 
 def _variety(audit: Mapping[str, Any], ran: set[str], known: Mapping[str, float]) -> dict[str, float]:
@@ -110,8 +119,8 @@ def _variety(audit: Mapping[str, Any], ran: set[str], known: Mapping[str, float]
     if {"D001", "D002"} <= ran:
         values["copied"] = min(1.0, more["D001"] / images)
         values["distinct"] = 1 - min(1.0, (more["D001"] + more["D002"]) / images)
-        if "train_images" in known:
-            values["scenes"] = known["train_images"] * values["distinct"]
+        if "train_images" in known or not audit["dataset"]["splits"]:
+            values["scenes"] = known.get("train_images", images) * values["distinct"]
     if "D003" in ran:
         values["leaked"] = min(1.0, groups["D003"] / max(1.0, known.get("val_images", images)))
     return values

@@ -39,6 +39,7 @@ NAMES = {
     "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
     "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings",
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
+    "unrest": "the greatest of the noises and spikes above, each as a multiple of what is much (`MUCH`)",
     "not_finite": "share of losses that are NaN or infinite",
     "zero_loss": "1 where the losses of boxes are exactly 0 throughout: no labels were loaded",
     "any_class_gap": "mAP with all classes taken for one less mAP, at the end",
@@ -49,6 +50,8 @@ NAMES = {
 #: mAP at IoU 0.5 over mAP at IoU 0.5 to 0.95: the median of the real logs that have both.
 RATIO = 1.6
 
+#: From where a noise or a share of spikes is seen on a chart: few healthy runs reach it.
+MUCH = {"noise": 0.06, "loss_noise": 0.07, "dropouts": 0.1, "val_spikes": 0.08, "loss_spikes": 0.1}
 
 #: A drop of mAP that is less than this is hardly seen on a chart from 0 to 1.
 DROP = 0.08
@@ -84,6 +87,8 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
         _measure_val_loss(val_loss, end, values, spans)
     if loss is not None and val_loss is not None:
         values["parting"] = _parting(loss, val_loss, end)
+    if "level" in values:
+        values["unrest"] = float(np.nanmax([values.get(name, np.nan) / much for name, much in MUCH.items()]))
     values["zero_loss"] = float(_no_labels(curves))
     _measure_probes(curves, values)
     return Features(values, spans)

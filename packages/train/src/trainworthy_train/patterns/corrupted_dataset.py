@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
+
+#: What an audit found is common in sound datasets, too: it only adds to curves that are uneven themselves.
+RESTLESS = above("unrest", 1.15, 0.06)
 
 PATTERN = Pattern(
     id="corrupted-dataset",
@@ -59,25 +62,33 @@ PATTERN = Pattern(
             "not-learnt",
             "mAP on the training images themselves is only {train_level:.2f}, with {level:.2f} on validation images.",
             2.0,
-            (below("train_level", 0.6, 0.06), above("level", 0.1, 0.02)),
+            (below("train_level", 0.6, 0.06), above("level", 0.1, 0.02), ENOUGH),
         ),
         Sign(
             "damaged-images",
-            "The audit found {damaged:.0%} of the images damaged.",
+            "The audit found {damaged:.0%} of the images damaged, and the curves are restless.",
             7.0,
-            (above("damaged", 0.04, 0.01),),
+            (above("damaged", 0.04, 0.01), RESTLESS, ENOUGH),
         ),
         Sign(
             "broken-labels",
-            "The audit found wrong boxes or broken annotations in {broken_labels:.0%} of the images.",
+            "The audit found wrong boxes or broken annotations in {broken_labels:.0%} of the images, and the curves "
+            "are restless.",
             7.0,
-            (above("broken_labels", 0.007, 0.002),),
+            (above("broken_labels", 0.01, 0.002), RESTLESS, ENOUGH),
+        ),
+        Sign(
+            "many-broken-labels",
+            "The audit found wrong boxes or broken annotations in {objected:.0%} of the images, and nobody has "
+            "waived them.",
+            7.0,
+            (above("objected", 0.1, 0.015), ENOUGH),
         ),
         Sign(
             "mixed",
-            "The audit found images of several sources or resolutions.",
+            "The audit found images of several sources or resolutions, and the curves are restless.",
             5.0,
-            (above("mixed", 0.5, 0.05),),
+            (above("mixed", 0.5, 0.05), above("unrest", 1.9, 0.12), ENOUGH),
         ),
     ),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
 
 #: A level that is too low, though not zero, and no chance finding: enough evaluations, and none that collapse.
 LOW = (
     below("level", 0.45, 0.04),
     above("level", 0.08, 0.015),
-    above("evaluations", 10.5, 0.6),
+    ENOUGH,
     below("dropouts", 0.1, 0.015),
 )
 
@@ -58,15 +58,20 @@ PATTERN = Pattern(
         ),
         Sign(
             "few-scenes",
-            "The audit found only {distinct:.0%} of the images to be different scenes.",
+            "The audit found only {distinct:.0%} of the images to be different scenes: {scenes:.0f} to learn from.",
             9.0,
-            (below("distinct", 0.7, 0.05), below("copied", 0.2, 0.04)),
+            (below("distinct", 0.7, 0.05), below("scenes", 60, 4), below("copied", 0.2, 0.04), ENOUGH),
         ),
         Sign(
             "particular",
             "mAP on training images is {train_gap:.2f} above that on validation images, which does not move.",
             1.5,
-            (above("train_gap", 0.35, 0.06), below("drawdown", 0.08, 0.015), below("rising", 0.3, 0.06)),
+            (
+                above("train_gap", 0.35, 0.06),
+                below("drawdown", 0.08, 0.015),
+                below("rising", 0.3, 0.06),
+                ENOUGH,
+            ),
         ),
     ),
 )

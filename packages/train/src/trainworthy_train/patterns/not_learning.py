@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="not-learning",
@@ -29,19 +29,24 @@ PATTERN = Pattern(
             "near-zero",
             "After {evaluations:.0f} evaluations the best mAP is {peak:.3f}.",
             7.0,
-            (below("peak", 0.075, 0.012), above("evaluations", 10.5, 0.6)),
+            (below("peak", 0.075, 0.012), ENOUGH),
         ),
         Sign(
             "ends-near-zero",
             "mAP ends at {level:.3f}, and was never over {peak:.2f}.",
             3.0,
-            (below("level", 0.075, 0.012), below("peak", 0.2, 0.02), above("evaluations", 10.5, 0.6)),
+            (below("level", 0.075, 0.012), below("peak", 0.2, 0.02), ENOUGH),
         ),
         Sign(
             "by-heart-only",
             "mAP on training images is {train_level:.2f}, on validation images {level:.3f}: nothing holds for others.",
             2.0,
-            (above("train_level", 0.4, 0.06), below("level", 0.09, 0.015), above("distinct", 0.7, 0.05)),
+            (
+                above("train_level", 0.4, 0.06),
+                below("level", 0.09, 0.015),
+                above("distinct", 0.7, 0.05),
+                ENOUGH,
+            ),
         ),
         Sign(
             "flat-loss",
@@ -59,19 +64,19 @@ PATTERN = Pattern(
             "classes-confused",
             "mAP with all classes taken for one is {any_class_gap:.2f} higher: boxes are found, classes are not.",
             8.0,
-            (above("any_class_gap", 0.22, 0.03),),
+            (above("any_class_gap", 0.22, 0.03), ENOUGH),
         ),
         Sign(
             "wrong-classes",
             "The audit found class ids that do not agree with the names.",
             8.0,
-            (above("wrong_classes", 0.1, 0.02),),
+            (above("wrong_classes", 0.1, 0.02), ENOUGH),
         ),
         Sign(
             "unlabelled",
             "The audit found no annotation for {unlabelled:.0%} of the images.",
             7.0,
-            (above("unlabelled", 0.4, 0.05), below("peak", 0.2, 0.03)),
+            (above("unlabelled", 0.4, 0.05), below("peak", 0.2, 0.03), ENOUGH),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="overtraining",
@@ -35,7 +35,7 @@ PATTERN = Pattern(
                 above("drawdown", 0.09, 0.015),
                 above("drawdown_noise", 2.5, 0.5),
                 above("fall_after_best", 0.03, 0.01),
-                above("evaluations", 10.5, 0.6),
+                ENOUGH,
                 above("peak", 0.2, 0.03),
             ),
         ),
@@ -54,7 +54,12 @@ PATTERN = Pattern(
             "memorized",
             "mAP on training images is {train_gap:.2f} above that on validation images.",
             2.0,
-            (above("train_gap", 0.3, 0.06), above("drawdown", 0.05, 0.015), above("peak", 0.12, 0.02)),
+            (
+                above("train_gap", 0.3, 0.06),
+                above("drawdown", 0.05, 0.015),
+                above("peak", 0.12, 0.02),
+                ENOUGH,
+            ),
         ),
         Sign(
             "parted-for-good",
@@ -73,7 +78,7 @@ PATTERN = Pattern(
             "leaked",
             "The audit found scenes of training in validation: {leaked:.0%} of its images.",
             8.0,
-            (above("leaked", 0.2, 0.04),),
+            (above("leaked", 0.2, 0.04), ENOUGH),
         ),
         Sign(
             "few-images-long",
@@ -85,7 +90,7 @@ PATTERN = Pattern(
             "copies",
             "The audit found that {copied:.0%} of the images are exact copies.",
             7.0,
-            (above("copied", 0.2, 0.04),),
+            (above("copied", 0.2, 0.04), ENOUGH),
         ),
     ),
 )

@@ -40,6 +40,10 @@ def below(feature: str, limit: float, soft: float) -> Condition:
     return Condition(feature, limit, soft, above=False)
 
 
+#: Fewer evaluations say that a run was short, whatever an audit or a probe says beside them.
+ENOUGH = above("evaluations", 10.5, 0.6)
+
+
 @dataclass(frozen=True)
 class Sign:
     """Conditions that together speak for a pattern. The first is the one that is measured in the evidence."""
