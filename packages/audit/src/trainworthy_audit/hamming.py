@@ -140,18 +140,24 @@ def _piece(piece: tuple[int, int, int], search: _Search) -> list[Pairs]:
 def _pairs(piece: tuple[int, int, int], search: _Search) -> Iterator[Pairs]:
     """What the cut of this number finds under some of its masks, less what the cuts before it find."""
     number, first, end = piece
-    cut, variants = search.cuts[number], search.variants
-    masks = cut.masks()[first:end]
+    cut = search.cuts[number]
     order, starts = _sorted_by(cut.keys(search.table), cut.width)
-    step = max(1, LOT // len(masks))
-    for begin in range(0, len(search.probes), step):
-        keys = (cut.keys(search.probes[begin : begin + step])[:, None] ^ masks[None, :]).reshape(-1)
-        low, count = starts[keys], starts[keys + 1] - starts[keys]
+    held = np.diff(starts)
+    # Probes in the order of their keys: changed by one mask at a time these stay close together, and so does what is
+    # looked up for them, which memory rewards.
+    probes = np.argsort(cut.keys(search.probes), kind="stable").astype(np.uint32)
+    keys = cut.keys(search.probes)[probes].astype(np.int32)
+    for mask in cut.masks()[first:end].astype(np.int32):
+        sought = keys ^ mask
+        count = held[sought]
+        hits = np.flatnonzero(count)
+        count = count[hits]
         for lot in _slices(count):
-            probe = begin + np.repeat(np.arange(lot.start, lot.stop) // len(masks), count[lot])
-            within = np.arange(len(probe)) - np.repeat(np.cumsum(count[lot]) - count[lot], count[lot])
-            b = order[np.repeat(low[lot], count[lot]) + within]
-            keep = np.flatnonzero(probe // variants < b)
+            many = count[lot]
+            within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+            b = order[np.repeat(starts[sought[hits[lot]]], many) + within]
+            probe = np.repeat(probes[hits[lot]], many)
+            keep = np.flatnonzero(probe // search.variants < b)
             yield _within(search, probe[keep], b[keep], number)
 
 
@@ -163,8 +169,8 @@ def _within(search: _Search, probe: Numbers, b: Numbers, number: int = 0) -> Pai
     for cut in search.cuts[:number]:
         keep &= np.bitwise_count(cut.keys(differ).astype(np.uint64)) > cut.radius
     keep = np.flatnonzero(keep)
-    a, turn = np.divmod(probe[keep], search.variants)
-    return Pairs(a, b[keep], turn, bits[keep].astype(np.int64))
+    a, turn = np.divmod(probe[keep].astype(np.int64), search.variants)
+    return Pairs(a, b[keep].astype(np.int64), turn, bits[keep].astype(np.int64))
 
 
 def _compare_all(search: _Search) -> Iterator[Pairs]:
