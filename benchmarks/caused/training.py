@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms, box_iou
 
-from caused.detectors import DETECTORS, Scratch, pretrained
+from caused.detectors import DETECTORS, Scratch
 from caused.sources import SIDE
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Encoder:
         return self.cache / item.pool.name / f"{item.view}{scaled}" / f"{item.index}.npy"
 
     def _encode(self, items: Sequence[Item]) -> None:
-        self._backbone = self._backbone or pretrained()
+        self._backbone = self._backbone or _backbone()
         pixels = torch.from_numpy(np.stack([item.pixels() for item in items])).permute(0, 3, 1, 2).float()
-        pixels *= torch.tensor([item.scale for item in items])[:, None, None, None]
+        pixels *= torch.tensor([item.scale / 255 for item in items])[:, None, None, None]
         with torch.inference_mode():
             _, fine, coarse = self._backbone(pixels)
         both = torch.cat([fine.flatten(1), coarse.flatten(1)], 1).clamp(-6e4, 6e4).half().numpy()
@@ -72,6 +72,15 @@ class Encoder:
             part = file.with_suffix(f".{id(self)}.npy")
             np.save(part, row)
             part.replace(file)
+
+
+def _backbone() -> nn.Module:
+    """The frozen backbone of the detector `small`, with its ImageNet weights."""
+    from trainworthy_train.models import small
+
+    detector = small.build(1, SIDE)
+    small.load(detector, "imagenet")
+    return detector.backbone.eval()
 
 
 def _inputs(detector: nn.Module, items: Sequence[Item], encoder: Encoder) -> tuple[Tensor, ...]:
