@@ -7,11 +7,11 @@ A detector is an `nn.Module`:
 - `forward(images)` returns a list with, for each image, `{"boxes": (k, 4) x1, y1, x2, y2 in its pixels, "scores": (k,)
   0..1, falling, "labels": (k,) int64, 0-based}`.
 
-`images` is (B, 3, S, S) float32 in 0..1; `targets` a list of B dicts `{"boxes": (n, 4) float32, "labels": (n,) int64}`, where
-an image without objects has (0, 4). A detector normalises colours itself.
+`images` is (B, 3, S, S) float32 in 0..1; `targets` a list of B dicts `{"boxes": (n, 4) float32, "labels": (n,) int64}`,
+where an image without objects has (0, 4). A detector normalises colours itself.
 
-A detector with a frozen backbone also has `encode(images)`, a tuple of tensors (B, ...), which `forward` accepts in place of
-images: what it returns for an image is computed once and kept (see `batches.Encodings`).
+A detector with a frozen backbone also has `encode(images)`, a tuple of tensors (B, ...), which `forward` accepts in place
+of images: what it returns for an image is computed once and kept (see `batches.Encodings`).
 """
 
 from __future__ import annotations
