@@ -79,6 +79,21 @@ def test_training_and_what_runs_says_of_it(place: Path, capsys: pytest.CaptureFi
     assert ["lr", "0.01", "0.001"] in [line.split() for line in table.splitlines()]
 
 
+def test_augmented_images_are_drawn_and_nothing_is_trained(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--show-augmentation writes a picture, never over another one, and makes no run."""
+    from PIL import Image
+
+    code, told, _ = run(capsys, "train data --show-augmentation sheet.png --image-size 64")
+    assert code == 0
+    assert told.startswith("sheet.png: ")
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 6 * 64
+    assert run(capsys, "train data --show-augmentation sheet.png")[0] == 2
+    assert not Path("runs").exists()
+
+
 def test_refusal_is_exit_1_and_makes_no_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An edited dataset is not trained on: what changed is said, and the next command; no folder is made."""
     (place / "data/labels/train/train00.txt").write_text("1 0.5 0.5 0.2 0.2\n")

@@ -132,6 +132,13 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--name", metavar="NAME", help="The run's name, in place of the dataset's.")
 @click.option("--continue-from", metavar="NAME[:vN]", help="Start from the best weights of a run.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted, to the same result.")
+@click.option(
+    "--show-augmentation",
+    "sheet",
+    type=_PLACE,
+    metavar="FILE.png",
+    help="Draw some training images as they would be augmented, and train nothing.",
+)
 @_settings_options
 def train(
     *,
@@ -143,6 +150,7 @@ def train(
     name: str | None,
     continue_from: str | None,
     resume: bool,
+    sheet: Path | None,
     **given: Any,  # noqa: ANN401 - the settings
 ) -> int:
     """Train a detector on a certified dataset.
@@ -161,6 +169,7 @@ def train(
             name=name,
             other=continue_from,
             resume=resume,
+            sheet=sheet,
             given=given,
         )
     except RefusedError as error:
@@ -178,6 +187,7 @@ def _train(
     name: str | None,
     other: str | None,
     resume: bool,
+    sheet: Path | None,
     given: dict[str, Any],
 ) -> int:
     from trainworthy_audit.source import open_source
@@ -213,6 +223,8 @@ def _train(
         _same_data(run, cleared)
     model = model_named(settings.model if settings else given["model"])
     settings = settings or resolve(model, given)
+    if sheet is not None:
+        return _show_augmentation(sheet, settings, cleared)
 
     from trainworthy_train import loop, watching
 
@@ -244,6 +256,36 @@ def _train(
         finally:
             bar.close()
     return _concluded(run, ending, dataset, place, out)
+
+
+#: Rows of the sheet of augmented images, and how often each image is augmented.
+SHOWN, DRAWS = 6, 5
+
+
+def _show_augmentation(sheet: Path, settings: Settings, cleared: Cleared) -> int:
+    """Images with and without boxes, spread over the training set, each as it is and as it would be augmented."""
+    import io
+
+    from trainworthy_train import augment, batches, runs
+
+    samples = cleared.samples["train"]
+    rows = batches.augmented(
+        samples[:: max(1, len(samples) // SHOWN)][:SHOWN],
+        image_size=settings.image_size,
+        augmentation=augment.Augmentation(**settings.augmentation),
+        draws=DRAWS,
+        seed=settings.seed,
+    )
+    if sheet.exists():
+        raise TrainingError(f"{sheet} is there already\n  It is not written over; choose another name.")
+    made = io.BytesIO()
+    augment.contact_sheet(rows, cleared.classes).save(made, "PNG")
+    try:
+        runs.replace(sheet, made.getvalue())
+    except OSError as error:
+        raise TrainingError(f"cannot write {sheet}: {error.strerror or error}") from error
+    _echo(f"{sheet}: {len(rows)} training images, each as it is and {DRAWS} times augmented")
+    return audit_cli.DONE
 
 
 def _named(name: str) -> str:
