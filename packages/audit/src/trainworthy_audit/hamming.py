@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Bits = np.ndarray[Any, np.dtype[np.uint64]]
-    Numbers = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
+    Numbers = np.ndarray[Any, np.dtype[np.integer[Any]]]
+    Rows = np.ndarray[Any, np.dtype[np.int64]]
     #: `function(item, shared)` for each item, in order, wherever that is done.
     Spread = Callable[[Callable[[Any, Any], Any], Sequence[Any], Any], Iterator[Any]]
 
@@ -27,6 +28,9 @@ LOT = 1_000_000
 #: Fewer images are always searched here: to spread them takes longer.
 WORTHWHILE = 200_000
 
+#: Probes that are looked up at once: their keys, and what is found, stay in the processor's cache.
+_AT_ONCE = 2**17
+
 #: What is spread: so many masks of one cut at a time.
 _PIECE = 32
 
@@ -34,10 +38,10 @@ _PIECE = 32
 class Pairs(NamedTuple):
     """Pairs of rows: `b`'s hash is `bits` bits from the hash of `a` when flipped or rotated by `turn`."""
 
-    a: Numbers
-    b: Numbers
-    turn: Numbers
-    bits: Numbers
+    a: Rows
+    b: Rows
+    turn: Rows
+    bits: Rows
 
     def rows(self, which: Any) -> Pairs:  # noqa: ANN401 - a slice, a mask or an index array
         """These rows alone."""
@@ -140,25 +144,56 @@ def _piece(piece: tuple[int, int, int], search: _Search) -> list[Pairs]:
 def _pairs(piece: tuple[int, int, int], search: _Search) -> Iterator[Pairs]:
     """What the cut of this number finds under some of its masks, less what the cuts before it find."""
     number, first, end = piece
-    cut = search.cuts[number]
+    near: list[tuple[Numbers, Numbers]] = []
+    many = 0
+    for found in _near(search, search.cuts[number], first, end):
+        near.append(found)
+        many += len(found[0])
+        if many >= LOT:
+            yield _of_this_cut(search, near, number)
+            near, many = [], 0
+    if near:
+        yield _of_this_cut(search, near, number)
+
+
+def _of_this_cut(search: _Search, near: Sequence[tuple[Numbers, Numbers]], number: int) -> Pairs:
+    probe, b = (np.concatenate(column) for column in zip(*near, strict=True))
+    return _within(search, probe, b, number)
+
+
+def _near(search: _Search, cut: _Cut, first: int, end: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """Probes and rows of the table that are within the limit, of keys that differ by some of the cut's masks."""
     order, starts = _sorted_by(cut.keys(search.table), cut.width)
-    held = np.diff(starts)
+    table, held = search.table[order], np.diff(starts)
     # Probes in the order of their keys: changed by one mask at a time these stay close together, and so does what is
     # looked up for them, which memory rewards.
     probes = np.argsort(cut.keys(search.probes), kind="stable").astype(np.uint32)
-    keys = cut.keys(search.probes)[probes].astype(np.int32)
-    for mask in cut.masks()[first:end].astype(np.int32):
-        sought = keys ^ mask
-        count = held[sought]
-        hits = np.flatnonzero(count)
-        count = count[hits]
-        for lot in _slices(count):
-            many = count[lot]
-            within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-            b = order[np.repeat(starts[sought[hits[lot]]], many) + within]
-            probe = np.repeat(probes[hits[lot]], many)
-            keep = np.flatnonzero(probe // search.variants < b)
-            yield _within(search, probe[keep], b[keep], number)
+    step = min(_AT_ONCE, LOT)
+    for start in range(0, len(probes), step):
+        some = probes[start : start + step]
+        hashes = search.probes[some]
+        keys = cut.keys(hashes).astype(np.int32)
+        for mask in cut.masks()[first:end].astype(np.int32):
+            sought = keys ^ mask
+            count = held[sought]
+            if search.variants == 1:  # both sides are the same: each two keys would meet twice
+                count *= sought >= keys
+            hits = np.flatnonzero(count)
+            at, count = starts[sought[hits]], count[hits]
+            while len(hits):  # the first that each key holds, then the second of those that hold more, ...
+                close = np.flatnonzero(np.bitwise_count(hashes[hits] ^ table[at]) <= search.limit)
+                if len(close):
+                    yield _in_order(search, some[hits[close]], order[at[close]], same=not mask)
+                more = np.flatnonzero(count > 1)
+                hits, at, count = hits[more], at[more] + 1, count[more] - 1
+
+
+def _in_order(search: _Search, probe: Numbers, b: Numbers, *, same: bool) -> tuple[Numbers, Numbers]:
+    """Each pair once. Without variants two of different keys have met once, whichever comes first."""
+    if search.variants == 1 and not same:
+        return np.minimum(probe, b), np.maximum(probe, b)
+    keep = probe // search.variants < b
+    return probe[keep], b[keep]
 
 
 def _within(search: _Search, probe: Numbers, b: Numbers, number: int = 0) -> Pairs:
@@ -189,14 +224,3 @@ def _sorted_by(keys: Numbers, width: int) -> tuple[Numbers, Numbers]:
     starts = np.zeros((1 << width) + 1, np.int32)  # there are fewer than 2^31 images
     np.cumsum(np.bincount(keys, minlength=1 << width), out=starts[1:])
     return np.argsort(keys, kind="stable").astype(np.int32), starts
-
-
-def _slices(count: Numbers) -> Iterator[slice]:
-    """Cut the rows so that the sum of `count` over each slice is about `LOT`; none where all are 0."""
-    total = np.cumsum(count)
-    if not len(total) or not total[-1]:
-        return
-    edges = np.searchsorted(total, np.arange(LOT, int(total[-1]) + LOT, LOT), side="right")
-    edges = np.unique(np.concatenate([[0], edges, [len(count)]]))
-    for low, high in itertools.pairwise(edges.tolist()):
-        yield slice(low, high)

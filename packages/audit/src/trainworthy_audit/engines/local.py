@@ -48,6 +48,11 @@ _BOOT = (
 )
 
 
+#: glibc gives memory of this size back to the system, and asks for it again with the next image: that takes longer than
+#: to read the image. So a worker keeps up to 64 MiB.
+_HEAP = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(64 * 2**20))
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why an item has no result."""
@@ -242,7 +247,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | threads,
+            env=_HEAP | os.environ | threads,
             **_own_group(),
         )
         self.at = -1  # the item that it has started last
