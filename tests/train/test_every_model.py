@@ -98,3 +98,18 @@ def test_a_name_is_its_file(name):
     assert model.name == name
     assert "none" in model.weights
     assert model.image_size % model.size_step == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_judging_gives_what_both_looks_give(built, name):
+    """Where a detector judges in one look, losses and detections are those of two."""
+    model = built(name).eval()
+    if not hasattr(model, "judge"):
+        pytest.skip("it needs two looks")
+    with torch.no_grad():
+        parts, found = model.judge(pictures(2), [FULL, EMPTY])
+        apart, seen = model(pictures(2), [FULL, EMPTY]), model(pictures(2))
+    assert all(torch.equal(parts[key], apart[key]) for key in apart)
+    assert all(
+        torch.equal(one[key], other[key]) for one, other in zip(found, seen, strict=True) for key in other
+    )

@@ -146,10 +146,22 @@ class Darknet(nn.Module):
         `images` is (B, 3, H, W), 0..1, sides multiples of 32. Boxes are (n, 4) edges in pixels, labels count
         from 0.
         """
+        outputs = self._outputs(images)
+        return self._found(outputs) if targets is None else self._loss(outputs, targets)
+
+    def judge(
+        self, images: Tensor, targets: Sequence[Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+        """Both of what `forward` gives, for one look at the images."""
+        outputs = self._outputs(images)
+        return self._loss(outputs, targets), self._found(outputs)
+
+    def _outputs(self, images: Tensor) -> list[Tensor]:
+        """What each scale says: (B, anchors, rows, columns, 5 + classes)."""
         raw = self.features(images)
-        outputs = [_split(scale, len(mask)) for scale, mask in zip(raw, self.masks, strict=True)]
-        if targets is not None:
-            return self._loss(outputs, targets)
+        return [_split(scale, len(mask)) for scale, mask in zip(raw, self.masks, strict=True)]
+
+    def _found(self, outputs: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         return [self._detections(image) for image in zip(*(self._decode(outputs)), strict=True)]
 
     # ---------------------------------------------------------------------------------------------- decoding

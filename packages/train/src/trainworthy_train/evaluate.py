@@ -12,9 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
-    from trainworthy_train.batches import Loader
+    from trainworthy_train.batches import Batch, Loader
     from trainworthy_train.types import Sample
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -79,10 +79,9 @@ def detect(model: nn.Module, loader: Loader, *, losses: bool) -> tuple[dict[int,
     try:
         with torch.no_grad():
             for batch in loader:
-                if losses:
-                    for name, part in model(batch.images, batch.targets).items():
-                        sums[name] = sums.get(name, 0.0) + float(part) * len(batch.indices)
-                results = model(batch.images)
+                parts, results = _both(model, batch) if losses else ({}, model(batch.images))
+                for name, part in parts.items():
+                    sums[name] = sums.get(name, 0.0) + float(part) * len(batch.indices)
                 for index, box, one in zip(batch.indices, batch.letterboxes, results, strict=True):
                     found[index] = Found(
                         box.back(one["boxes"].float()).cpu().numpy(),
@@ -92,6 +91,14 @@ def detect(model: nn.Module, loader: Loader, *, losses: bool) -> tuple[dict[int,
     finally:
         model.train(training)
     return found, {name: total / max(1, len(found)) for name, total in sums.items()}
+
+
+def _both(model: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+    """Parts of the loss, and detections: by one look at the images where the detector can do with one."""
+    if hasattr(model, "judge"):
+        both: tuple[dict[str, Tensor], list[dict[str, Tensor]]] = model.judge(batch.images, batch.targets)  # type: ignore[operator]
+        return both
+    return model(batch.images, batch.targets), model(batch.images)
 
 
 def score(

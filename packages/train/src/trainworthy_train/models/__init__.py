@@ -10,8 +10,10 @@ A detector is an `nn.Module`:
 `images` is (B, 3, S, S) float32 in 0..1; `targets` a list of B dicts `{"boxes": (n, 4) float32, "labels": (n,) int64}`,
 where an image without objects has (0, 4). A detector normalises colours itself.
 
-A detector with a frozen backbone also has `encode(images)`, a tuple of tensors (B, ...), which `forward` accepts in place
-of images: what it returns for an image is computed once and kept (see `batches.Encodings`).
+One that has `judge(images, targets)` gives both, (parts, list), for one look at the images, which evaluation then uses.
+
+A detector with a frozen backbone also has `encode(images)`, a tuple of tensors (B, ...), which `forward` accepts in
+place of images: what it returns for an image is computed once and kept (see `batches.Encodings`).
 """
 
 from __future__ import annotations

@@ -287,6 +287,14 @@ class Small(nn.Module):
             return [detections(*one) for one in zip(logits, boxes, strict=True)]
         return losses(logits, boxes, points, targets)
 
+    def judge(
+        self, images: Tensor | tuple[Tensor, ...], targets: Sequence[Target]
+    ) -> tuple[dict[str, Tensor], list[Target]]:
+        """Both of what `forward` gives, for one look at the images."""
+        logits, boxes, points = self.head(self.encode(images) if isinstance(images, Tensor) else images)
+        found = [detections(*one) for one in zip(logits, boxes, strict=True)]
+        return losses(logits, boxes, points, targets), found
+
 
 def detections(logits: Tensor, boxes: Tensor) -> Target:
     """What the points (N, classes), (N, 4) of one image found, the surest first, each object once a label."""
