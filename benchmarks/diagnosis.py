@@ -410,6 +410,55 @@ def online(cases: Sequence[Case]) -> str:
     return "\n".join(lines)
 
 
+def trade_off(cases: Sequence[Case], logs: Sequence[Case]) -> str:
+    """What other limits of the alarms would do; the bold ones are in force."""
+    begun = {case.id: list(beginnings(case.curves)) for case in [*cases, *logs]}
+    known = [case for case in cases if begun[case.id]]
+    good = [case for case in known if case.answers[0] == "good-training"]
+    real = [case for case in logs if case.sure and case.answers[0] == "good-training" and begun[case.id]]
+    dead = [case for case in known if case.answers[0] == "not-learning" and len(begun[case.id]) >= 8]
+    past = [case for case in known if case.answers[0] == "overtraining"]
+
+    def first(case: Case, kind: str) -> float:
+        return next((n for n, curves in begun[case.id] if _kind(curves) == kind), np.inf)
+
+    def late(case: Case) -> bool:
+        metric = mean_ap(case.curves)
+        assert metric is not None
+        peak, n = int(np.argmax(smooth(metric.value))) + 1, len(metric.value)
+        return first(case, "overtraining") - peak > max(5, 0.15 * n)
+
+    lines = [
+        "| limit | of these runs | in time | at all | false, caused good runs | false, real good runs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for limit, values, kind, runs in (
+        ("RISEN", (1.1, 1.15, 1.25, 1.4, 1.6, 2.0), "overtraining", past),
+        ("NOTHING", (0.01, 0.02, 0.03, 0.04, 0.06), "not-learning", dead),
+    ):
+        force = getattr(alarms, limit)
+        for value in values:
+            setattr(alarms, limit, value)
+            heard = [first(case, kind) for case in runs]
+            timely = [not late(case) for case in runs] if runs is past else [n <= 8 for n in heard]
+            false = [
+                f"{sum(np.isfinite(first(case, kind)) for case in some)} of {len(some)}"
+                for some in (good, real)
+            ]
+            mark = "**" if value == force else ""
+            lines.append(
+                f"| {mark}`{limit}` {value:g}{mark} | {kind} | {np.mean(timely):.0%} | "
+                f"{np.mean(np.isfinite(heard)):.0%} | {false[0]} | {false[1]} |"
+            )
+        setattr(alarms, limit, force)
+    return "\n".join(lines)
+
+
+def _kind(curves: Curves) -> str:
+    found = alarms.alarm(curves)
+    return found.kind if found else ""
+
+
 # ------------------------------------------------------------------------------------------------------------
 # Stopping
 
@@ -596,6 +645,10 @@ def report(folder: Path, file: Path) -> str:
         alone = "look" if has_looks else "cause"
         parts += [f"### While a run goes on: caused curves by their {alone}, curve alone", online(plain)]
         parts += ["By their cause, with the probes:", online(told)]
+        sure_good = [case for case in logs if case.sure and case.answers[0] == "good-training"]
+        if sure_good:
+            parts += ["Real logs with a sure label:", online(sure_good)]
+        parts += ["What other limits would do:", trade_off(plain, logs)]
     runs = histories(every_real(folder)) if logs else []
     mine = histories((case.groups["cause"], case.curves) for case in plain)
     for some, title in (

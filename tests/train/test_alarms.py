@@ -4,8 +4,8 @@ import families
 import numpy as np
 import pytest
 
-from trainworthy_train.types import Curves, Series
 from trainworthy_train.alarms import Alarm, alarm
+from trainworthy_train.types import Curves, Series
 
 
 def first(run: Curves) -> tuple[int, Alarm] | None:
@@ -33,11 +33,27 @@ def test_a_run_that_learns_nothing_is_told_within_eight_evaluations() -> None:
 
 
 def test_a_decline_is_told_soon_after_its_peak() -> None:
-    """Within 15 % of the run after the peak at a third of it."""
+    """Within 15 % of the run after the peak at a third of it, where the validation loss soon rises by a half."""
+    n = 90
+    after = np.maximum(0, np.arange(n) - 30)
+    found = first(
+        families.curves(
+            loss=np.geomspace(3, 0.2, n),
+            val_loss=1.5 + np.exp(-np.arange(n) / 8) + 0.06 * after,
+            map50=0.7 * np.minimum(1, np.arange(n) / 30) - 0.006 * after,
+        )
+    )
+    assert found is not None
+    assert found[1].kind == "overtraining"
+    assert 30 < found[0] <= 30 + 0.15 * n + 5
+
+
+def test_a_slow_decline_is_told_before_the_run_ends() -> None:
+    """It must be clear first: the validation loss risen by two fifths."""
     found = first(families.declining(90))
     assert found is not None
     assert found[1].kind == "overtraining"
-    assert 30 < found[0] <= 30 + 0.15 * 90 + 5
+    assert 30 < found[0] < 90
 
 
 def test_a_slow_start_is_no_alarm() -> None:
@@ -66,3 +82,26 @@ def test_mixed_up_classes_are_told() -> None:
     found = alarm(families.curves(map50=[0.1] * 8, map50_any_class=[0.6] * 8))
     assert found is not None
     assert "classes" in found.why
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_passing_dip_is_no_alarm(seed: int) -> None:
+    """mAP that falls for a few evaluations while the validation loss stays low is noise."""
+    run = families.good(60, seed=seed)
+    value = run.series["map50"].value.copy()
+    value[30:36] -= 0.2
+    dipped = {**run.series, "map50": Series(run.series["map50"].step, value)}
+    assert first(Curves(dipped, planned=60)) is None
+
+
+def test_without_a_validation_loss_only_a_deep_fall_is_told() -> None:
+    """mAP alone must fall by a fifth: nothing else says that it is not chance."""
+    runs = [families.declining(60), families.declining(60)]
+    for run in runs:
+        run.series.pop("val_loss")
+    found = first(runs[0])
+    assert found is not None
+    assert found[1].kind == "overtraining"
+    value = runs[1].series["map50"].value
+    value[20:] = np.maximum(value[20:], 0.62)
+    assert first(runs[1]) is None

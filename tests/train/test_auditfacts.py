@@ -160,7 +160,7 @@ def test_common_findings_do_not_spoil_good_curves(name: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("waived", [False, True])
-def test_broken_labels_that_were_waived_do_not_decide_alone(waived: bool) -> None:
+def test_broken_labels_that_were_waived_do_not_decide_alone(*, waived: bool) -> None:
     """A third of the images with wrong boxes is corrupted whatever the curves, unless somebody has accepted them."""
     facts = facts_of(400, {"train": 300, "val": 100}, {"B001": (130, 0)}, waived=waived)
     assert diagnose(families.good(60), facts.values).pattern == (

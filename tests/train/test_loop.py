@@ -394,6 +394,24 @@ def test_loss_that_is_no_number_is_a_finding_with_its_files(cleared: Cleared, tm
     assert torch.load(tmp_path / "run/last.pt", weights_only=True)["progress"]["step"] == 2
 
 
+def test_an_alarm_is_said_once(cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each epoch but the last the curves are looked at; each kind of alarm is said when it is new."""
+    planned: list[float | None] = []
+    kinds = iter(["", "not-learning", "not-learning", "diverging"])
+
+    def alarm(curves: Any) -> loop.alarms.Alarm | None:
+        planned.append(curves.planned)
+        kind: Any = next(kinds)
+        return loop.alarms.Alarm(kind, 2.0, "so it is") if kind else None
+
+    monkeypatch.setattr(loop.alarms, "alarm", alarm)
+    heard = Heard()
+    go(cleared, tmp_path / "run", epochs=5, watch=heard)
+    said = [line for line in heard.lines if "so it is" in line]
+    assert said == ["not-learning since epoch 2: so it is", "diverging since epoch 2: so it is"]
+    assert planned == [5.0] * 4
+
+
 class Greedy(tiny.Tiny):
     """Has no memory for more than one image at a time."""
 

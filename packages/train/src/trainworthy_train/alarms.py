@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 #: Evaluations before which nothing is said of mAP: runs that become good start at zero, too.
 LEAST = 6
 
-#: A best mAP that counts as nothing.
+#: A best mAP that counts as nothing. At 0.06, real runs that became good raised an alarm.
 NOTHING = 0.03
 
+#: A loss that is lower by this share of its least is still falling.
+FALLING = 0.05
+
 #: An mAP with all classes taken for one that is so much over mAP says that classes are mixed up.
-CONFUSED = 0.25
+CONFUSED = 0.35
 
 #: Share of the planned run before which a fall of mAP may still be a beginning.
 EARLY = 0.15
 
-#: A validation loss over so many times its least has risen.
-RISEN = 1.15
+#: A validation loss over so many times its least has risen. `benchmarks/diagnosis.py` shows what other limits do.
+RISEN = 1.4
+
+#: How far mAP has to fall, as a share of its best: where the validation loss has risen, and where none is known.
+FALL, FALL_ALONE = 0.04, 0.2
 
 #: A training loss over so many times its least is diverging, where it stays there for three points.
 DIVERGED = 4.0
@@ -99,7 +105,7 @@ def _overtraining(curves: Curves, metric: Series) -> Alarm | None:
     noise = 1.4826 * float(np.median(np.abs(value - curve))) + 0.005
     peak, last = float(curve[best]), float(value[-3:].mean())
     doubted = _known(curves.series.get("val_loss"))
-    fall = 0.06 if doubted is not None else 0.12
+    fall = FALL if doubted is not None else FALL_ALONE
     if n - 1 - best < 3 or peak < 0.1 or peak - last < max(fall * peak, 1.5 * noise):
         return None
     if doubted is not None and np.interp(step[-3:], *doubted).mean() < RISEN * doubted[1].min():
@@ -125,4 +131,4 @@ def _improves(loss: tuple[Floats, Floats], step: Floats) -> bool:
     """Whether a loss was clearly lower in the last three evaluations than ever before."""
     value = np.interp(step, *loss)
     before = float(value[:-3].min())
-    return float(value[-3:].min()) < before - 0.05 * abs(before)
+    return float(value[-3:].min()) < before - FALLING * abs(before)

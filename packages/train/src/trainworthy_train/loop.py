@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from lightning_fabric import Fabric
 
-from trainworthy_train import __version__, gate, report, runs, stopping, weights
+from trainworthy_train import __version__, alarms, gate, report, runs, stopping, weights
 from trainworthy_train.augment import Augmentation
 from trainworthy_train.batches import Batch, Encodings, Loader
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from trainworthy_train.alarms import Alarm
     from trainworthy_train.evaluate import Scores
     from trainworthy_train.models import Model
     from trainworthy_train.runs import Run
@@ -168,6 +169,7 @@ class Training:
         self.cleared, self.leads = cleared, fabric.is_global_zero
         self.progress = Progress(subdivisions=settings.subdivisions)
         self.asked: Why | None = None  # by Ctrl-C or the system
+        self.alarmed: set[str] = set()  # kinds of alarms that were said
         self.finding: dict[str, Any] | None = None
         self.train_samples = cleared.samples["train"]
 
@@ -456,13 +458,22 @@ class Training:
 
     def verdict(self) -> Why | None:
         """Whether the curves say that it is enough; asked after each epoch, answered by the first process."""
+        curves = dataclasses.replace(runs.curves(self.rows), planned=float(self.epochs))
+        if self.leads:
+            self._warn(alarms.alarm(curves))
         if self.settings.stop == "never":
             return None
         stop = False
         if self.leads:
-            found = stopping.decide(runs.curves(self.rows))
+            found = stopping.decide(curves)
             stop, self.reason = found.should, found.why
         return "stopped" if self.fabric.broadcast(stop) else None
+
+    def _warn(self, found: Alarm | None) -> None:
+        """Say what goes wrong, each kind once."""
+        if found is not None and found.kind not in self.alarmed:
+            self.alarmed.add(found.kind)
+            self.watch.say(f"{found.kind} since epoch {found.step:g}: {found.why}")
 
     def save(self) -> None:
         """Write all that going on from here needs."""
