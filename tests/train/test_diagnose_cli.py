@@ -26,7 +26,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def log(run: Curves, folder: str = "run7") -> Path:
     """The run as ultralytics writes it."""
     file = Path(folder) / "results.csv"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     extra = ["metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50-95(B)"]
     with file.open("w", newline="") as lines:
         out = csv.writer(lines)
@@ -78,6 +78,13 @@ def test_the_page_is_written_and_named() -> None:
     assert f"page: {page}" in result.output
     assert "Overtraining" in page.read_text()
     assert json.loads(page.with_name("diagnosis.json").read_text())["pattern"] == "overtraining"
+
+
+def test_versions_of_two_runs_have_two_pages() -> None:
+    """runs/NAME/vN is told in reports/diagnosis-NAME-vN, so that the v1 of another NAME does not replace it."""
+    for name in ("nuts", "bolts"):
+        assert run(log(families.good(), f"runs/{name}/v1")).exit_code == 0
+        assert Path(f"reports/diagnosis-{name}-v1/index.html").is_file()
 
 
 def test_the_page_needs_no_network() -> None:

@@ -46,7 +46,7 @@ def _columns(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> d
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the page goes, in place of reports/NAME.",
+    help="Where the page goes, in place of reports/diagnosis-NAME.",
 )
 @click.option("--no-color", is_flag=True, help="Print without colours; so does the variable NO_COLOR.")
 def diagnose(
@@ -86,9 +86,15 @@ def diagnose(
 
 
 def _name(log: Path) -> str:
-    """What a log is called: most trainers call the file `results.csv`, and its folder what the run is called."""
+    """What a log is called: most trainers call the file `results.csv`, and its folder what the run is called.
+
+    Of `runs/NAME/vN` it is NAME-vN: every NAME has a v1.
+    """
+    from trainworthy_train.runs import Run
+
     place = log.resolve()
-    name = place.name if log.is_dir() else place.parent.name or place.stem
+    folder = place if log.is_dir() else place.parent
+    name = Run(folder).name.replace(":", "-") if Run(folder).number else folder.name or place.stem
     return re.sub(r"[^\w.-]+", "-", name)[:80] or "log"
 
 
