@@ -87,6 +87,24 @@ def test_versions_of_two_runs_have_two_pages() -> None:
         assert Path(f"reports/diagnosis-{name}-v1/index.html").is_file()
 
 
+@pytest.mark.parametrize(("named", "version"), [("nuts", "v2"), ("nuts:v1", "v1")])
+def test_a_run_is_named_as_elsewhere(named: str, version: str) -> None:
+    """NAME is the newest version of a run, NAME:vN one of them."""
+    for folder in ("runs/nuts/v1", "runs/nuts/v2"):
+        log(families.good(), folder)
+    result = run(named)
+    assert result.exit_code == 0, result.output
+    assert f"runs/nuts/{version}" in result.output
+    assert Path(f"reports/diagnosis-nuts-{version}/index.html").is_file()
+
+
+def test_what_exists_goes_before_a_run_of_that_name() -> None:
+    """A path is taken as it is, also where a run is called the same."""
+    log(families.good(), "runs/nuts/v1")
+    log(families.good(), "nuts")
+    assert document("nuts")["source"]["path"] == "nuts"
+
+
 def test_the_page_needs_no_network() -> None:
     """Nothing on the page is loaded from anywhere, and its policy forbids it."""
     run(log(families.good()))

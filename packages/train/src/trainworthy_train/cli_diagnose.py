@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -61,7 +62,8 @@ def diagnose(
     """Name the pattern of a training log, show why, and say what to do.
 
     LOG is a log of a trainer (ultralytics, YOLOv5, darknet, detectron2, mmdetection, DETR, TensorBoard,
-    Lightning, Hugging Face and others), or the folder of a run. Writes a page below reports/.
+    Lightning, Hugging Face and others), the folder of a run, or one of our runs by its name: NAME, NAME:vN.
+    Writes a page below reports/.
     """
     from trainworthy_audit import output
     from trainworthy_train import curvelogs
@@ -69,6 +71,7 @@ def diagnose(
     from trainworthy_train.render import json, page, text
     from trainworthy_train.render.told import Told
 
+    log = _meant(log)
     runs = curvelogs.read(log, columns)
     facts = _facts(log, audit_file, runs)
     told = [Told(str(log), run, name_pattern(run, facts.values), facts) for run in runs]
@@ -83,6 +86,17 @@ def diagnose(
         click.echo("\n".join(text.render(one, color=color) for one in told))
         click.echo(f"page: {folder / 'index.html'}")
     return 0
+
+
+def _meant(log: Path) -> Path:
+    """What exists at LOG; else the folder of the run of that name; else LOG, of which reading says what is wrong."""
+    from trainworthy_train import runs
+    from trainworthy_train.errors import RunError
+
+    if not log.exists():
+        with contextlib.suppress(RunError):
+            return runs.find(str(log)).folder
+    return log
 
 
 def _name(log: Path) -> str:
