@@ -130,3 +130,9 @@ def test_only_a_yolo_goes_to_darknet(tmp_path):
     with pytest.raises(TrainingError, match="only YOLOv3") as caught:
         export.write(torch.nn.Identity(), "darknet", tmp_path / "x", image_size=32, classes=NAMED)
     assert caught.value.next_step == "trainworthy export RUN --to onnx"
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    """Nothing is written where there is no folder to write to."""
+    with pytest.raises(TrainingError, match="there is no folder"):
+        export.write(torch.nn.Identity(), "onnx", tmp_path / "no" / "x.onnx", image_size=32, classes=NAMED)

@@ -193,3 +193,20 @@ def test_unknown_model_is_named_with_those_there_are() -> None:
     """A slip of the pen finds the model that was meant."""
     with pytest.raises(TrainingError, match=r"--model smal: no such model\n  Did you mean 'small'\? Known: "):
         settings.name_checked("smal")
+
+
+def test_a_training_that_never_began_leaves_no_version(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First weights that are not there end the training before it begins: no empty run becomes the newest one."""
+    code, _, err = run(capsys, f"train data {QUICK} --weights gone.pt")
+    assert code == 2
+    assert "gone.pt: no such file" in err
+    assert not list((place / "runs" / "data").iterdir())
+
+
+def test_chances_beyond_one_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An augmentation's chance is a share."""
+    code, _, err = run(capsys, f"train data {QUICK} --augment mosaic=5")
+    assert code == 2
+    assert "Chances and shares are 0 to 1" in err

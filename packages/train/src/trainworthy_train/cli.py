@@ -443,7 +443,7 @@ def _write_record(
         "notes": list(cleared.notes),
         "versions": loop.versions(),
     }
-    loop.write_file(run, "certificate.json", Path(cleared.certificate_file).read_bytes())
+    loop.write_file(run, runs.CERTIFICATE, Path(cleared.certificate_file).read_bytes())
     loop.write_file(run, runs.RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
 
 

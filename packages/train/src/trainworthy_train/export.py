@@ -58,6 +58,8 @@ def write(
     `pictures` are (3, S, S); on random ones an untrained model would find nothing to compare. Raises `TrainingError`
     where the file computes something else, and leaves none then.
     """
+    if not file.parent.is_dir():
+        raise TrainingError(f"cannot write {file}: there is no folder {file.parent}")
     detector = detector.cpu().eval()
     if to == "darknet":
         return _darknet(detector, file, image_size, classes)
@@ -70,6 +72,8 @@ def write(
         run = _WRITERS[to](Exported(detector).eval(), trials[0][None], half)
         _compare(detector, run, trials)
         half.replace(file)
+    except OSError as error:
+        raise TrainingError(f"cannot write {file}: {error.strerror or error}") from error
     finally:
         half.unlink(missing_ok=True)
     size = f"pictures of {image_size} x {image_size}, {len(classes)} labels"

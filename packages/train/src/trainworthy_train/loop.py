@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from lightning_fabric import Fabric
 
+from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train import __version__, alarms, gate, report, runs, stopping, weights
 from trainworthy_train.augment import Augmentation
 from trainworthy_train.batches import Batch, Encodings, Loader
@@ -127,7 +128,12 @@ def train(
     All processes of `fabric` call it; the first one evaluates and writes. With `resume` the run goes on where its last
     checkpoint stands. Raises `TrainworthyError` where it cannot be done; what was reached until then is in the run.
     """
-    training = Training(fabric, model, settings, cleared, run, golden, watch)
+    try:
+        training = Training(fabric, model, settings, cleared, run, golden, watch)
+    except TrainworthyError:  # first weights that do not fit: a run that never began is no version
+        if fabric.is_global_zero:
+            runs.discard(run)
+        raise
     training.begin(resume=resume)
     why: Why | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import contextlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,10 @@ def write(trained: Trained, seen: Iterable[Seen], out: Path, *, draw: bool) -> l
             )
         if draw:
             drawn(one, trained.classes).save(out / _unique(one.file, taken), quality=90)
+    if not images:
+        with contextlib.suppress(OSError):
+            out.rmdir()
+        raise TrainingError("none of the files is a picture\n  " + "\n  ".join(failed[:5]))
     categories = [{"id": number, "name": name} for number, name in enumerate(trained.classes, start=1)]
     text = json.dumps({"images": images, "annotations": boxes, "categories": categories}, ensure_ascii=False)
     half = out / f".{RESULTS}.part"

@@ -37,6 +37,7 @@ SCHEMA = "trainworthy.run/1"
 FOLDER = Path("runs")
 
 LOG, RECORD, TABLE, BEST, LAST, LOCK = "log.jsonl", "run.json", "metrics.csv", "best.pt", "last.pt", "lock"
+CERTIFICATE = "certificate.json"
 
 #: What a process that was killed while it wrote may leave beside a file.
 TEMPORARY = ".trainworthy-"
@@ -277,6 +278,16 @@ def sweep(run: Run) -> None:
     """Remove what a killed process left half-written. Only for whoever holds the lock."""
     for left in run.folder.glob(f".*{TEMPORARY}*"):
         left.unlink(missing_ok=True)
+
+
+def discard(run: Run) -> None:
+    """Remove a run that never began, so that it is not the newest version; one that has a log is left alone."""
+    if run.file(LOG).exists():
+        return
+    for name in (RECORD, CERTIFICATE, LOCK):
+        run.file(name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        run.folder.rmdir()
 
 
 class Log:

@@ -120,9 +120,16 @@ def _augmentation(given: Sequence[str]) -> dict[str, float]:
             number = float(value)
         except ValueError:
             number = -1.0
-        if not equals or name not in fields or not 0 <= number < float("inf"):
+        most = 180.0 if name == "degrees" else 1.0
+        if (
+            not equals
+            or name not in fields
+            or not 0 <= number <= most
+            or (name, number) == ("least_scale", 0)
+        ):
             raise TrainingError(
-                f"--augment {part}\n  Expected none, or NAME=NUMBER with a name of {', '.join(fields)}.",
+                f"--augment {part}\n  Expected none, or NAME=NUMBER with a name of {', '.join(fields)}.\n"
+                "  Chances and shares are 0 to 1, degrees up to 180.",
                 next_step="--augment mosaic=0.5",
             )
         fields[name] = number

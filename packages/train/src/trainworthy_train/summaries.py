@@ -156,12 +156,24 @@ def differing(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
             f"{record['dataset']['name']} {record['certificate']['fingerprint'][7:19]}" for record in records
         )
         rows.append(("data", *data))
-    keys = list(dict.fromkeys(key for record in records for key in record["settings"]))
+    settings = [_flat(record["settings"]) for record in records]
+    keys = list(dict.fromkeys(key for one in settings for key in one))
     for key in (key for key in keys if key not in ASIDE):
-        values = [str(record["settings"].get(key, "-")) for record in records]
+        values = [str(one.get(key, "-")) for one in settings]
         if len(set(values)) > 1:
             rows.append((key.replace("_", "-"), *values))
     return rows
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that hold others, such as those of augmentation, as "augmentation mosaic"."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= {f"{key} {name}": part for name, part in value.items()}
+        else:
+            found[key] = value
+    return found
 
 
 def reached(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
