@@ -81,6 +81,15 @@ def test_scenes_of_a_dataset_without_splits() -> None:
     assert "train_images" not in values
 
 
+def test_a_runs_images_are_those_that_it_was_trained_with() -> None:
+    """What a run's record counts stands in place of the dataset's numbers, and its scenes are a share of that."""
+    facts = auditfacts.of(audit(finding("D002", related=10), splits={}))
+    values = auditfacts.trained_on(facts, {"dataset": {"images": {"train": 60, "val": 30}}}).values
+    assert (values["train_images"], values["val_images"]) == (60, 30)
+    assert values["scenes"] == pytest.approx(54)
+    assert auditfacts.trained_on(facts, {}) == facts
+
+
 def test_waived_findings_are_no_objection() -> None:
     """A share of wrong boxes counts all of them, and apart those that nobody has waived."""
     values = auditfacts.of(audit(finding("B001", "a.jpg"), finding("B001", "b.jpg", waived=True))).values

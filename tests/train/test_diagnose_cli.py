@@ -186,6 +186,21 @@ def test_an_audit_beside_the_log_is_found() -> None:
     assert document(file)["audit"][0]["rule"] == "D003"
 
 
+def test_a_run_of_ours_is_told_by_what_it_was_trained_on() -> None:
+    """Of a dataset of 50 images a run was trained on 12: the evidence says 12."""
+    file = log(families.good(60), "runs/nuts/v1")
+    audit_json(file.parent)
+    audited = json.loads((file.parent / "audit.json").read_text())
+    audited |= {
+        "findings": [],
+        "rules": {code: {"name": "x", "status": "passed"} for code in ("D001", "D002")},
+    }
+    (file.parent / "audit.json").write_text(json.dumps(audited))
+    record = {"schema": "trainworthy.run/1", "dataset": {"images": {"train": 12, "val": 38}}}
+    (file.parent / "run.json").write_text(json.dumps(record))
+    assert any("only 12 different training images" in one["what"] for one in document("nuts")["evidence"])
+
+
 def test_columns_of_a_plain_csv_are_named() -> None:
     """--columns says what is what."""
     rows = zip(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit.errors import TrainworthyError
@@ -73,6 +73,19 @@ def read(file: Path) -> Facts:
             f"{file} is not an audit.json of trainworthy\n  The diagnosis would point at its findings.",
             next_step="trainworthy audit DATASET",
         ) from error
+
+
+def trained_on(facts: Facts, record: Mapping[str, Any]) -> Facts:
+    """The facts, with the numbers of images that a run's record (`run.json`) says it was trained with.
+
+    They are not always the dataset's: training divides a dataset that has no splits, and leaves images out.
+    """
+    images = record.get("dataset", {}).get("images", {})
+    values = dict(facts.values)
+    values |= {f"{part}_images": float(images[part]) for part in ("train", "val") if part in images}
+    if "train" in images and "distinct" in values:
+        values["scenes"] = values["train_images"] * values["distinct"]
+    return replace(facts, values=values)
 
 
 def of(audit: Mapping[str, Any], file: str = "") -> Facts:

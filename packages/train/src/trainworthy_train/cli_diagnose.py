@@ -136,16 +136,24 @@ def _check_ours(folder: Path) -> None:
 
 
 def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
-    """The facts of the audit that was named, or of the one beside the certificate that the run was trained with."""
+    """What the audit says, and what the record of one of our runs says of the images that it was trained with."""
     from trainworthy_train import auditfacts
+    from trainworthy_train.errors import RunError
+    from trainworthy_train.runs import Run
 
-    if audit_file is not None:
-        return auditfacts.read(audit_file)
     folder = log if log.is_dir() else log.parent
+    found = audit_file or _audit_of(folder, runs)
+    facts = auditfacts.read(found) if found else auditfacts.Facts()
+    with contextlib.suppress(RunError):
+        facts = auditfacts.trained_on(facts, Run(folder).record())
+    return facts
+
+
+def _audit_of(folder: Path, runs: list[Curves]) -> Path | None:
+    """The audit.json in a run's folder, or the one beside the certificate that the run was trained with."""
     places = [folder / "audit.json"]
     for run in runs:
         certificate = run.facts.get("certificate")
         if isinstance(certificate, dict) and certificate.get("file"):
             places.append(Path(str(certificate["file"])).parent / "audit.json")
-    found = next((place for place in places if place.is_file()), None)
-    return auditfacts.read(found) if found else auditfacts.Facts()
+    return next((place for place in places if place.is_file()), None)

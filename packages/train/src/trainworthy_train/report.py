@@ -97,7 +97,7 @@ def render(run: Run) -> str:
     end: Event = log[-1] if log and log[-1]["event"] == "end" else {}
     record = _record(run)
     curves = runs.curves(log)
-    audit = _audit(run, session)
+    audit = auditfacts.trained_on(_audit(run, session), record)
     told = Told(str(run.folder), curves, diagnose(curves, audit.values), audit)
     early = not end and len(rows) < min(LEAST, session.get("planned_epochs") or LEAST)
     return page.template("run.html.j2").render(
