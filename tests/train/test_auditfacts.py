@@ -193,6 +193,17 @@ def test_too_few_images_say_so() -> None:
     assert "only 18 different training images" in found.evidence[0].what
 
 
+@pytest.mark.parametrize(("n", "longer"), [(8, True), (24, False)])
+def test_only_a_short_run_is_told_to_train_for_longer(n: int, longer: bool) -> None:  # noqa: FBT001 - a case
+    """Where eight images are all that is missing, the advice is more images; a short run also needs to be longer."""
+    found = diagnose(families.good(n), facts_of(10, {"train": 8, "val": 2}, {}).values)
+    assert found.pattern == "insufficient-data"
+    assert ("Train for longer" in " ".join(found.advice)) is longer
+    assert ("too short" in " ".join(found.causes)) is longer
+    assert found.experiment.startswith("Continue" if longer else "Train anew")
+    assert any("Add images" in one for one in found.advice)
+
+
 def test_a_dataset_that_leaks_and_repeats_says_so() -> None:
     """Medical waste: 587 images of some 60 scenes, of which 15 are in training and validation."""
     found = {"D001": (28, 1), "D002": (53, 9), "D003": (15, 30), "D005": (1, 0)}

@@ -13,10 +13,11 @@ from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trainworthy_train.features import Features
-    from trainworthy_train.patterns.sign import Pattern, Sign
+    from trainworthy_train.patterns.sign import Pattern, Sign, Words
+    from trainworthy_train.types import Stop
 
 #: A verdict that is less probable than this is not given.
 CONFIDENT = 0.30
@@ -42,19 +43,21 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
     if missing:
         evidence = (Evidence(missing), *notes)
         return Diagnosis(None, 0.0, probability, evidence, step, score, stop, "", (), _HELP)
+    signs = _spoken(best, features)
+    said = _words(best, signs, stop)
     return Diagnosis(
         pattern=best.id,
         confidence=probability[best.id],
         patterns=probability,
-        evidence=(*_evidence(best, features), *notes),
+        evidence=(*(_told(sign, features) for sign in signs), *notes),
         best_step=step,
         best_map=score,
         stop=stop,
-        meaning=best.meaning,
-        causes=best.causes,
-        advice=best.advice,
-        refuted_by=best.refuted_by,
-        experiment=best.experiment,
+        meaning=said.meaning,
+        causes=said.causes,
+        advice=said.advice,
+        refuted_by=said.refuted_by,
+        experiment=said.experiment,
     )
 
 
@@ -95,12 +98,20 @@ def _undecided(probability: Mapping[str, float]) -> str:
     )
 
 
-def _evidence(pattern: Pattern, features: Features) -> list[Evidence]:
+def _spoken(pattern: Pattern, features: Features) -> Sequence[Sign]:
     """The signs that decided for the pattern, the weightiest first; they may be signs that others do not hold."""
     spoken = model.contributions(features, PATTERNS.index(pattern.id))
     order = np.argsort(-spoken)
     shown = [model.SIGNS[place] for place in order if spoken[place] > SHOWN][:MOST]
-    return [_told(sign, features) for sign in shown or pattern.signs[:1]]
+    return shown or pattern.signs[:1]
+
+
+def _words(pattern: Pattern, signs: Sequence[Sign], stop: Stop) -> Words:
+    """What is said of the pattern: of a run whose length is not what is missing, nothing about a longer one."""
+    own = [sign for sign in signs if sign in pattern.signs]
+    other = any(not sign.short for sign in own)
+    length = any(sign.short for sign in own) and not stop.should
+    return pattern.long_enough if pattern.long_enough and other and not length else pattern
 
 
 def _told(sign: Sign, features: Features) -> Evidence:

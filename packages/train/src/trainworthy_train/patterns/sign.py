@@ -52,24 +52,32 @@ class Sign:
     says: str  # a sentence; {feature} or {feature:.0%} is filled in
     weight: float  # what it adds to the pattern's score where it holds fully, before fitting
     conditions: tuple[Condition, ...]
+    short: bool = False  # whether it says that the run was too short
 
     def degree(self, features: Features) -> float:
         """How far all conditions hold together, 0..1."""
         return float(np.prod([condition.degree(features) for condition in self.conditions]))
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """One of the six patterns: what it looks like, what it means, and what tells it."""
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What is said of a run: what its pattern means, where it comes from and what to do."""
 
-    id: PatternId
-    title: str
-    look: str
     meaning: str
     causes: tuple[str, ...]
     advice: tuple[str, ...]
     refuted_by: str
     experiment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pattern(Words):
+    """One of the six patterns: what it looks like, what it means, and what tells it."""
+
+    id: PatternId
+    title: str
+    look: str
     rules: tuple[str, ...]  # rules of the audit whose findings may be its cause
     signs: tuple[Sign, ...]
     score: float = 0.0  # where no sign holds, before fitting
+    long_enough: Words | None = None  # said in their place where a longer run would not help
