@@ -131,3 +131,16 @@ def test_weights_are_those_of_the_signs() -> None:
     """The fitted weights know every sign, and none that is gone."""
     file = resources.files("trainworthy_train.patterns") / "weights.json"
     assert set(json.loads(file.read_text())) == {*(sign.name for sign in model.SIGNS), "always"}
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.2, 0.3], "at the last evaluation"),
+        ([0.3, 0.2], "1 evaluation ago"),
+        ([0.3, 0.2, 0.2], "2 evaluations ago"),
+    ],
+)
+def test_one_and_none_are_told_as_such(scores: list[float], said: str) -> None:
+    """Neither "0 evaluations ago" nor "1 evaluations"."""
+    assert said in diagnose(families.curves(loss=[1.0] * len(scores), map50=scores)).stop.why

@@ -52,15 +52,21 @@ def decide(curves: Curves, *, patience: int | None = None) -> Stop:
         return Stop(bool(broken), why)
     best = int(np.argmax(metric.value))
     at, waited = float(metric.step[best]), len(metric.value) - 1 - best
-    where = f"mAP was best at {curves.unit} {at:g}, {waited} evaluations ago"
+    where = f"mAP was best at {curves.unit} {at:g}, {_ago(waited)}"
     if broken:
         return Stop(True, broken, at)
     if patience is not None:
         return Stop(waited >= patience, f"{where}; the patience is {patience}", at)
     if len(metric.value) < LEAST:
-        return Stop(False, f"{where}; there are only {len(metric.value)} evaluations", at)
+        return Stop(False, f"{where}; it is too early to tell: evaluations so far: {len(metric.value)}", at)
     chance = chance_of_gain(curves)
     return Stop(chance < CHANCE, f"{where}; the chance that it still gains {WORTH:g} is {chance:.0%}", at)
+
+
+def _ago(evaluations: int) -> str:
+    if evaluations == 0:
+        return "at the last evaluation"
+    return f"{evaluations} evaluation{'s' if evaluations > 1 else ''} ago"
 
 
 def chance_of_gain(curves: Curves) -> float:

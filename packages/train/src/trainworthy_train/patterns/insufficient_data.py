@@ -40,14 +40,14 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "few-evaluations",
-            "Evaluations of mAP: only {evaluations:.0f}.",
+            "Evaluations of mAP: {evaluations:.0f}, where a verdict needs more than ten.",
             6.0,
             (below("evaluations", 11, 0.6),),
             short=True,
         ),
         Sign(
             "few-points",
-            "Points of the training loss: only {points:.0f}.",
+            "Points of the training loss: {points:.0f}, where a verdict needs more than ten.",
             2.0,
             (below("points", 11, 0.6), below("evaluations", 1, 0.2)),
             short=True,
@@ -68,13 +68,13 @@ PATTERN = Pattern(
         ),
         Sign(
             "few-images",
-            "There are only {scenes:.0f} different training images.",
+            "Different training images: only {scenes:.0f}.",
             8.0,
             (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", 0.7, 0.05)),
         ),
         Sign(
             "tiny-validation",
-            "There are only {val_images:.0f} validation images: mAP is decided by single objects.",
+            "Validation images: {val_images:.0f}, so that single objects decide the mAP.",
             8.0,
             (below("val_images", 8, 1.5),),
         ),

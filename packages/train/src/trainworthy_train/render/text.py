@@ -45,7 +45,7 @@ def render(run: Told, *, color: bool = False) -> str:
         lines.append(f"  {TITLES[pattern]:18} {'█' * round(share * 30):30} {share:4.0%}")
     lines += ["", *_list("why", [one.what for one in found.evidence])]
     cited = [
-        f"{one.rule} {one.name}: {one.findings} findings"
+        f"{one.rule} {one.name}: {one.findings} finding{'s' if one.findings != 1 else ''}"
         + (f", {one.waived} of them waived" if one.waived else "")
         + f". {one.message}"
         for one in run.cited
