@@ -608,3 +608,12 @@ def test_shells_complete_commands_and_codes() -> None:
 
     assert completed("trainworthy au", 1) == "plain,audit\n"
     assert "plain,B001\n" in completed("trainworthy rule b00", 2)
+
+
+def test_commands_of_the_other_package_are_told_where_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without trainworthy-train, `trainworthy train` says what to install."""
+    monkeypatch.setattr("trainworthy_audit.cli._plugins", dict)
+    result = run("train", "data")
+    assert result.exit_code == 2
+    assert "trainworthy-train, which is not installed" in result.stderr
+    assert "next: pip install trainworthy-train" in result.stderr

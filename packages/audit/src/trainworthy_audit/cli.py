@@ -41,6 +41,9 @@ ENGINES = ("local", "ray")
 #: Commands of `commands.py`, which is imported when one of them is asked for.
 OPERATIONS = ("fix", "merge", "split", "resize", "convert")
 
+#: Commands of the package trainworthy-train, which may not be installed.
+TRAINING = ("train", "runs", "diagnose", "predict", "export")
+
 #: Packages add commands with entry points of this group: name = "module:command".
 PLUGINS = "trainworthy.commands"
 
@@ -105,6 +108,11 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's, with a suggestion for a command that does not exist."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            if args[0] in TRAINING:
+                raise TrainworthyError(
+                    f"{args[0]} comes with the package trainworthy-train, which is not installed",
+                    next_step="pip install trainworthy-train (in a checkout: uv run --group train trainworthy ...)",
+                )
             import difflib
 
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
