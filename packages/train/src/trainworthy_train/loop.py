@@ -501,7 +501,7 @@ class Training:
     def _weights(self) -> dict[str, Any]:
         """What a file of weights says of itself."""
         return {
-            "schema": WEIGHTS,
+            "schema": runs.WEIGHTS,
             "model": self.model.name,
             "classes": list(self.cleared.classes),
             "image_size": self.settings.image_size,
@@ -607,9 +607,6 @@ class Training:
 # ------------------------------------------------------------------------------------------------------------
 # Weights
 
-#: What a file of weights calls itself.
-WEIGHTS = "trainworthy.weights/1"
-
 
 def first_weights(module: nn.Module, model: Model, given: str, classes: Sequence[str]) -> list[str]:
     """Fill `module` from `given`, a word, a path or a URL; returns what there is to say. Raises `WeightsError`."""
@@ -633,7 +630,7 @@ def classes_in(given: str) -> list[str] | None:
         )
     except Exception:  # noqa: BLE001 - `weights.load` says what is wrong with it
         return None
-    return list(found["classes"]) if isinstance(found, dict) and found.get("schema") == WEIGHTS else None
+    return list(found["classes"]) if isinstance(found, dict) and found.get("schema") == runs.WEIGHTS else None
 
 
 def optimizer_of(module: nn.Module, model: Model, lr: float) -> torch.optim.Optimizer:

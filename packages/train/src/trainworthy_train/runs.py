@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "trainworthy.run/1"
 
+#: What a file of weights calls itself.
+WEIGHTS = "trainworthy.weights/1"
+
 #: Where runs lie unless told otherwise, below the current folder.
 FOLDER = Path("runs")
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from trainworthy_train.batches import Pixels
     from trainworthy_train.runs import Run
 
-#: What the weights of `loop` call themselves.
-SCHEMA = "trainworthy.weights/1"
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -51,8 +48,8 @@ def load(run: Run) -> Trained:
         raise RunError(
             f"{file} cannot be read as weights\n  {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}"
         ) from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise RunError(f'{file} is no file of weights of a run\n  Expected "schema": "{SCHEMA}".')
+    if not isinstance(found, dict) or found.get("schema") != runs.WEIGHTS:
+        raise RunError(f'{file} is no file of weights of a run\n  Expected "schema": "{runs.WEIGHTS}".')
     try:
         model = catalogue()[found["model"]]
     except KeyError as error:
