@@ -352,3 +352,16 @@ def test_decoder_that_crashes_on_a_picture_costs_only_it(
     with Measurer(workers=1) as measurer:
         shots = measurer.pictures(source, source.images(), 80)
     assert [name for name, shot in shots.items() if shot is None] == ["b.jpg", "d.jpg"]
+
+
+def test_relative_path_means_the_same_to_processes_that_stand_in_another_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes started in one folder read the images of a dataset that is named from within another one."""
+    with Measurer(workers=1) as measurer:
+        measurer.measure(open_source(folder), ["a.jpg"])
+        (tmp_path / "elsewhere/data").mkdir(parents=True)
+        (tmp_path / "elsewhere/data/new.jpg").write_bytes(encode(photo(77)))
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        found = measurer.measure(open_source(Path("data")), ["new.jpg"])
+    assert found["status"].to_list() == ["ok"]

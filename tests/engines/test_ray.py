@@ -75,7 +75,7 @@ def test_cluster_of_another_version_is_refused() -> None:
     with pytest.raises(
         TrainworthyError, match=r"the Ray cluster has trainworthy-audit .*, this machine 0\.0"
     ):
-        ray._serve("0.0", ".", OBEY, ["a"], [])
+        ray._serve("0.0", OBEY, ["a"], [])
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +161,7 @@ def test_audit_on_the_cluster_is_that_of_one_machine(
     monkeypatch.setattr("trainworthy_audit.records.RACY", -(10**15))
     monkeypatch.chdir(tmp_path)
     write(MANY, tmp_path / "data")
-    source = open_source(Path("data"))  # a relative path means the same to the workers
+    source = open_source(Path("data"))
     alone = auditing.audit(source, Config(), measurer())
     told: list[int] = []
     images = len(source.images())

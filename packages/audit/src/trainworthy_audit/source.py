@@ -50,7 +50,7 @@ PIECE = 2**20  # bytes that are read at a time where a file need not be held who
 class Locator(NamedTuple):
     """Where a worker process finds a file's bytes: a file, or a member of a zip."""
 
-    file: bytes  # the file system's own spelling, or a URL
+    file: bytes  # the file system's own spelling, from the root on, or a URL
     member: str | None = None
 
 
@@ -202,6 +202,11 @@ def _archive(file: bytes) -> zipfile.ZipFile:
     return _opened(file, (info.st_ino, info.st_size, info.st_mtime_ns), os.getpid())
 
 
+def _from_root(path: Path) -> bytes:
+    """The same path for processes that stand in another folder. Links and '..' stay: their meaning is the system's."""
+    return os.fsencode(Path.cwd() / path)
+
+
 @functools.lru_cache(maxsize=2)
 def _opened(file: bytes, _stamp: tuple[int, int, int], _process: int) -> zipfile.ZipFile:
     return remote.archive(file) if is_url(file) else zipfile.ZipFile(os.fsdecode(file))
@@ -279,7 +284,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 def _open_folder(root: Path) -> Source:
     left_out = _LeftOut()
-    entries = {entry.path: entry for entry in _walk(os.fsencode(root), [], [], 0, left_out)}
+    entries = {entry.path: entry for entry in _walk(_from_root(root), [], [], 0, left_out)}
     unopened = tuple(left_out.unopened)
     return Source(root, dict(sorted(entries.items())), notes=left_out.notes(), unopened=unopened)
 
@@ -381,7 +386,7 @@ def _touched(stamp: str) -> int:
 def _open_local_zip(path: Path) -> Source:
     info = path.stat()
     stamp = f"{info.st_dev}:{info.st_ino}:{info.st_size}:{info.st_mtime_ns}:{info.st_ctime_ns}"
-    return _open_zip(path, os.fsencode(path), stamp, max(info.st_mtime_ns, info.st_ctime_ns))
+    return _open_zip(path, _from_root(path), stamp, max(info.st_mtime_ns, info.st_ctime_ns))
 
 
 def _open_zip(path: Path | Url, file: bytes, prefix: str, touched: int) -> Source:

@@ -464,15 +464,12 @@ class Training:
 
     def verdict(self) -> Why | None:
         """Whether the curves say that it is enough; asked after each epoch, answered by the first process."""
-        curves = dataclasses.replace(runs.curves(self.rows), planned=float(self.epochs))
-        if self.leads:
-            self._warn(alarms.alarm(curves))
-        if self.settings.stop == "never":
-            return None
         stop = False
         if self.leads:
+            curves = dataclasses.replace(runs.curves(self.rows), planned=float(self.epochs))
+            self._warn(alarms.alarm(curves))
             found = stopping.decide(curves)
-            stop, self.reason = found.should, found.why
+            stop, self.reason = found.should and self.settings.stop != "never", found.why
         return "stopped" if self.fabric.broadcast(stop) else None
 
     def _warn(self, found: Alarm | None) -> None:

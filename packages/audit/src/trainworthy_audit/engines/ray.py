@@ -87,7 +87,7 @@ class Engine:
 
         def begin(part: _Part) -> Any:  # noqa: ANN401 - Ray's reference
             wanted = [items[index] for index in part.items]
-            return serve.remote(__version__, os.getcwd(), function, wanted, shared)  # noqa: PTH109 - as the paths mean it
+            return serve.remote(__version__, function, wanted, shared)
 
         answered = 0
         with contextlib.closing(self._scheduled(begin, _parts(len(items), self.workers))) as results:
@@ -258,11 +258,11 @@ def _in_short(error: BaseException) -> str:
 # What runs on the cluster
 
 
-def _serve(version: str, folder: str, function: str, items: list[Any], common: list[Any]) -> list[Any]:
+def _serve(version: str, function: str, items: list[Any], common: list[Any]) -> list[Any]:
     """The answers to `items`, in order, each its result or a `Failure`."""
     _check(version)
     answers: list[Any] = [None] * len(items)
-    for index, answer in _pool(folder).run(function, items, common):
+    for index, answer in _pool().run(function, items, common):
         answers[index] = answer
     return answers
 
@@ -282,11 +282,6 @@ def _check(version: str) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _pool(folder: str) -> local.Engine:
-    """One supervised process for each worker of the cluster, kept from task to task.
-
-    Its current folder is the one where the audit was started, so that relative paths mean the same.
-    """
-    with contextlib.suppress(OSError):
-        os.chdir(folder)
+def _pool() -> local.Engine:
+    """One supervised process for each worker of the cluster, kept from task to task."""
     return local.Engine(1)
