@@ -144,3 +144,12 @@ def test_weights_are_those_of_the_signs() -> None:
 def test_one_and_none_are_told_as_such(scores: list[float], said: str) -> None:
     """Neither "0 evaluations ago" nor "1 evaluations"."""
     assert said in diagnose(families.curves(loss=[1.0] * len(scores), map50=scores)).stop.why
+
+
+@pytest.mark.parametrize(("n", "late", "start"), [(8, 4, 1.0), (10, 5, 1.0), (11, 4, 0.7), (11, 5, 0.4)])
+def test_no_run_is_told_to_stop_and_to_train_longer(n: int, late: int, start: float) -> None:
+    """A short run on its plateau is too short for a verdict, and so for the word that nothing is gained any more."""
+    scores = np.r_[np.full(n - late, 0.3 * start), np.full(late, 0.3)]
+    found = diagnose(families.curves(n, loss=np.linspace(3, 2, n), map50=scores))
+    assert any("Train for longer" in one for one in found.advice)
+    assert not found.stop.should

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,8 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
         return Diagnosis(None, 0.0, probability, evidence, step, score, stop, "", (), _HELP)
     signs = _spoken(best, features)
     said = _words(best, signs, stop)
+    if stop.should and said is best and best.long_enough:
+        stop = replace(stop, should=False, why=f"{stop.why}; but the run is too short to trust that")
     return Diagnosis(
         pattern=best.id,
         confidence=probability[best.id],

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 #: A gain of mAP that is worth waiting for.
 WORTH = 0.01
 
-#: The chance of such a gain below which a run stops, and the evaluations before which it never does.
-CHANCE, LEAST = 0.25, 6
+#: The chance of such a gain below which a run stops.
+CHANCE = 0.25
+
+#: The evaluations before which it never does: the diagnosis calls every shorter run too short to show a trend, and
+#: that nothing is gained any more is a trend, too.
+LEAST = 11
 
 #: What the model looks at, all without unit.
 NAMES = (
