@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -343,21 +344,89 @@ def test_ctrl_c_says_how_to_resume(certified: Path) -> None:
     assert "nothing to resume: held:v1 came to its end" in refused.stderr
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(certified: Path) -> None:
-    """Two processes on gloo see the same batches and reach the same weights, to rounding."""
-    arguments = ("train", "data", "--epochs", "2", "--workers", "0", "--augment", "none", "--batch-size", "2")
-    for name, devices in (("one", "1"), ("two", "2")):
-        done = command(certified, *arguments, "--out", name, "--devices", devices, TINY="plain")
-        assert done.returncode == 0, done.stderr
-    one, two = weights(certified / "one"), weights(certified / "two")
+PLAINLY = ("--epochs", "2", "--workers", "0", "--augment", "none", "--batch-size", "2")
+
+
+@pytest.fixture(scope="session")
+def alone(certified: Path) -> Path:
+    """What one process makes of the dataset, where no layer looks across the batch."""
+    done = command(certified, "train", "data", "--out", "one", *PLAINLY, TINY="plain")
+    assert done.returncode == 0, done.stderr
+    return certified / "one"
+
+
+def is_as(folder: Path, alone: Path) -> None:
+    """Weights and losses are those of the process that was alone, to rounding, and one process wrote the log."""
+    one, two = weights(alone), weights(folder)
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-4, rtol=1e-3)
-    losses = [
-        [event["loss"] for event in runs.settled(runs.events(certified / name), "step")]
-        for name in ("one", "two")
-    ]
+    logs = [runs.events(each) for each in (alone, folder)]
+    losses = [[event["loss"] for event in only(log, "step")] for log in logs]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    assert only(logs[1], "session")[0]["hardware"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(certified: Path, alone: Path) -> None:
+    """Two processes on gloo see the same batches and reach the same weights, to rounding."""
+    done = command(certified, "train", "data", "--out", "two", "--devices", "2", *PLAINLY, TINY="plain")
+    assert done.returncode == 0, done.stderr
+    is_as(certified / "two", alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_processes_of_torchrun_equal_one(certified: Path, alone: Path, nodes: int) -> None:
+    """Two processes on one machine or on two, which are not told how many they are: one run, told by the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    out = f"torchrun{nodes}"
+    started = [
+        subprocess.Popen(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "torch.distributed.run",
+                    "--nnodes",
+                    str(nodes),
+                    "--node-rank",
+                    str(node),
+                ),
+                *(
+                    "--nproc-per-node",
+                    str(2 // nodes),
+                    "--master-addr",
+                    "127.0.0.1",
+                    "--master-port",
+                    str(port),
+                ),
+                *(str(HERE / "tiny.py"), "train", "data", "--out", out, *PLAINLY),
+            ],
+            cwd=certified,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), "TINY": "plain"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node in range(nodes)
+    ]
+    told = [each.communicate(timeout=300) for each in started]
+    assert [each.returncode for each in started] == [0] * nodes, told
+    is_as(certified / out, alone)
+    assert [output.count(f"run: {out}") for output, _ in told] == [1, 0][:nodes]
+    assert [errors for _, errors in told[1:]] == [""] * (nodes - 1)
+
+
+def test_processes_must_be_those_that_the_launcher_started(
+    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options that contradict the launcher are refused: processes that train apart would each write a run."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="started 4 processes, 2 of them here"):
+        go(cleared, tmp_path / "run", devices="1")
 
 
 # ------------------------------------------------------------------------------------------------------------

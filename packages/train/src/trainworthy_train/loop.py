@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import io
 import itertools
+import logging
 import math
 import os
 import platform
@@ -738,15 +739,14 @@ def open_fabric(settings: Settings) -> Fabric:
 
     Under `torchrun` or a cluster's launcher the processes are there already, and are found by their environment.
     """
-    devices: int | str = int(settings.devices) if settings.devices.isdecimal() else settings.devices
-    if devices == "auto" and not torch.accelerator.is_available():
-        devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of torchrun; on a CPU "auto" is one process
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process would greet
+    devices, nodes = _processes(settings)
     precision = settings.precision
     if precision == "auto":
         mixed = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if mixed else "32-true"
     try:
-        fabric = Fabric(devices=devices, num_nodes=settings.nodes, precision=precision)  # type: ignore[arg-type]
+        fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"--devices {settings.devices}: {error}") from error
     if settings.batch_size % fabric.world_size:
@@ -755,6 +755,26 @@ def open_fabric(settings: Settings) -> Fabric:
             "  Each process gets an equal share: expected a multiple of their number."
         )
     return fabric
+
+
+def _processes(settings: Settings) -> tuple[int | str, int]:
+    """Processes, or "auto", on each of so many machines; as many as a launcher started, where one did.
+
+    Fewer would each train for itself, without a word. Raises `TrainingError` where the settings say otherwise.
+    """
+    devices: int | str = int(settings.devices) if settings.devices.isdecimal() else settings.devices
+    here, everywhere = (int(os.environ.get(name, "0")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if not here or not everywhere:  # none that says so; of SLURM's lightning-fabric knows
+        alone = devices == "auto" and not torch.accelerator.is_available()
+        return (1 if alone else devices), settings.nodes
+    started = here, everywhere // here
+    if devices not in {"auto", here} or settings.nodes not in {1, started[1]} or everywhere % here:
+        raise TrainingError(
+            f"--devices {settings.devices} --nodes {settings.nodes}, but the launcher started {everywhere} processes, "
+            f"{here} of them here\n  Expected as many as it started, equally many on each machine.",
+            next_step="the same command without --devices and --nodes",
+        )
+    return started
 
 
 def versions() -> dict[str, str]:
