@@ -16,6 +16,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -27,6 +28,7 @@ from trainworthy_audit.engines import worker as protocol
 from trainworthy_audit.errors import TrainworthyError
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Generator, Sequence
 
 #: An item that takes longer, in seconds, is given up. The largest image that is decoded takes a few.
@@ -43,8 +45,8 @@ LOT = 32
 TICK = 0.2
 
 _BOOT = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from trainworthy_audit.engines.worker import main; main(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from trainworthy_audit.engines.worker import main; main(int(sys.argv[1]), sys.argv[2])"
 )
 
 
@@ -223,7 +225,7 @@ class _Job:
         self.clock += min(now - self._looked, 2 * TICK)
         self._looked = now
         for worker in tuple(self.busy):
-            worker.check(self.clock)
+            worker.check(self)
         if isinstance(answers, BaseException):
             raise answers
         return answers
@@ -242,17 +244,20 @@ class _Worker:
     def __init__(self, memory: int) -> None:
         here = [os.getcwd() if entry == "" else entry for entry in sys.path]  # noqa: PTH109 - as `sys.path` means it
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self._file, self._started = _count()
         self.process = subprocess.Popen(  # noqa: S603 - this very interpreter, with our own code
-            [sys.executable, "-P", "-c", _BOOT, str(memory), *here],
+            [sys.executable, "-P", "-c", _BOOT, str(memory), self._file, *here],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=_HEAP | os.environ | threads,
             **_own_group(),
         )
-        self.at = -1  # the item that it has started last
+        self.at = -1  # the item that it had started last when it failed or died
         self.hung = False
         self._due: float | None = None
+        self._seen = 0  # items started, when its supervisor looked last
+        self._clock = threading.Lock()  # one thread serves, another one looks whether it takes too long
         assert self.process.stdin
         assert self.process.stdout
         self._requests, self._answers = self.process.stdin, self.process.stdout
@@ -262,6 +267,8 @@ class _Worker:
             raise TrainworthyError(
                 f"the processes that decode images cannot be started: {sys.executable} {self.end()}"
             ) from None
+        with contextlib.suppress(OSError):  # both have it open; where that keeps it, it goes with the process
+            os.unlink(self._file)  # noqa: PTH108
 
     def serve(self, job: _Job, left: list[int]) -> Failure | None:
         """Have these items done, and take those off `left` that have been answered.
@@ -269,18 +276,18 @@ class _Worker:
         Returns why the item `at` failed, with which the process stopped. Raises `EOFError` where it dies.
         """
         self._begin(job, left)
-        order = iter(tuple(left))
-        self.at = left[0]
-        kind = protocol.STARTED
-        while kind == protocol.STARTED:
-            self._due = job.clock + job.timeout
-            kind, results, text = protocol.receive(self._answers)
-            self._due = None
-            if results:
-                job.answers.put(list(zip(left, results, strict=False)))
-                del left[: len(results)]
-            if kind == protocol.STARTED:
-                self.at = next(order)
+        order = tuple(left)
+        kind = protocol.MORE
+        try:
+            while kind == protocol.MORE:
+                kind, results, text = protocol.receive(self._answers)
+                if results:
+                    job.answers.put(list(zip(left, results, strict=False)))
+                    del left[: len(results)]
+        finally:
+            with self._clock:
+                self._due = None
+            self.at = order[max(0, self._count() - 1)]
         if kind == protocol.DONE and left:
             raise TrainworthyError(f"{job.function} has answered too few items")
         return {
@@ -291,17 +298,28 @@ class _Worker:
 
     def _begin(self, job: _Job, items: Sequence[int]) -> None:
         """Hand over these items."""
+        self._started[:] = bytes(protocol.COUNT)
         request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
         protocol.send(self._requests, request)
         said = protocol.receive(self._answers)
         if said != protocol.LOADED:
             raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {said}")
+        self._seen, self._due = 0, job.clock + job.timeout
 
-    def check(self, clock: float) -> None:
+    def check(self, job: _Job) -> None:
         """Kill it if its item is overdue."""
-        if self._due is not None and clock > self._due:
-            self._due, self.hung = None, True
-            self.process.kill()
+        with self._clock:
+            if self._due is None:
+                return
+            if (count := self._count()) != self._seen:
+                self._seen, self._due = count, job.clock + job.timeout
+            elif job.clock > self._due:
+                self._due, self.hung = None, True
+                self.process.kill()
+
+    def _count(self) -> int:
+        """How many items of the lot have been started."""
+        return int.from_bytes(self._started[:], "little")
 
     def end(self) -> str:
         """End the process, and say how it ended: "SIGSEGV", "exit code 3"."""
@@ -313,12 +331,30 @@ class _Worker:
             self.process.kill()
             code = self.process.wait()
         self._answers.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._file)  # noqa: PTH108
         if code >= 0:
             return f"exit code {code}"
         try:
             return signal.Signals(-code).name
         except ValueError:
             return f"signal {-code}"
+
+
+def _count() -> tuple[str, mmap.mmap]:
+    """A file for the count of items started, and its content."""
+    try:
+        handle, file = tempfile.mkstemp(prefix="trainworthy-")
+        with os.fdopen(handle, "wb") as made:
+            made.write(
+                bytes(protocol.COUNT)
+            )  # on the disk, for a full one cannot be told to who writes to memory
+        return file, protocol.mapped(file)
+    except OSError as error:
+        raise TrainworthyError(
+            f"the processes that decode images cannot be started: {tempfile.gettempdir()}: {error.strerror}",
+            next_step="TMPDIR=FOLDER trainworthy ...",
+        ) from error
 
 
 def _own_group() -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """A worker process: takes lots of items on its standard input, sends results on its standard output.
 
-Messages are MessagePack after four bytes of length, so that nothing a worker sends can be executed. There is one
-before each item: when the process dies, its supervisor knows which item it was at.
+Messages are MessagePack after four bytes of length, so that nothing a worker sends can be executed. How many items of
+a lot have been started stands in a file that both have mapped: when the process dies, its supervisor knows which item
+it was at, and no message is spent on each of them.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import importlib
+import mmap
 import os
 import signal
 import warnings
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
 #: What a worker says before its answers, unless it cannot find the function.
 LOADED = "loaded"
 
-#: What a message begins with: the next item is being started, all are done, or the last one started has failed.
-STARTED, DONE, RAISED, NO_MEMORY = range(4)
+#: What a message begins with: there is more to come, all are done, or the last item started has failed.
+MORE, DONE, RAISED, NO_MEMORY = range(4)
+
+#: Bytes of the count of items started, little-endian.
+COUNT = 8
 
 #: A worker whose supervisor is gone ends by itself, at the latest this long after its items' own time, in
 #: seconds.
@@ -46,16 +51,26 @@ def receive(stream: IO[bytes]) -> Any:  # noqa: ANN401 - whatever MessagePack ca
     return msgspec.msgpack.decode(data)
 
 
-def main(memory: int) -> None:
-    """Serve until the supervisor closes the input. `memory` is how many bytes the process may allocate."""
+def mapped(file: str) -> mmap.mmap:
+    """The count of items started, which supervisor and worker share. Raises `OSError`."""
+    with open(file, "r+b") as handle:  # noqa: PTH123 - workers start faster without pathlib
+        return mmap.mmap(handle.fileno(), COUNT)
+
+
+def main(memory: int, file: str) -> None:
+    """Serve until the supervisor closes the input.
+
+    `memory` is how many bytes the process may allocate, `file` where the count of items started stands.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's, which then ends its workers
     warnings.simplefilter("ignore")
     requests, answers = _own_streams()
     _limit_memory(memory)
+    started = mapped(file)
     send(answers, "ready")
     while True:
         try:
-            function, common, items, seconds = receive(requests)
+            function, *lot = receive(requests)
         except EOFError:
             return
         try:
@@ -64,22 +79,23 @@ def main(memory: int) -> None:
             send(answers, f"{type(error).__name__}: {error}")
             continue
         send(answers, LOADED)
-        _serve(answers, loaded, common, items, seconds)
+        _serve(answers, started, loaded, lot)
 
 
-def _serve(
-    answers: IO[bytes], function: Callable[..., Any], common: list[Any], items: list[Any], seconds: float
-) -> None:
-    """Send a message before each item, with the results that there are by then, and one at the end."""
+def _serve(answers: IO[bytes], started: mmap.mmap, function: Callable[..., Any], lot: list[Any]) -> None:
+    """Send the results that there are before an item is started, and the rest at the end."""
+    common, items, seconds = lot
     faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
     results: list[Any] = []
     if ahead := getattr(function, "ahead", None):  # what it can begin before the items' own turn
         ahead(items)
 
     def announced() -> Iterator[Any]:
-        for item in items:
-            send(answers, (STARTED, results, ""))
-            results.clear()
+        for number, item in enumerate(items, 1):
+            if results:
+                send(answers, (MORE, results, ""))
+                results.clear()
+            started[:] = number.to_bytes(COUNT, "little")
             yield item
 
     end, text = DONE, ""
