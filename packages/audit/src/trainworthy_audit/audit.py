@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import __version__, duplicates, formats, waivers
+from trainworthy_audit import __version__, recall, waivers
 from trainworthy_audit.finding import NONE
 from trainworthy_audit.formats.scale import in_pixels
 from trainworthy_audit.rules import catalogue
@@ -36,14 +37,12 @@ def audit(
     command: str = "",
 ) -> Audit:
     """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
-    dataset = formats.read(source, config.format, config.annotations)
-    evidence = gather(source, dataset, config, measurer)
+    evidence, digests = _evidence(source, config, measurer)
     outcomes: dict[str, Outcome] = {}
     parts: list[pl.DataFrame] = [NONE]
     for rule in config.rules():
         outcomes[rule.code], found = _run(rule, evidence, config)
         parts.append(found)
-    digests = content_digests(source, evidence)
     findings = pl.concat(parts)
     findings = findings.with_columns(waivers.keys(findings, evidence, digests))
     findings, used = waivers.apply(findings, accepted, today=datetime.now(UTC).date())
@@ -71,9 +70,40 @@ def audit(
 # Evidence
 
 
+def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
+    """What rules look at, and the digests of all that training reads: as they were kept, else read and measured."""
+    search = config.options_of(catalogue()["D002"])
+    asked = recall.question(source, {"format": config.format, "annotations": config.annotations} | search)
+    known = measurer.gathered(asked, str(source.path))
+    if known:
+        evidence = joined(known.dataset, known.pixels, known.duplicates, config)
+        return evidence, content_digests(source, evidence, known.digests)
+    from trainworthy_audit import formats
+
+    began = time.time_ns()
+    evidence = gather(source, formats.read(source, config.format, config.annotations), config, measurer)
+    digests = content_digests(source, evidence, source.digests)
+    others = {path: digests[path] for path in digests.keys() - set(evidence.images["path"])}
+    made = recall.Gathered(evidence.dataset, evidence.pixels, evidence.duplicates, others)
+    if recall.lasting(source, made, began):
+        measurer.keep(asked, made)
+    return evidence, digests
+
+
 def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer) -> Evidence:
     """Measure the pixels, find the duplicates, and join what rules need."""
+    from trainworthy_audit import duplicates
+
     pixels = measurer.measure(source, dataset.images["path"].to_list())
+    search = config.options_of(catalogue()["D002"])
+    found = duplicates.find(pixels, measurer.thumbnails, search, measurer.spread)
+    return joined(dataset, pixels, found, config)
+
+
+def joined(
+    dataset: Dataset, pixels: pl.DataFrame, duplicates: pl.DataFrame, config: Config | None = None
+) -> Evidence:
+    """The evidence of these frames, with what rules need joined to each image and box."""
     images = dataset.images.join(pixels, on="image", how="left", maintain_order="left").with_columns(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
         pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),
@@ -84,28 +114,30 @@ def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer)
         how="left",
         maintain_order="left",
     )
-    search = config.options_of(catalogue()["D002"])
     return Evidence(
         dataset=dataset,
         pixels=pixels,
-        duplicates=duplicates.find(pixels, measurer.thumbnails, search, measurer.spread),
+        duplicates=duplicates,
         images=images,
         boxes=in_pixels(boxes, fractions=dataset.fractions),
-        labels=config.labels,
-        group_regex=config.group_regex,
+        labels=config.labels if config else (),
+        group_regex=config.group_regex if config else "",
     )
 
 
-def content_digests(source: Source, evidence: Evidence) -> dict[str, str]:
-    """{path: blake3} of every file that training reads; 'unreadable' for one whose bytes cannot be had."""
+def content_digests(source: Source, evidence: Evidence, read: Mapping[str, str]) -> dict[str, str]:
+    """{path: blake3} of every file that training reads; 'unreadable' for one whose bytes cannot be had.
+
+    `read` has those of files that have been read besides images.
+    """
     measured = dict(zip(evidence.images["path"], evidence.images["digest"], strict=True))
     digests: dict[str, str] = {}
     for path in evidence.dataset.content:
-        known = measured.get(path) or source.digests.get(path)
+        known = measured.get(path) or read.get(path)
         if known is None and path not in measured:
             with contextlib.suppress(OSError):
                 known = digest(source.entries[path].locator)
-        digests[path] = known or "unreadable"
+        digests[path] = known or recall.UNREADABLE
     return digests
 
 

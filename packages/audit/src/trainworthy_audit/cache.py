@@ -35,6 +35,9 @@ NAME = "measurements-1.sqlite"
 #: The least recently used measurements go when the file is larger, in bytes: about 450,000 images.
 LIMIT = 2 * 2**30
 
+#: What is gathered of one dataset is kept up to this size, in bytes: about a million boxes.
+LARGEST = 2**28
+
 #: A file touched less than this before it was read may change again and keep its times, in nanoseconds.
 RACY = 2 * 10**9
 
@@ -46,6 +49,7 @@ CREATE TABLE IF NOT EXISTS files (key BLOB PRIMARY KEY, digest BLOB NOT NULL) WI
 CREATE TABLE IF NOT EXISTS measurements
     (digest BLOB PRIMARY KEY, version INTEGER NOT NULL, used INTEGER NOT NULL, row BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thumbnails (digest BLOB PRIMARY KEY, pixels BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS evidence (place BLOB PRIMARY KEY, stamp BLOB NOT NULL, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pictures
     (digest BLOB, side INTEGER, version INTEGER NOT NULL, shot BLOB NOT NULL, PRIMARY KEY (digest, side));
 """
@@ -108,6 +112,16 @@ class Cache:
         """Keep these pictures, by the digests of the very bytes that they were made of."""
         rows = [(bytes.fromhex(digest), side, VERSION, msgspec.msgpack.encode(shot)) for digest, shot in made]
         self._tell(("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows))
+
+    def evidence(self, place: bytes, stamp: bytes) -> bytes | None:
+        """What was gathered at `place` when its stamp was this."""
+        found = self._ask("SELECT stamp, data FROM evidence WHERE place IN ({})", [place])
+        return next((data for then, data in found if then == stamp), None)
+
+    def store_evidence(self, place: bytes, stamp: bytes, data: bytes) -> None:
+        """Keep what was gathered, in place of what was gathered there before."""
+        if len(data) <= LARGEST:
+            self._tell(("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", [(place, stamp, data)]))
 
     def store(self, measured: Sequence[tuple[Entry, Measurement]], began: int) -> None:
         """Keep these, which were read after the time `began` (ns since 1970) and have their digests."""
@@ -213,6 +227,7 @@ class Cache:
             "(SELECT digest FROM measurements ORDER BY used LIMIT ?)",
             (many,),
         )
+        self._db.execute("DELETE FROM evidence")
         self._db.execute("DELETE FROM thumbnails WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("DELETE FROM pictures WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("DELETE FROM files WHERE digest NOT IN (SELECT digest FROM measurements)")

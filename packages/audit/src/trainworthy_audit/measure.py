@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import engines, structure
+from trainworthy_audit import engines, recall, structure
 from trainworthy_audit.cache import Cache
 from trainworthy_audit.engines.local import Engine, Failure
 from trainworthy_audit.kernel import THUMBNAIL, Measurement, unread
@@ -80,6 +80,16 @@ class Measurer:
         """What went wrong with the cache, a sentence each."""
         return tuple(self._cache.notes)
 
+    def gathered(self, asked: recall.Question, root: str) -> recall.Gathered | None:
+        """What an earlier audit gathered and kept of the dataset that is called `root`."""
+        data = self._cache.evidence(*asked)
+        return recall.unpacked(data, root) if data else None
+
+    def keep(self, asked: recall.Question, gathered: recall.Gathered) -> None:
+        """Keep what was gathered, where there is a cache that lasts."""
+        if self._cache.path:
+            self._cache.store_evidence(*asked, recall.packed(gathered))
+
     def measure(self, source: Source, paths: Sequence[str]) -> pl.DataFrame:
         """Return `PIXELS`, one row for each path, in order; what is wrong with an image is in its row."""
         entries = [source.entries[path] for path in paths]
@@ -106,8 +116,8 @@ class Measurer:
 
     def pictures(self, source: Source, paths: Sequence[str], side: int) -> dict[str, Shot | None]:
         """{path: a JPEG of at most `side` pixels a side, never enlarged}; None where nothing can be shown."""
-        digests = {entry.path: digest for entry, digest in self._last if digest}
-        known = self._cache.pictures((digests[path] for path in paths if path in digests), side)
+        digests = self._cache.digests(source.entries[path] for path in paths)
+        known = self._cache.pictures(digests.values(), side)
         shots: dict[str, Shot | None] = dict.fromkeys(paths)
         shots |= {path: Shot(*known[digests[path]]) for path in paths if digests.get(path) in known}
         new = [path for path in paths if shots[path] is None]

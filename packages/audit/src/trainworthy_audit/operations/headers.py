@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trainworthy_audit import structure
-from trainworthy_audit.formats.scale import in_pixels
+from trainworthy_audit.audit import joined
 from trainworthy_audit.source import fetch
-from trainworthy_audit.types import PAIRS, PIXELS, Evidence, empty
+from trainworthy_audit.types import PAIRS, PIXELS, empty
 
 if TYPE_CHECKING:
     from trainworthy_audit.measure import Measurer
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Dataset
+    from trainworthy_audit.types import Dataset, Evidence
 
 #: The size of most images stands in their first bytes; behind an embedded thumbnail it may stand later.
 HEAD = 4096
@@ -40,32 +40,13 @@ def sized(source: Source, dataset: Dataset, measurer: Measurer) -> Evidence:
     )
     missing = [pl.lit(None, kind).alias(name) for name, kind in PIXELS.items() if name not in known.columns]
     pixels = known.with_columns(missing).with_columns(image=dataset.images["image"]).select(PIXELS.names())
-    return _evidence(dataset, pixels)
+    return joined(dataset, pixels, empty(PAIRS))
 
 
 def measured(source: Source, dataset: Dataset, measurer: Measurer) -> Evidence:
     """Evidence without duplicates, of images that were decoded: it is known which are damaged, and how they turn."""
-    return _evidence(dataset, measurer.measure(source, dataset.images["path"].to_list()))
-
-
-def _evidence(dataset: Dataset, pixels: pl.DataFrame) -> Evidence:
-    images = dataset.images.join(pixels, on="image", how="left", maintain_order="left").with_columns(
-        pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
-        pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),
-    )
-    boxes = dataset.boxes.join(
-        images.select("image", "path", "split", "image_width", "image_height"),
-        on="image",
-        how="left",
-        maintain_order="left",
-    )
-    return Evidence(
-        dataset=dataset,
-        pixels=pixels,
-        duplicates=empty(PAIRS),
-        images=images,
-        boxes=in_pixels(boxes, fractions=dataset.fractions),
-    )
+    pixels = measurer.measure(source, dataset.images["path"].to_list())
+    return joined(dataset, pixels, empty(PAIRS))
 
 
 def _header(source: Source, path: str) -> dict[str, Any] | None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import re
 import shlex
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jinja2
+import platformdirs
 from markupsafe import Markup
 
 from trainworthy_audit.report import groups
 from trainworthy_audit.report.groups import count
 from trainworthy_audit.report.lines import clean
+
+if TYPE_CHECKING:
+    from jinja2.bccache import Bucket
 
 CAPTION = 44  # characters of a file name below a small picture
 
@@ -52,10 +58,24 @@ def asset(name: str) -> str:
     return loader.get_source(_environment(), name)[0]
 
 
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Templates are compiled once, which takes longer than to fill one in; where nothing can be kept, every time."""
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):
+            Path(self.directory).mkdir(parents=True, exist_ok=True, mode=0o700)
+            super().dump_bytecode(bucket)
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("trainworthy_audit.report"),
+        bytecode_cache=_Compiled(str(platformdirs.user_cache_path("trainworthy") / "templates")),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
