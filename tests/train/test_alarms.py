@@ -70,6 +70,13 @@ def test_a_loss_that_is_no_number_is_told_at_once() -> None:
     assert (found.kind, found.step) == ("diverging", 3)
 
 
+def test_a_validation_loss_that_never_was_a_number_is_no_alarm() -> None:
+    """It says nothing of a run whose mAP rises."""
+    run = families.good()
+    step = run.series["loss"].step
+    assert first(Curves({**run.series, "val_loss": Series(step, np.full(len(step), np.nan))})) is None
+
+
 def test_a_loss_that_explodes_is_told() -> None:
     """Over four times its least, three times in a row."""
     found = alarm(families.curves(loss=[2, 1, 0.9, 5, 8, 20], map50=[0.1] * 6))

@@ -68,6 +68,22 @@ def test_a_loss_that_is_no_number_is_a_corrupted_dataset() -> None:
     assert "epoch 16" in found.stop.why
 
 
+def test_a_validation_loss_that_never_is_a_number_is_left_out() -> None:
+    """16-bit arithmetic makes it NaN in runs that are sound: mAP decides, and the evidence says so."""
+    run = families.good()
+    step = run.series["loss"].step
+    found = diagnose(Curves({**run.series, "val_loss": Series(step, np.full(len(step), np.nan))}))
+    assert found.pattern == "good-training"
+    assert any("nowhere a finite number" in one.what for one in found.evidence)
+
+
+def test_one_infinite_validation_loss_decides_nothing() -> None:
+    """It is a spike among 60 evaluations, and no more."""
+    run = families.good()
+    run.series["val_loss"].value[12] = np.inf
+    assert diagnose(run).pattern == "good-training"
+
+
 def test_losses_of_exactly_zero_are_told_as_missing_labels() -> None:
     """Losses of boxes that are 0 throughout: not learning, because no labels were loaded."""
     found = diagnose(

@@ -152,6 +152,20 @@ def test_yolov5_without_evaluation_in_some_epochs(tmp_path: Path) -> None:
     assert curves.series["map50"].step.tolist() == [1, 3, 4]
 
 
+@pytest.mark.parametrize("parts", ["0.3", "0.3 0.1", "0.3 0.1 0.002"])
+def test_further_losses_shift_the_other_columns(tmp_path: Path, parts: str) -> None:
+    """A loss of landmarks or key points stands before the sum; metrics are found behind labels and image size."""
+    text = "".join(
+        f"   {e}/9   1.9G   1.1   2.2   {parts}   3.6   0   640   0.6   1   0.{e}   0.0{e}   1.1   2.2   0\n"
+        for e in range(5)
+    )
+    found = one(tmp_path, text, "results.txt").series
+    assert set(found["loss"].value) == {3.6}
+    assert found["map50"].value.tolist() == [0, 0.1, 0.2, 0.3, 0.4]
+    assert found["map"].value.tolist() == [0, 0.01, 0.02, 0.03, 0.04]
+    assert found["val_loss/obj"].value.tolist() == [2.2] * 5
+
+
 def test_yolov3_has_f1_where_yolov5_has_map(tmp_path: Path) -> None:
     """YOLOv3's results.txt has F1 after mAP@50; it is not taken for mAP."""
     text = "".join(

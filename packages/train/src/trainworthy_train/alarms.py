@@ -59,8 +59,9 @@ def _diverging(curves: Curves) -> Alarm | None:
         series = curves.series.get(name)
         if series is None or len(series.value) < 2:
             continue
-        last = series.value[-2:]
-        if not np.isfinite(last).any():
+        finite = np.isfinite(series.value)
+        # A validation loss that never was a number says nothing: 16-bit arithmetic does this to good runs.
+        if not finite[-2:].any() and (name == "loss" or finite.any()):
             return Alarm("diverging", float(series.step[-2]), f"{name} is no finite number")
     loss = _known(curves.series.get("loss"))
     if loss is None or len(loss[1]) < 5:

@@ -146,6 +146,14 @@ def _special(curves: Curves, features: Features) -> list[Evidence]:
                 features["start"],
             )
         )
+    val_loss = curves.series.get("val_loss")
+    if val_loss is not None and not np.isfinite(val_loss.value).any():
+        told.append(
+            Evidence(
+                "The validation loss is nowhere a finite number; mAP is judged without it. Arithmetic with 16-bit "
+                "numbers does this on some GPUs: evaluate with 32-bit numbers."
+            )
+        )
     return told
 
 

@@ -37,10 +37,10 @@ NAMES = {
     "divergence": "rise of the smoothed validation loss from its least to the end, as a share of its least",
     "val_fall": "fall of the validation loss over the run, as a share of its first value",
     "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
-    "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings",
+    "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings or not finite",
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
     "unrest": "the greatest of the noises and spikes above, each as a multiple of what is much (`MUCH`)",
-    "not_finite": "share of losses that are NaN or infinite",
+    "not_finite": "share of training losses that are NaN or infinite",
     "zero_loss": "1 where the losses of boxes are exactly 0 throughout: no labels were loaded",
     "any_class_gap": "mAP with all classes taken for one less mAP, at the end",
     "train_gap": "mAP on training images less mAP on validation images, at the end",
@@ -265,8 +265,6 @@ def _measure_loss(
 def _measure_val_loss(
     series: Series, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
 ) -> None:
-    bad = float(np.mean(~np.isfinite(series.value)))
-    values["not_finite"] = max(values.get("not_finite", 0.0), bad)
     found = _known(series)
     if found is None or len(found.value) < 3:
         return
@@ -279,7 +277,10 @@ def _measure_val_loss(
     values["divergence"] = float((tail - curve[least]) / max(abs(curve[least]), 1e-12))
     spans["divergence"] = (float(step[least]), float(step[calm - 1]))
     if len(value) >= 8:
-        _share(value > 1.25 * np.median(_around(value), axis=1), step, "val_spikes", values, spans)
+        # What is not finite is a spike, too. It is no more than that: with 16-bit numbers whole good runs are NaN here.
+        every = np.where(np.isfinite(series.value), series.value, np.inf)
+        high = every > 1.25 * np.median(_around(every), axis=1)
+        _share(high, series.step, "val_spikes", values, spans)
 
 
 def _parting(loss: Series, val_loss: Series, end: float) -> float:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 TITLE = "YOLOv5 results.txt (and YOLOv7's)"
 KNOWN_BY = "rows that begin with an epoch such as 0/99 and memory such as 1.2G, then numbers only"
 
-_ROW = re.compile(r"\s*(\d+)/(\d+)\s+([\d.]+)G?((?:\s+[-+\w.]+){6,14})\s*")
+_ROW = re.compile(r"\s*(\d+)/(\d+)\s+([\d.]+)G?((?:\s+[-+\w.]+){6,20})\s*")
 
-#: What the columns after epoch and memory are; an epoch without an evaluation has the first six only.
-_COLUMNS = ("loss/box", "loss/obj", "loss/cls", "loss", "", "", "precision", "recall", "map50", "map")
-_VALIDATION = ("val_loss/box", "val_loss/obj", "val_loss/cls")
+#: What the columns after epoch and memory are: the parts of the loss, of which there may be more (landmarks, key
+#: points), their sum, the number of labels and the size of the images. An epoch without an evaluation has no others.
+_PARTS = ("loss/box", "loss/obj", "loss/cls")
+_SIZED = ("loss", "", "")
+_EVALUATED = ("precision", "recall", "map50", "map", "val_loss/box", "val_loss/obj", "val_loss/cls")
+_USUAL = len(_PARTS) + len(_SIZED) - 1  # the place of the size, without further parts
 
 
 def sniff(log: Log) -> bool:
@@ -34,15 +37,15 @@ def read(log: Log) -> list[Curves]:
     unread = 0
     for count, line in enumerate(log.sure_lines(), 1):
         match = _ROW.fullmatch(line)
-        cells = [number(cell) for cell in match[4].split()] if match else []
+        words = match[4].split() if match else []
+        cells = [number(word) for word in words]
         if not match or len(match[1]) > 7 or None in cells:
             unread = unread or (count if line.strip() else 0)
             continue
         step = float(match[1]) + 1
         draft = runs.at(step, once=True)
         draft.planned = float(match[2]) + 1
-        names = _COLUMNS + (_VALIDATION if len(cells) >= 13 else ())
-        for name, value in zip(names, cells, strict=False):
+        for name, value in zip(_names(words), cells, strict=False):
             if name:
                 draft.add(name, step, value)
     for draft in runs.drafts:
@@ -58,3 +61,22 @@ def read(log: Log) -> list[Curves]:
         if unread:
             draft.note(f"Line {unread} is cut off or no row of results: such lines are left out.")
     return runs.curves("yolov5_txt")
+
+
+def _names(words: list[str]) -> tuple[str, ...]:
+    """What the cells of a row are. The size is told from losses before it: it is whole, and so are the labels' number."""
+    whole = [word.isdigit() for word in words]
+    size = next(
+        (
+            place
+            for place in range(_USUAL, len(words))
+            if whole[place - 1] and whole[place] and int(words[place]) >= _LEAST_SIZE
+        ),
+        _USUAL,
+    )
+    further = ("",) * (size - _USUAL)
+    evaluated = _EVALUATED if len(words) - size > len(_EVALUATED) else _EVALUATED[:4]
+    return _PARTS + further + _SIZED + evaluated
+
+
+_LEAST_SIZE = 32  # pixels: the stride of these detectors, of which the size is a multiple

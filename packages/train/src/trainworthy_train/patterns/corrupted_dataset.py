@@ -48,7 +48,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "not-finite",
-            "{not_finite:.0%} of the losses are not finite numbers.",
+            "{not_finite:.0%} of the training losses are not finite numbers.",
             12.0,
             (above("not_finite", 0.02, 0.005),),
         ),
