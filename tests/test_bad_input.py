@@ -105,14 +105,14 @@ def test_file_instead_of_a_folder() -> None:
 def test_unreadable_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that may not be listed says so."""
     data = write()
-    deny(monkeypatch, "scandir", os.fsencode(data))
+    deny(monkeypatch, "scandir", os.fsencode(data.absolute()))
     refused(audit(data), "error: cannot list data: Permission denied\n", "  next: ls -ld data\n")
 
 
 def test_unreadable_folder_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder inside the dataset that may not be listed blocks, and the rest is audited."""
     data = write()
-    deny(monkeypatch, "scandir", os.fsencode(data / "labels"))
+    deny(monkeypatch, "scandir", os.fsencode((data / "labels").absolute()))
     result = audit(data)
     assert result.exit_code == 1, result.output
     (finding,) = findings("A001")

@@ -132,7 +132,9 @@ def test_other_settings_of_reading_are_another_question(tmp_path: Path, reads: l
     assert len(reads) == 3
 
 
-def test_another_program_reads_again(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_program_reads_again(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What another state of the program gathered is not trusted."""
     folder = write(dirty("B001"), tmp_path / "data")
     audited(folder, tmp_path / "cache")

@@ -116,8 +116,14 @@ class Measurer:
 
     def pictures(self, source: Source, paths: Sequence[str], side: int) -> dict[str, Shot | None]:
         """{path: a JPEG of at most `side` pixels a side, never enlarged}; None where nothing can be shown."""
-        digests = self._cache.digests(source.entries[path] for path in paths)
-        known = self._cache.pictures(digests.values(), side)
+        entries = [source.entries[path] for path in paths]
+        # of files touched a moment ago only this process knows what it has just read
+        digests = self._cache.digests(entries) | {
+            entry.path: digest
+            for entry, digest in self._last
+            if digest and source.entries.get(entry.path) is entry
+        }
+        known = self._cache.pictures((digests[path] for path in paths if path in digests), side)
         shots: dict[str, Shot | None] = dict.fromkeys(paths)
         shots |= {path: Shot(*known[digests[path]]) for path in paths if digests.get(path) in known}
         new = [path for path in paths if shots[path] is None]

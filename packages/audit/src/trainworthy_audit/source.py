@@ -284,7 +284,13 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 def _open_folder(root: Path) -> Source:
     left_out = _LeftOut()
-    entries = {entry.path: entry for entry in _walk(_from_root(root), [], [], 0, left_out)}
+    try:
+        entries = {entry.path: entry for entry in _walk(_from_root(root), [], [], 0, left_out)}
+    except OSError as error:
+        raise DatasetError(
+            f"cannot list {_readable(os.fsencode(root))}: {error.strerror}\n  The audit reads every file below it.",
+            next_step=f"ls -ld {shlex.quote(str(root))}",
+        ) from error
     unopened = tuple(left_out.unopened)
     return Source(root, dict(sorted(entries.items())), notes=left_out.notes(), unopened=unopened)
 
@@ -299,10 +305,7 @@ def _walk(
         found = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         if not parts:
-            raise DatasetError(
-                f"cannot list {_readable(folder)}: {error.strerror}\n  The audit reads every file below it.",
-                next_step=f"ls -ld {shlex.quote(os.fsdecode(folder))}",
-            ) from error
+            raise
         left_out.unopened.append((where, f"the folder cannot be listed: {error.strerror}"))
         return
     here = (info.st_dev, info.st_ino)
