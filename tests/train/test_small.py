@@ -62,6 +62,17 @@ def test_the_backbone_is_efficientnet_lite0(published, size):
     assert torch.allclose(ours, theirs, atol=1e-3)
 
 
+def test_onednn_itself_computes_what_pytorch_computes(published, monkeypatch):
+    """Asked directly, oneDNN gives the encodings of the usual convolutions, to rounding."""
+    detector = small.build(1, 320)
+    detector.backbone.fill(published)
+    images = torch.rand(2, 3, 96, 96)
+    directly = detector.encode(images)
+    monkeypatch.setattr(small.SameConv, "_by_onednn", lambda *_: False)
+    for one, other in zip(directly, detector.encode(images), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4)
+
+
 def test_encodings_stand_for_images():
     """The losses and detections of what `encode` returned are those of the images."""
     torch.manual_seed(0)

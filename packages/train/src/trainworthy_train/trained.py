@@ -118,6 +118,7 @@ def look(trained: Trained, files: Iterable[Path], *, least: float) -> Iterator[S
     """What the detector finds in each file with a score of at least `least`, best first, in pixels as stored."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     module = trained.module.to(device)
+    batches.keep_memory()
     for file in files:
         try:
             pixels = batches.decode(file.read_bytes())
