@@ -160,9 +160,8 @@ class Measurer:
                 if isinstance(answer, str):
                     copies[entry.path] = (entry, answer)
                     continue
-                found[entry.path] = each = (
-                    failed(entry, answer) if isinstance(answer, Failure) else Measurement(*answer)
-                )
+                each = failed(entry, answer) if isinstance(answer, Failure) else Measurement(*answer)
+                found[entry.path] = each._replace(thumbnail=None)  # the cache has it: memory need not
                 if each.digest and not isinstance(answer, Failure):
                     fresh.append((entry, each))
                 if len(fresh) >= _LOT:
