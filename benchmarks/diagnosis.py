@@ -47,8 +47,11 @@ MARK = "<!-- tables: python benchmarks/diagnosis.py --docs -->"
 WORDS = {"model not learning": "not-learning"} | {name.replace("-", " "): name for name in PATTERNS}
 SHORT = {name: name.split("-")[0] for name in PATTERNS}
 
+#: From this confidence on its author was sure of a label.
+SURE = 0.7
+
 #: How strongly fitting is held to the weights that the patterns were written with.
-HOLD = 0.002
+HOLD = 0.001
 
 
 @dataclass
@@ -81,7 +84,7 @@ def real(folder: Path) -> list[Case]:
         curves = _longest(folder / row["id"])
         words = [row["label"], *row["second_choice"].split("|")]
         answers = tuple(WORDS[word.strip()] for word in words if word.strip() in WORDS)
-        sure = float(row["confidence"]) >= 0.7 and row["label"] in WORDS
+        sure = float(row["confidence"]) >= SURE and row["label"] in WORDS
         first = float(row["confidence"]) if row["label"] in WORDS else 1 / len(answers)
         cases.append(
             Case(
@@ -129,10 +132,12 @@ def caused(file: Path, *, label: str, informed: bool) -> list[Case]:
         if not line.get(label):
             continue
         groups = {name: line[name] for name in ("cause", "detector", "dataset")}
-        target = _target([line[label]], (line.get("look_confidence") or 0.9) if label == "look" else 0.95)
+        confidence = (line.get("look_confidence") or 0.9) if label == "look" else 0.95
+        target = _target([line[label]], confidence)
         curves = curves_of(line, probes=informed)
         facts = facts_of(line["facts"]) if informed else {}
-        cases.append(Case(line["id"], groups, curves, target, (line[label],), sure=True, facts=facts))
+        sure = confidence >= SURE
+        cases.append(Case(line["id"], groups, curves, target, (line[label],), sure=sure, facts=facts))
     return cases
 
 
@@ -640,6 +645,12 @@ def report(folder: Path, file: Path) -> str:
                 confusion(cases, shares),
                 selective(cases, shares),
             ]
+            sure = [place for place, case in enumerate(cases) if case.sure]
+            if len(sure) < len(cases):
+                parts += [
+                    "Those whose label was sure:",
+                    confusion([cases[place] for place in sure], shares[sure]),
+                ]
             parts.append(by_group(cases, shares, group))
     if plain:
         alone = "look" if has_looks else "cause"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from trainworthy_train.features import mean_ap, smooth
+from trainworthy_train.patterns.sign import CONFUSED
 
 if TYPE_CHECKING:
     from trainworthy_train.types import Curves, Floats, Series
@@ -20,9 +21,6 @@ NOTHING = 0.03
 
 #: A loss that is lower by this share of its least is still falling.
 FALLING = 0.05
-
-#: An mAP with all classes taken for one that is so much over mAP says that classes are mixed up.
-CONFUSED = 0.35
 
 #: Share of the planned run before which a fall of mAP may still be a beginning.
 EARLY = 0.15

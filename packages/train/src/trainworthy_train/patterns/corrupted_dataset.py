@@ -82,7 +82,7 @@ PATTERN = Pattern(
             "The audit found wrong boxes or broken annotations in {objected:.0%} of the images, and nobody has "
             "waived them.",
             7.0,
-            (above("objected", 0.1, 0.015), ENOUGH),
+            (above("objected", 0.1, 0.015), ENOUGH, above("peak", 0.1, 0.02)),
         ),
         Sign(
             "mixed",

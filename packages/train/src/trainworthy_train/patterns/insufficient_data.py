@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import Pattern, Sign, Words, above, below
+from trainworthy_train.patterns.sign import VARIED, Pattern, Sign, Words, above, below
 
 FEW_IMAGES = "There are too few training images for a step to teach much."
 FEW_VALIDATED = "The validation split is missing, or so small that its figures are noise."
@@ -70,7 +70,7 @@ PATTERN = Pattern(
             "few-images",
             "Different training images: only {scenes:.0f}.",
             8.0,
-            (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", 0.7, 0.05)),
+            (below("scenes", 18, 2), below("evaluations", 33, 3), above("distinct", VARIED, 0.05)),
         ),
         Sign(
             "tiny-validation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, VARIED, Pattern, Sign, above, below
 
 #: A level that is too low, though not zero, and no chance finding: enough evaluations, and none that collapse.
 LOW = (
@@ -60,7 +60,7 @@ PATTERN = Pattern(
             "few-scenes",
             "The audit found only {distinct:.0%} of the images to be different scenes: {scenes:.0f} to learn from.",
             9.0,
-            (below("distinct", 0.7, 0.05), below("scenes", 60, 4), below("copied", 0.2, 0.04), ENOUGH),
+            (below("distinct", VARIED, 0.05), below("scenes", 60, 4), below("copied", 0.2, 0.04), ENOUGH),
         ),
         Sign(
             "particular",

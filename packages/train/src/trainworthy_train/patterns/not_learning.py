@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import CONFUSED, ENOUGH, VARIED, Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="not-learning",
@@ -44,7 +44,7 @@ PATTERN = Pattern(
             (
                 above("train_level", 0.4, 0.06),
                 below("level", 0.09, 0.015),
-                above("distinct", 0.7, 0.05),
+                above("distinct", VARIED, 0.05),
                 ENOUGH,
             ),
         ),
@@ -64,7 +64,7 @@ PATTERN = Pattern(
             "classes-confused",
             "mAP with all classes taken for one is {any_class_gap:.2f} higher: boxes are found, classes are not.",
             8.0,
-            (above("any_class_gap", 0.22, 0.03), ENOUGH),
+            (above("any_class_gap", CONFUSED, 0.03), ENOUGH),
         ),
         Sign(
             "wrong-classes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, VARIED, Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="overtraining",
@@ -84,7 +84,7 @@ PATTERN = Pattern(
             "few-images-long",
             "There are only {scenes:.0f} different training images for {evaluations:.0f} evaluations.",
             8.0,
-            (below("scenes", 60, 5), above("evaluations", 35, 3), above("distinct", 0.7, 0.05)),
+            (below("scenes", 60, 5), above("evaluations", 35, 3), above("distinct", VARIED, 0.05)),
         ),
         Sign(
             "copies",

@@ -40,6 +40,13 @@ def below(feature: str, limit: float, soft: float) -> Condition:
     return Condition(feature, limit, soft, above=False)
 
 
+#: A smaller share of different scenes among the images is repetition, not variety: between sound datasets (0.85 and
+#: more) and those that were made of repetitions (up to 0.7).
+VARIED = 0.75
+
+#: mAP with all classes taken for one that is so much over mAP says that classes are mixed up, not only hard to tell.
+CONFUSED = 0.35
+
 #: Fewer evaluations say that a run was short, whatever an audit or a probe says beside them.
 ENOUGH = above("evaluations", 10.5, 0.6)
 
