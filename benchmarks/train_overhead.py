@@ -29,8 +29,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trainworthy_train import evaluate, gate, loop, runs, settings
-from trainworthy_train.augment import Augmentation
 from trainworthy_train.batches import Loader, decode
+from trainworthy_train.settings import Augmentation
 from trainworthy_train.watching import Silence
 
 ROUNDS = 5

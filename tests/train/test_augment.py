@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainworthy_train import augment
-from trainworthy_train.augment import NONE, Augmentation, contact_sheet, left_over, mosaic
+from trainworthy_train.augment import contact_sheet, left_over, mosaic
 from trainworthy_train.batches import Letterbox, Loaded
+from trainworthy_train.settings import NONE, Augmentation
 
 SIDE = 96
 LABEL = torch.tensor([0])

@@ -13,10 +13,10 @@ from torch import nn
 
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.source import Locator
-from trainworthy_train import augment, batches
-from trainworthy_train.augment import Augmentation
+from trainworthy_train import batches
 from trainworthy_train.batches import Encodings, Loader, decode, letterbox
 from trainworthy_train.errors import RefusedError
+from trainworthy_train.settings import NONE, Augmentation
 from trainworthy_train.types import Sample
 
 CHANCES = Augmentation(crop=1, turn=0.5)
@@ -293,7 +293,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
 
 def test_mosaics_hold_four_images(samples):
     """With mosaic each square holds four images, whose boxes lie in its quarters."""
-    (batch,) = loader(samples[:1], augmentation=dataclasses.replace(augment.NONE, mosaic=1), batch_size=1)
+    (batch,) = loader(samples[:1], augmentation=dataclasses.replace(NONE, mosaic=1), batch_size=1)
     boxes = batch.targets[0]["boxes"]
     assert len(boxes) == 8
     quarters = {(int(x > 32), int(y > 32)) for x, y in ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()}
@@ -333,7 +333,7 @@ def test_encodings_are_computed_once_where_they_can_be_kept(samples, options, ag
     assert model.count == 11
     second = epoch(loader(samples, encodings=kept, views=1))
     assert model.count == 11 + again
-    pixels = epoch(loader(samples, augmentation=augment.NONE))
+    pixels = epoch(loader(samples, augmentation=NONE))
     for one, other, plain in zip(first, second, pixels, strict=True):
         assert one.paths == other.paths == plain.paths
         for mine, its, expected in zip(one.images, other.images, model.encode(plain.images), strict=True):

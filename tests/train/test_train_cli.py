@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ import torch
 
 import tiny
 from trainworthy_audit.cli import main
-from trainworthy_train import loop, report, runs, settings
+from trainworthy_train import export, loop, report, runs, settings
+from trainworthy_train.cli_use import FORMATS
 from trainworthy_train.errors import TrainingError
+from trainworthy_train.models import catalogue
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +215,27 @@ def test_chances_beyond_one_are_refused(place: Path, capsys: pytest.CaptureFixtu
     code, _, err = run(capsys, f"train data {QUICK} --augment mosaic=5")
     assert code == 2
     assert "Chances and shares are 0 to 1" in err
+
+
+def test_help_names_models_and_augmentations(capsys: pytest.CaptureFixture[str]) -> None:
+    """What `--model` and `--augment` take is read off the help, which stays in step with the code."""
+    code, out, _ = run(capsys, "train --help")
+    told = " ".join(out.split())
+    assert code == 0
+    assert f"The detector: {', '.join(catalogue())}. [default: small]" in told
+    assert f"There are {', '.join(dataclasses.asdict(settings.Augmentation()))}." in told
+
+
+def test_help_needs_no_torch() -> None:
+    """`--help` of each command comes without PyTorch, whose import takes seconds."""
+    code = (
+        "import sys; from trainworthy_train import cli, cli_use; "
+        "assert not {'torch', 'torchvision'} & sys.modules.keys(), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_kinds_of_exports_are_those_that_can_be_written() -> None:
+    """`export --to` offers what `export.write` knows, and no file of them is called like a checkpoint."""
+    assert set(FORMATS) == {*export._WRITERS, "darknet"}
+    assert ".pt" not in FORMATS.values()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from trainworthy_train.batches import Loaded
+    from trainworthy_train.settings import Augmentation
 
 #: Grey around pictures that do not fill their square, 0..255.
 PADDING = 114
@@ -26,30 +26,6 @@ LEAST_SIDE = 2.0
 #: Of boxes on a contact sheet, by label: eight that people who see few colours tell apart (Okabe and Ito 2008).
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#FFFFFF")
 GAP = 4  # pixels between the pictures of a contact sheet
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done at random to a training image. Chances are 0..1."""
-
-    mirror: float = 0.5  # chance that left and right are exchanged
-    upside_down: float = (
-        0.0  # chance that top and bottom are: for pictures from above or through a microscope
-    )
-    crop: float = (
-        0.5  # chance that the picture is enlarged, of which a part is seen, or made smaller within grey
-    )
-    least_scale: float = 0.6  # how small a picture is made at most; it is enlarged by up to 1 / least_scale
-    brightness: float = (
-        0.3  # brightness, contrast and saturation are multiplied by 1 - brightness to 1 + brightness
-    )
-    blur: float = 0.05  # chance that the picture is blurred, with a sigma of 0.5 to 1.5 pixels
-    turn: float = 0.1  # chance that the picture is turned
-    degrees: float = 5.0  # by up to this; boxes grow to hold what they held
-    mosaic: float = 0.0  # chance that four pictures share the square
-
-
-NONE = Augmentation(0, 0, 0, 1, 0, 0, 0, 0, 0)
 
 
 def augment(

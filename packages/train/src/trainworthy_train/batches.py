@@ -24,11 +24,12 @@ from torch import Tensor, nn
 
 from trainworthy_audit.errors import DatasetError, TrainworthyError
 from trainworthy_train import augment, gate
-from trainworthy_train.augment import PADDING, Augmentation
+from trainworthy_train.augment import PADDING
 from trainworthy_train.errors import TrainingError
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Locator
+    from trainworthy_train.settings import Augmentation
     from trainworthy_train.types import Sample
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import click
 
 from trainworthy_audit import cli as audit_cli
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
+from trainworthy_train.models import catalogue
+from trainworthy_train.settings import DEFAULT_MODEL, Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,12 +46,16 @@ def _texts(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tup
     return tuple(part.strip() for given in value for part in given.split(",") if part.strip()) or None
 
 
+_AUGMENTATIONS = ", ".join(field.name for field in fields(Augmentation))
 _POSITIVE = click.IntRange(min=1)
 _PLACE = click.Path(path_type=Path)
 
 #: Options that say how to train; what is not given is the model's own.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "--model": {"metavar": "NAME", "help": "The detector; the small one unless told otherwise."},
+    "--model": {
+        "metavar": "NAME",
+        "help": f"The detector: {', '.join(catalogue())}.  [default: {DEFAULT_MODEL}]",
+    },
     "--weights": {
         "metavar": "PATH|URL|WORD",
         "help": "First weights: a file, a URL, imagenet, coco or none.",
@@ -86,7 +93,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "multiple": True,
         "callback": _texts,
         "metavar": "NAME=X",
-        "help": "Change an augmentation, such as mosaic=0.5; or none.",
+        "help": f"Change an augmentation, such as mosaic=0.5; or none. There are {_AUGMENTATIONS}.",
     },
     "--time-budget": {"callback": _budget, "metavar": "TIME", "help": "End in time: 90s, 30m, 1h30m."},
     "--stop": {
@@ -101,12 +108,12 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "--workers": {"type": click.IntRange(min=0), "metavar": "N", "help": "Processes that load images."},
     "--devices": {
         "metavar": "N",
-        "help": "GPUs, or processes on a CPU.  [default: all GPUs, or one process]",
+        "help": "GPUs, or processes on a CPU.  [default: all GPUs, one process, or as a launcher has it]",
     },
     "--nodes": {
         "type": _POSITIVE,
         "metavar": "N",
-        "help": "Machines, under torchrun or a cluster's launcher.",
+        "help": "Machines, under a cluster's launcher; torchrun and Ray say it themselves.",
     },
     "--precision": {
         "type": click.Choice(["auto", "32-true", "16-mixed", "bf16-mixed"]),
@@ -192,7 +199,7 @@ def _train(
 ) -> int:
     from trainworthy_audit.source import open_source
     from trainworthy_train import runs
-    from trainworthy_train.settings import DEFAULT_MODEL, model_named, name_checked, resolve
+    from trainworthy_train.settings import model_named, name_checked, resolve
 
     place = out or runs.FOLDER / _named(name or open_source(dataset).name)
     run = settings = None
@@ -272,7 +279,7 @@ def _show_augmentation(sheet: Path, settings: Settings, cleared: Cleared) -> int
     rows = batches.augmented(
         samples[:: max(1, len(samples) // SHOWN)][:SHOWN],
         image_size=settings.image_size,
-        augmentation=augment.Augmentation(**settings.augmentation),
+        augmentation=Augmentation(**settings.augmentation),
         draws=DRAWS,
         seed=settings.seed,
     )

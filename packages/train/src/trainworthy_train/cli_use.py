@@ -7,17 +7,15 @@ from pathlib import Path
 
 import click
 
-#: The names in `export.FORMATS`, here so that `--help` need not import torch.
-FORMATS = ("onnx", "torchscript", "darknet")
-
-SUFFIX = {"onnx": ".onnx", "torchscript": ".pt", "darknet": ".weights"}
+#: What `export.write` writes, and how such a file is called; here so that `--help` need not import torch.
+FORMATS = {"onnx": ".onnx", "torchscript": ".torchscript", "darknet": ".weights"}
 
 
 @click.command()
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="In place of predictions/RUN; new or empty."
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="In place of predictions/NAME-vN; new or empty."
 )
 @click.option(
     "--least",
@@ -52,7 +50,7 @@ def predict(*, run: str, images: tuple[Path, ...], out: Path | None, least: floa
 
 @click.command()
 @click.argument("run")
-@click.option("--to", type=click.Choice(FORMATS), required=True, help="The kind of file.")
+@click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="The kind of file.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="In place of a file in the run's folder."
 )
@@ -60,7 +58,8 @@ def export(*, run: str, to: str, out: Path | None) -> int:
     """Write a trained detector as a file for other programs.
 
     RUN is NAME, NAME:vN or a folder. ONNX and TorchScript files take one image, (1, 3, S, S), RGB from 0 to 1,
-    letterboxed, and give boxes, scores and labels; they are compared with the model before they are kept.
+    letterboxed, and give boxes, scores and labels; they are compared with the model before they are kept. The file is
+    MODEL.onnx, MODEL.torchscript or MODEL.weights in the run's folder.
     """
     from trainworthy_audit import cli as audit_cli
     from trainworthy_train import export as exporting
@@ -69,7 +68,7 @@ def export(*, run: str, to: str, out: Path | None) -> int:
 
     found = runs.find(run)
     trained = using.load(found)
-    file = out or found.file(f"{trained.model}{SUFFIX[to]}")
+    file = out or found.file(f"{trained.model}{FORMATS[to]}")
     said = exporting.write(
         trained.module,
         to,

@@ -117,7 +117,6 @@ _WRITERS: dict[str, Callable[[Exported, Tensor, Path], Callable[[Tensor], Sequen
     "onnx": _onnx,
     "torchscript": _torchscript,
 }
-FORMATS = (*_WRITERS, "darknet")
 
 
 def matches(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, least: float = SURE) -> list[bool]:

@@ -28,10 +28,10 @@ from lightning_fabric import Fabric
 
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train import __version__, alarms, gate, report, runs, stopping, weights
-from trainworthy_train.augment import Augmentation
 from trainworthy_train.batches import Batch, Encodings, Loader, keep_memory
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
 from trainworthy_train.evaluate import evaluate
+from trainworthy_train.settings import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -26,6 +26,30 @@ FREE = frozenset({"workers", "time_budget"})
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """What is done at random to a training image. Chances are 0..1."""
+
+    mirror: float = 0.5  # chance that left and right are exchanged
+    upside_down: float = (
+        0.0  # chance that top and bottom are: for pictures from above or through a microscope
+    )
+    crop: float = (
+        0.5  # chance that the picture is enlarged, of which a part is seen, or made smaller within grey
+    )
+    least_scale: float = 0.6  # how small a picture is made at most; it is enlarged by up to 1 / least_scale
+    brightness: float = (
+        0.3  # brightness, contrast and saturation are multiplied by 1 - brightness to 1 + brightness
+    )
+    blur: float = 0.05  # chance that the picture is blurred, with a sigma of 0.5 to 1.5 pixels
+    turn: float = 0.1  # chance that the picture is turned
+    degrees: float = 5.0  # by up to this; boxes grow to hold what they held
+    mosaic: float = 0.0  # chance that four pictures share the square
+
+
+NONE = Augmentation(0, 0, 0, 1, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that decides what comes out of a training, besides the data."""
 
@@ -48,7 +72,7 @@ class Settings:
     devices: str  # "auto" or how many
     nodes: int  # machines
     precision: str  # "auto", or as lightning-fabric spells it
-    augmentation: Mapping[str, float]  # the fields of `augment.Augmentation`
+    augmentation: Mapping[str, float]  # the fields of `Augmentation`
 
     def as_record(self) -> dict[str, Any]:
         """For JSON and checkpoints."""
@@ -108,13 +132,11 @@ def resolve(model: Model, given: Mapping[str, Any]) -> Settings:
 
 def _augmentation(given: Sequence[str]) -> dict[str, float]:
     """The fields of `Augmentation`; `given` holds "none" or NAME=NUMBER, in their order."""
-    from trainworthy_train import augment
-
-    fields = dataclasses.asdict(augment.Augmentation())
+    fields = dataclasses.asdict(Augmentation())
     for part in given:
         name, equals, value = part.partition("=")
         if part == "none":
-            fields = dataclasses.asdict(augment.NONE)
+            fields = dataclasses.asdict(NONE)
             continue
         try:
             number = float(value)
