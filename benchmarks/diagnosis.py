@@ -439,7 +439,9 @@ def trade_off(cases: Sequence[Case], logs: Sequence[Case]) -> str:
     ]
     for limit, values, kind, runs in (
         ("RISEN", (1.1, 1.15, 1.25, 1.4, 1.6, 2.0), "overtraining", past),
+        ("LASTING", (1.15, 1.2, 1.25, 1.3, np.inf), "overtraining", past),
         ("NOTHING", (0.01, 0.02, 0.03, 0.04, 0.06), "not-learning", dead),
+        ("NOTHING_STUCK", (0.0, 0.05, 0.1, 0.2), "not-learning", dead),
     ):
         force = getattr(alarms, limit)
         for value in values:

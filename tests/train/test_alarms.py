@@ -101,6 +101,32 @@ def test_a_passing_dip_is_no_alarm(seed: int) -> None:
     assert first(Curves(dipped, planned=60)) is None
 
 
+def test_a_validation_loss_that_never_falls_is_told() -> None:
+    """mAP is over nothing, but what is learnt holds for the training images only."""
+    n = 10
+    scores = [0.01, 0.04, 0.05, 0.04, 0.05, 0.04, 0.05, 0.05, 0.04, 0.05]
+    losses = {"loss": np.geomspace(8, 2, n), "val_loss": np.linspace(7.5, 8, n)}
+    found = first(families.curves(**losses, map50=scores))
+    assert found is not None
+    assert (found[1].kind, found[0] <= 8) == ("not-learning", True)
+    losses["val_loss"] = np.linspace(7.5, 6, n)
+    assert first(families.curves(**losses, map50=scores)) is None
+
+
+def test_a_rise_that_lasts_is_told_before_it_is_large() -> None:
+    """A validation loss a quarter over its least for long, with an mAP that has clearly fallen; a passing rise is none."""
+    n = 60
+    t = np.arange(n)
+    after = np.maximum(0, t - 15)
+    run = {"loss": np.geomspace(3, 0.2, n), "map50": 0.7 * np.minimum(1, t / 15) - 0.004 * after}
+    lasting = 1 + np.exp(-t / 3) + np.minimum(0.3, 0.015 * after)
+    found = first(families.curves(**run, val_loss=lasting))
+    assert found is not None
+    assert (found[1].kind, found[0] < 40) == ("overtraining", True)
+    passing = np.where(t % 5 == 0, 1.0, lasting)
+    assert first(families.curves(**run, val_loss=passing)) is None
+
+
 def test_without_a_validation_loss_only_a_deep_fall_is_told() -> None:
     """mAP alone must fall by a fifth: nothing else says that it is not chance."""
     runs = [families.declining(60), families.declining(60)]

@@ -19,6 +19,9 @@ LEAST = 6
 #: A best mAP that counts as nothing. At 0.06, real runs that became good raised an alarm.
 NOTHING = 0.03
 
+#: A best mAP that counts as nothing where the validation loss has never been clearly below its first.
+NOTHING_STUCK = 0.1
+
 #: A loss that is lower by this share of its least is still falling.
 FALLING = 0.05
 
@@ -30,6 +33,10 @@ RISEN = 1.4
 
 #: How far mAP has to fall, as a share of its best: where the validation loss has risen, and where none is known.
 FALL, FALL_ALONE = 0.04, 0.2
+
+#: A validation loss that has risen by less is enough where it lasts: it was over `LIFTED` times its least in each of the
+#: last five evaluations, is over `LASTING` times it now, and still rises. mAP then has to have fallen by `CLEAR`.
+LASTING, LIFTED, CLEAR = 1.2, 1.1, 0.08
 
 #: A training loss over so many times its least is diverging, where it stays there for three points.
 DIVERGED = 4.0
@@ -77,20 +84,18 @@ def _not_learning(curves: Curves, metric: Series) -> Alarm | None:
     gap = probe[1] - np.interp(probe[0], metric.step, value) if probe is not None else np.zeros(0)
     if probe is not None and len(gap) >= LEAST and gap[-3:].min() > CONFUSED:
         return Alarm("not-learning", float(probe[0][-3]), "boxes are found, but their classes are wrong")
-    if len(value) < LEAST or value.max() >= NOTHING or value[-3:].mean() > 1.3 * value[-6:-3].mean() + 0.002:
+    if len(value) < LEAST or value[-3:].mean() > 1.3 * value[-6:-3].mean() + 0.002:
         return None
-    improving = [
-        _improves(known, metric.step)
-        for name in ("val_loss", "loss")
-        if (known := _known(curves.series.get(name))) is not None
-    ]
-    if improving and improving[0]:
-        return None
-    return Alarm(
-        "not-learning",
-        float(metric.step[0]),
-        f"mAP has not been over {value.max():.3f}, and its loss has stopped falling",
-    )
+    val_loss, loss = _known(curves.series.get("val_loss")), _known(curves.series.get("loss"))
+    judged = val_loss or loss
+    best = f"mAP has not been over {value.max():.3f}"
+    if value.max() < NOTHING and not (judged and _improves(judged, metric.step)):
+        return Alarm("not-learning", float(metric.step[0]), f"{best}, and its loss has stopped falling")
+    if value.max() < NOTHING_STUCK and val_loss and _stuck(val_loss, metric.step):
+        return Alarm(
+            "not-learning", float(metric.step[0]), f"{best}, and the validation loss has never fallen"
+        )
+    return None
 
 
 def _overtraining(curves: Curves, metric: Series) -> Alarm | None:
@@ -104,10 +109,18 @@ def _overtraining(curves: Curves, metric: Series) -> Alarm | None:
     noise = 1.4826 * float(np.median(np.abs(value - curve))) + 0.005
     peak, last = float(curve[best]), float(value[-3:].mean())
     doubted = _known(curves.series.get("val_loss"))
-    fall = FALL if doubted is not None else FALL_ALONE
-    if n - 1 - best < 3 or peak < 0.1 or peak - last < max(fall * peak, 1.5 * noise):
+    fall = peak - last
+    if n - 1 - best < 3 or peak < 0.1 or fall < 1.5 * noise:
         return None
-    if doubted is not None and np.interp(step[-3:], *doubted).mean() < RISEN * doubted[1].min():
+    clear = fall >= 2.5 * noise
+    if doubted is None:
+        confirmed = clear and fall >= FALL_ALONE * peak
+    else:
+        risen = np.interp(step, *doubted) / max(float(doubted[1].min()), 1e-12)
+        confirmed = (fall >= FALL * peak and risen[-3:].mean() >= RISEN) or (
+            clear and fall >= CLEAR * peak and _lasts(risen)
+        )
+    if not confirmed:
         return None
     loss = _known(curves.series.get("loss"))
     if loss is not None and np.interp(step[-1], *loss) > np.interp(step[best], *loss):
@@ -131,3 +144,20 @@ def _improves(loss: tuple[Floats, Floats], step: Floats) -> bool:
     value = np.interp(step, *loss)
     before = float(value[:-3].min())
     return float(value[-3:].min()) < before - FALLING * abs(before)
+
+
+def _stuck(loss: tuple[Floats, Floats], step: Floats) -> bool:
+    """Whether a loss was never clearly below its first value."""
+    value = np.interp(step, *loss)
+    return float(value.min()) > value[0] - FALLING * abs(value[0])
+
+
+def _lasts(risen: Floats) -> bool:
+    """Whether a loss, in multiples of its least, has been high for five evaluations and still rises."""
+    now = risen[-3:].mean()
+    before = [risen[-6:-3], risen[-9:-6]]
+    return bool(
+        risen[-5:].min() >= LIFTED
+        and now >= LASTING
+        and all(now >= part.mean() for part in before if len(part) == 3)
+    )

@@ -64,7 +64,7 @@ def read(log: Log) -> list[Curves]:
 
 
 def _names(words: list[str]) -> tuple[str, ...]:
-    """What the cells of a row are. The size is told from the losses before it: it and the number of labels are whole."""
+    """What the cells of a row are. The size is told from the losses before it: it and the labels are whole numbers."""
     whole = [word.isdigit() for word in words]
     size = next(
         (
