@@ -57,7 +57,7 @@ def same(one: Audit, other: Audit) -> bool:
         one.findings.equals(other.findings)
         and (one.fingerprint, one.digests, one.verdict) == (other.fingerprint, other.digests, other.verdict)
         and left.pixels.drop("landmarks").equals(right.pixels.drop("landmarks"))
-        and left.images.drop("landmarks").equals(right.images.drop("landmarks"))
+        and left.images.equals(right.images)
         and left.boxes.equals(right.boxes)
         and left.duplicates.equals(right.duplicates)
         and left.dataset.names == right.dataset.names

@@ -104,7 +104,9 @@ def joined(
     dataset: Dataset, pixels: pl.DataFrame, duplicates: pl.DataFrame, config: Config | None = None
 ) -> Evidence:
     """The evidence of these frames, with what rules need joined to each image and box."""
-    images = dataset.images.join(pixels, on="image", how="left", maintain_order="left").with_columns(
+    images = dataset.images.join(
+        pixels.drop("landmarks"), on="image", how="left", maintain_order="left"
+    ).with_columns(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
         pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),
     )

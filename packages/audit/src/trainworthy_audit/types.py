@@ -209,7 +209,7 @@ class Evidence:
     pixels: pl.DataFrame
     duplicates: pl.DataFrame
     images: pl.DataFrame
-    """`IMAGES` + `PIXELS` columns + `image_width`/`image_height`: measured, else declared, else null."""
+    """`IMAGES` + `PIXELS` without landmarks + `image_width`/`image_height`: measured, else declared, else null."""
     boxes: pl.DataFrame
     """`BOXES` in pixels + `path`, `split`, `image_width`, `image_height`. Images without a size: YOLO edges are null.
     YOLO keeps its fractions as `fx1, fy1, fx2, fy2`; these are null in other formats."""
