@@ -297,7 +297,7 @@ def test_unknown_run_names_those_there_are(there: Path) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_export_writes_a_file_that_finds_the_same(there: Path, tmp_path: Path) -> None:
     """The TorchScript file finds in an image what `predict` does; the labels are named in their order."""
-    file = tmp_path / "small.pt"
+    file = tmp_path / "small.torchscript"
     told = said(command("export", "data:v2", "--to", "torchscript", "--out", file), 0)
     assert "pictures of 64 x 64, 2 labels; equal to the model on 4 pictures" in told
     assert "labels: 0 cat, 1 dog" in told
@@ -313,7 +313,7 @@ def test_export_writes_a_file_that_finds_the_same(there: Path, tmp_path: Path) -
 def test_export_goes_into_the_run_unless_told(there: Path) -> None:
     """Without --out the file is named after its model, and lies in the run's folder."""
     said(command("export", "data:v1", "--to", "torchscript"), 0)
-    file = Path("runs/data/v1/small.pt")
+    file = Path("runs/data/v1/small.torchscript")
     assert file.is_file()
     file.unlink()
 
