@@ -34,8 +34,8 @@ RISEN = 1.4
 #: How far mAP has to fall, as a share of its best: where the validation loss has risen, and where none is known.
 FALL, FALL_ALONE = 0.04, 0.2
 
-#: A validation loss that has risen by less is enough where it lasts: it was over `LIFTED` times its least in each of the
-#: last five evaluations, is over `LASTING` times it now, and still rises. mAP then has to have fallen by `CLEAR`.
+#: A validation loss that has risen by less is enough where it lasts: it was over `LIFTED` times its least in each of
+#: the last five evaluations, is over `LASTING` times it now, and still rises. mAP then has to have fallen by `CLEAR`.
 LASTING, LIFTED, CLEAR = 1.2, 1.1, 0.08
 
 #: A training loss over so many times its least is diverging, where it stays there for three points.
