@@ -38,6 +38,13 @@ class Wrapped(nn.Module):
         with _statistics_kept(self.net), _same_chances(keep=self.training):
             return self.net(list(images), theirs)
 
+    def judge(
+        self, images: Tensor, targets: Sequence[Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+        """Both of what `forward` gives in evaluation, for one look of the backbone, which is what costs."""
+        with _once(self.net.get_submodule("backbone")):
+            return self(images, targets), self(images)
+
     def _theirs(self, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Without boxes of no size, which torchvision refuses."""
         boxes = target["boxes"].float().reshape(-1, 4)
@@ -62,6 +69,24 @@ def _statistics_kept(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextlib.contextmanager
+def _once(part: nn.Module) -> Iterator[None]:
+    """Within, a part gives what it gave first, without computing it again."""
+    usual = part.forward
+    given: list[Any] = []
+
+    def first(*inputs: Tensor) -> Any:  # noqa: ANN401 - whatever the part gives
+        if not given:
+            given.append(usual(*inputs))
+        return given[0]
+
+    part.forward = first
+    try:
+        yield
+    finally:
+        del part.forward
 
 
 @contextlib.contextmanager
