@@ -114,7 +114,7 @@ def test_a_validation_loss_that_never_falls_is_told() -> None:
 
 
 def test_a_rise_that_lasts_is_told_before_it_is_large() -> None:
-    """A validation loss a quarter over its least for long, and an mAP that has clearly fallen; a passing rise is none."""
+    """A validation loss a quarter over its least for long, and an mAP that clearly fell; a passing rise is none."""
     n = 60
     t = np.arange(n)
     after = np.maximum(0, t - 15)

@@ -54,6 +54,32 @@ def test_a_single_evaluation_after_a_long_run_supports_no_verdict() -> None:
     assert "single evaluation" in found.evidence[0].what
 
 
+def test_one_iteration_supports_no_verdict_on_its_loss() -> None:
+    """A single loss that is no number, or a single batch without objects, is no pattern of a run."""
+    one = Series(np.array([1.0]), np.array([np.nan]))
+    rate = Series(np.array([1.0]), np.array([0.01]))
+    assert diagnose(Curves({"loss": one, "lr": rate}, "iteration")).pattern is None
+    zero = Series(np.array([1.0]), np.array([0.0]))
+    assert diagnose(Curves({"loss": rate, "loss/box": zero}, "iteration")).pattern != "not-learning"
+
+
+def test_a_log_that_supports_no_pattern_leaves_all_as_probable() -> None:
+    """What the model would make of a log without the features that it needs means nothing, and is not told."""
+    found = diagnose(families.curves(loss=np.linspace(3, 1, 50)))
+    assert set(found.patterns) == set(PATTERNS)
+    assert len(set(found.patterns.values())) == 1
+
+
+@pytest.mark.parametrize(("name", "said"), [("map50", "mAP@50"), ("map", "Estimated mAP@50")])
+def test_the_evidence_says_which_map_it_measured(name: str, said: str) -> None:
+    """A log with mAP@50-95 only is judged by an estimate, which is called one, and the best is as logged."""
+    run = families.good(level=0.5)
+    found = diagnose(Curves({"loss": run.series["loss"], name: run.series["map50"]}))
+    assert found.evidence[0].what.startswith(f"{said} ends at")
+    assert any("estimated as 1.6 times" in one.what for one in found.evidence) is (name == "map")
+    assert found.best_map == pytest.approx(run.series["map50"].value.max())
+
+
 def test_an_empty_log_supports_no_verdict() -> None:
     """A log without a point says so."""
     assert diagnose(Curves()).pattern is None

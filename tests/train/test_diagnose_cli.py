@@ -123,10 +123,29 @@ def test_the_terminal_says_verdict_chart_and_what_next() -> None:
         "why:",
         "what would refute it:",
         "one experiment:",
-        "best: mAP",
+        "best: mAP@50 0.",
     ):
         assert part in text
     assert "\x1b[" not in text
+
+
+def test_what_cannot_be_told_has_no_probabilities() -> None:
+    """A log of losses only: the reason, what to log, and no list of patterns, in the terminal and on the page."""
+    Path("losses.csv").write_text("epoch,loss\n" + "".join(f"{n},{3 - n / 30}\n" for n in range(1, 31)))
+    text = run("losses.csv", "--out", "page").output
+    assert "Cannot tell. The log has no mAP" in text
+    assert "what to do:" in text
+    assert "%" not in text
+    assert "How probable" not in Path("page/index.html").read_text()
+
+
+def test_a_file_that_is_no_log_is_told_what_is_wanted() -> None:
+    """One line, and the command that lists what is known."""
+    Path("notes.md").write_text("# Notes\n")
+    result = run("notes.md")
+    assert result.exit_code == 2
+    assert "Wanted is the file that a trainer wrote its figures to" in result.output
+    assert "next: trainworthy diagnose --help" in result.output
 
 
 def test_another_folder_is_never_overwritten() -> None:

@@ -149,7 +149,7 @@ def _improves(loss: tuple[Floats, Floats], step: Floats) -> bool:
 def _stuck(loss: tuple[Floats, Floats], step: Floats) -> bool:
     """Whether a loss was never clearly below its first value."""
     value = np.interp(step, *loss)
-    return float(value.min()) > value[0] - FALLING * abs(value[0])
+    return bool(value.min() > value[0] - FALLING * abs(value[0]))
 
 
 def _lasts(risen: Floats) -> bool:

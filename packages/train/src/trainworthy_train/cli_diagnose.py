@@ -61,8 +61,11 @@ def diagnose(
 ) -> int:
     """Name the pattern of a training log, show why, and say what to do.
 
-    LOG is a log of a trainer (ultralytics, YOLOv5, darknet, detectron2, mmdetection, DETR, TensorBoard,
-    Lightning, Hugging Face and others), the folder of a run, or one of our runs by its name: NAME, NAME:vN.
+    LOG is a log of a trainer, the folder of a run, or one of our runs by its name: NAME, NAME:vN. Known are the
+    results.csv and console output of ultralytics and YOLOv5, results.txt of YOLOv5 and YOLOv7, darknet's console
+    output, TensorBoard event files, metrics.json and log.txt of detectron2, *.log.json and text logs of
+    mmdetection, log.txt of DETR and RF-DETR, train_log.txt of YOLOX, trainer_state.json of Hugging Face,
+    metrics.csv of Lightning, console output of torchvision's references, and any CSV with --columns.
     Writes a page below reports/.
     """
     from trainworthy_audit import output

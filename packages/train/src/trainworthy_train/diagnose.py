@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainworthy_train import patterns, stopping
-from trainworthy_train.features import measure
+from trainworthy_train.features import RATIO, measure, measured
 from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
 
@@ -29,6 +29,9 @@ SHOWN, MOST = 0.4, 6
 #: Losses without any evaluation say no more than that the run was short, below this number of points.
 SHORT = 11
 
+#: Below so many points nothing can be said of losses that are not finite.
+FEW_POINTS = 2
+
 
 def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagnosis:
     """The diagnosis of one run, with what an audit says of its dataset (`auditfacts.FACTS`) where that is known."""
@@ -36,7 +39,11 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
     probability = dict(zip(PATTERNS, model.probabilities(features).tolist(), strict=True))
     best = max(patterns.ALL, key=lambda pattern: probability[pattern.id])
     missing = unsupported(curves, features)
-    if not missing and probability[best.id] < CONFIDENT:
+    if (
+        missing
+    ):  # nothing is known, which is not what the model would make of a log without the features it needs
+        probability = dict.fromkeys(PATTERNS, 1 / len(PATTERNS))
+    elif probability[best.id] < CONFIDENT:
         missing = _undecided(probability)
     notes = _special(curves, features)
     step, score = _best(curves)
@@ -52,7 +59,7 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
         pattern=best.id,
         confidence=probability[best.id],
         patterns=probability,
-        evidence=(*(_told(sign, features) for sign in signs), *notes),
+        evidence=(*(_told(sign, features, name_of_map(curves)) for sign in signs), *notes),
         best_step=step,
         best_map=score,
         stop=stop,
@@ -74,14 +81,19 @@ def unsupported(curves: Curves, features: Features) -> str:
     """Why the log does not support a verdict; "" where it does."""
     if not curves.series or not any(np.isfinite(one.value).any() for one in curves.series.values()):
         return "The log holds no point of any curve."
-    if features["zero_loss"] or features["not_finite"] > 0.02:
-        return ""
     evaluations, points = features["evaluations"], np.nan_to_num(features["points"])
-    if evaluations == 0 and points >= SHORT:
-        if "val_loss" not in curves.series:
-            return "The log has no mAP and no validation loss: the training loss alone tells no pattern."
-        return "The log has no mAP: losses alone do not tell whether detections are right."
-    if evaluations == 1 and points >= SHORT and length(curves) >= SHORT:
+    if features["not_finite"] > 0.02 and points < FEW_POINTS:
+        return "The log has one training loss, which is no finite number: nothing shows where that began."
+    if features["zero_loss"] or features["not_finite"] > 0.02 or points < SHORT:
+        return ""
+    if evaluations == 0:
+        validated = "val_loss" in curves.series
+        return "The log has no mAP" + (
+            ": losses alone do not tell whether detections are right."
+            if validated
+            else " and no validation loss: the training loss alone tells no pattern."
+        )
+    if evaluations == 1 and length(curves) >= SHORT:
         return "The log has a single evaluation: nothing shows how mAP moved."
     return ""
 
@@ -117,11 +129,21 @@ def _words(pattern: Pattern, signs: Sequence[Sign], stop: Stop) -> Words:
     return pattern.long_enough if pattern.long_enough and other and not length else pattern
 
 
-def _told(sign: Sign, features: Features) -> Evidence:
+def name_of_map(curves: Curves) -> str:
+    """What the mAP is called that features are measured on."""
+    return {"map50": "mAP@50", "map": "estimated mAP@50"}.get(measured(curves), "mAP")
+
+
+def _capital(sentence: str) -> str:
+    return sentence if sentence.startswith("mAP") else sentence[0].upper() + sentence[1:]
+
+
+def _told(sign: Sign, features: Features, name: str) -> Evidence:
     first = sign.conditions[0]
     value = features[first.feature]
+    said = sign.says.format_map(defaultdict(lambda: np.nan, features.values)).replace("mAP", name)
     return Evidence(
-        sign.says.format_map(defaultdict(lambda: np.nan, features.values)),
+        _capital(said),
         float(value) if np.isfinite(value) else None,
         first.limit,
         features.spans.get(first.feature),
@@ -139,11 +161,18 @@ def _special(curves: Curves, features: Features) -> list[Evidence]:
             )
         )
     if features["evaluations"] >= 5 and features["gain"] < 0.05 and features["start"] > 0.3:
+        began = f"{name_of_map(curves)} was {features['start']:.2f} from the beginning and stayed"
         told.append(
             Evidence(
-                f"mAP was {features['start']:.2f} from the beginning and stayed: this looks like training that "
-                "started from weights that had already learnt the task.",
+                f"{_capital(began)}: this looks like training that started from weights that had already learnt the "
+                "task.",
                 features["start"],
+            )
+        )
+    if measured(curves) == "map":
+        told.append(
+            Evidence(
+                f"The log has mAP@50-95 only. mAP@50 is estimated as {RATIO:g} times it, the median of logs with both."
             )
         )
     val_loss = curves.series.get("val_loss")
@@ -159,9 +188,9 @@ def _special(curves: Curves, features: Features) -> list[Evidence]:
 
 def _best(curves: Curves) -> tuple[float | None, float | None]:
     """The step of the best evaluation and its mAP, as logged."""
-    for name in ("map50", "map"):
-        series = curves.series.get(name)
-        if series is not None and np.isfinite(series.value).any():
-            place = int(np.nanargmax(np.where(np.isfinite(series.value), series.value, np.nan)))
-            return float(series.step[place]), float(series.value[place])
-    return None, None
+    name = measured(curves)
+    if not name:
+        return None, None
+    series = curves.series[name]
+    place = int(np.nanargmax(np.where(np.isfinite(series.value), series.value, np.nan)))
+    return float(series.step[place]), float(series.value[place])

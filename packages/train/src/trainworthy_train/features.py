@@ -103,6 +103,11 @@ def mean_ap(curves: Curves) -> Series | None:
     return None
 
 
+def measured(curves: Curves) -> str:
+    """Which mAP the log holds: "map50", else "map", else ""."""
+    return next((name for name in ("map50", "map") if _known(curves.series.get(name)) is not None), "")
+
+
 def calm_end(curves: Curves) -> float:
     """The step from which augmentation was switched off (it moves every loss), infinite where it never was."""
     told = curves.facts.get("mosaic_off")
@@ -304,7 +309,8 @@ def _no_labels(curves: Curves) -> bool:
         for name, series in curves.series.items()
         if name.startswith("loss/") and any(word in name for word in ("box", "dfl", "giou"))
     ]
-    return bool(parts) and all(len(part) > 0 and not np.any(part) for part in parts)
+    enough = 1 if curves.unit == "epoch" else 3  # a single iteration may meet no object
+    return bool(parts) and all(len(part) >= enough and not np.any(part) for part in parts)
 
 
 def _measure_probes(curves: Curves, values: dict[str, float]) -> None:

@@ -121,8 +121,13 @@ def _unknown(log: Log) -> LogError:
         )
     begins = next((line for line in log.head.split("\n") if line.strip()), "")
     seen = "it is no text" if "\0" in log.head[:1000] else f"it begins with '{_short(begins.strip(), 80)}'"
-    known = "; ".join(module.TITLE for module in FORMATS.values())
-    return LogError(f"{log.path} is no training log that is known: {seen}. Known are: {known}.")
+    return _unread(f"{log.path} is no training log that is known: {seen}.")
+
+
+def _unread(message: str) -> LogError:
+    """The message, and what to give in place of what was given; the help lists the formats."""
+    wanted = "Wanted is the file that a trainer wrote its figures to, or the folder of a run."
+    return LogError(f"{message} {wanted}", next_step="trainworthy diagnose --help")
 
 
 def _short(text: str, length: int = 200) -> str:
@@ -138,9 +143,9 @@ def _folder(path: Path) -> list[Curves]:
     found = list(_runs(path, "", _DEEP))
     if not found:
         names = sorted(entry.name for entry in path.iterdir())
-        raise LogError(
+        raise _unread(
             f"{path} holds no training log that is known, down to {_DEEP} folders below: it has "
-            f"{_short(', '.join(names)) or 'no files'}. Known are: {'; '.join(m.TITLE for m in FORMATS.values())}."
+            f"{_short(', '.join(names)) or 'no files'}."
         )
     return found
 

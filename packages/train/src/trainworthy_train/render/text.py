@@ -24,7 +24,7 @@ CHARTED = (
     ("loss", "loss"),
     ("val_loss", "validation loss"),
     ("map50", "mAP@50"),
-    ("map", "mAP"),
+    ("map", "mAP@50-95"),
     ("iou", "IoU"),
 )
 
@@ -38,12 +38,13 @@ def render(run: Told, *, color: bool = False) -> str:
     fg = COLOURS.get(found.pattern, "red")
     lines += [click.style(line, fg=fg, bold=True) for line in verdict] if color else verdict
     lines += textwrap.wrap(found.meaning, WIDTH)
-    lines += ["", *_chart(run), ""]
+    lines += ["", *_chart(run)]
     ranked = sorted(found.patterns, key=found.patterns.__getitem__, reverse=True)
-    for pattern in ranked:
+    lines += [""] if run.knows else []
+    for pattern in ranked if run.knows else ():
         share = found.patterns[pattern]
         lines.append(f"  {TITLES[pattern]:18} {'█' * round(share * 30):30} {share:4.0%}")
-    lines += ["", *_list("why", [one.what for one in found.evidence])]
+    lines += ["", *_list("why", [one.what for one in found.evidence[found.pattern is None :]])]
     cited = [
         f"{one.rule} {one.name}: {one.findings} finding{'s' if one.findings != 1 else ''}"
         + (f", {one.waived} of them waived" if one.waived else "")
@@ -54,9 +55,9 @@ def render(run: Told, *, color: bool = False) -> str:
     lines += _list("likely causes", found.causes) + _list("what to do", found.advice)
     lines += _list("what would refute it", [found.refuted_by] if found.refuted_by else [])
     lines += _list("one experiment", [found.experiment] if found.experiment else [])
-    lines += _list("stop" if found.stop.should else "go on", [found.stop.why + "."])
-    if found.best_step is not None:
-        lines.append(f"best: mAP {found.best_map:.3f} at {curves.unit} {found.best_step:g}")
+    lines += _list(run.stopping, [run.stop_why])
+    if run.best:
+        lines.append(f"best: {run.best}")
     lines += [f"note: {note}" for note in curves.notes]
     return "\n".join(lines) + "\n"
 

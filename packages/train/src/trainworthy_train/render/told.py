@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainworthy_train import patterns
+from trainworthy_train.features import measured
 from trainworthy_train.types import PATTERNS
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from trainworthy_train.types import Curves, Diagnosis
 
 TITLES: dict[str, str] = {pattern.id: pattern.title for pattern in patterns.ALL}
+
+
+#: From this probability on, the next pattern is not worth a word.
+CERTAIN = 0.99
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,37 @@ class Told:
             return f"Cannot tell. {found.evidence[0].what}"
         others = [pattern for pattern in PATTERNS if pattern != found.pattern]
         second = max(others, key=found.patterns.__getitem__)
+        if found.confidence >= CERTAIN:
+            return f"{TITLES[found.pattern].capitalize()} (over {CERTAIN:.0%})."
         sure = f"{TITLES[found.pattern].capitalize()} ({found.confidence:.0%})"
         return f"{sure}; next {TITLES[second]} ({found.patterns[second]:.0%})."
+
+    @property
+    def knows(self) -> bool:
+        """Whether the probabilities say anything: a log that supports no pattern leaves all as probable."""
+        return len(set(self.diagnosis.patterns.values())) > 1
+
+    @property
+    def stopping(self) -> str:
+        """What the advice on stopping is headed by."""
+        if self.diagnosis.stop.should:
+            return "stop"
+        return "go on" if self.diagnosis.best_step is not None else "when to stop"
+
+    @property
+    def stop_why(self) -> str:
+        """Why to stop or to go on, as a sentence."""
+        why = f"{self.diagnosis.stop.why}."
+        return why if why.startswith("mAP") else why[0].upper() + why[1:]
+
+    @property
+    def best(self) -> str:
+        """The best evaluation, by the mAP that the log holds; "" where it holds none."""
+        found, logged = self.diagnosis, {"map50": "mAP@50", "map": "mAP@50-95"}
+        if found.best_step is None:
+            return ""
+        name = logged[measured(self.curves)]
+        return f"{name} {found.best_map:.3f} at {self.curves.unit} {found.best_step:g}"
 
     @property
     def cited(self) -> list[Cited]:
