@@ -31,7 +31,7 @@ WORTHWHILE = 200_000
 #: Probes that are looked up at once: their keys, and what is found, stay in the processor's cache.
 _AT_ONCE = 2**17
 
-#: What is spread: so many masks of one cut at a time.
+#: What is searched, here or elsewhere, before its pairs are handed on: so many masks of one cut at a time.
 _PIECE = 32
 
 
@@ -70,15 +70,18 @@ def candidates(hashes: Bits, limit: int, spread: Spread | None = None) -> Iterat
     if sum(cut.lookups for cut in search.cuts) >= len(table):
         yield from _compare_all(search)
         return
-    if spread is None or len(table) < WORTHWHILE:
-        for number, cut in enumerate(search.cuts):
-            yield from _pairs((number, 0, cut.lookups), search)
-        return
+    # The same pieces in the same order wherever they are searched: what is made of the pairs may hang on it.
     pieces = [
         (number, first, min(first + _PIECE, cut.lookups))
         for number, cut in enumerate(search.cuts)
         for first in range(0, cut.lookups, _PIECE)
     ]
+    if spread is None or len(table) < WORTHWHILE:
+        for number, some in itertools.groupby(pieces, key=lambda piece: piece[0]):
+            by_key = _by_key(search, search.cuts[number])
+            for piece in some:
+                yield from _pairs(piece, search, by_key)
+        return
     for lots in spread(_piece, pieces, search):
         yield from lots
 
@@ -137,16 +140,32 @@ def _cut_into(parts: int, limit: int) -> list[_Cut]:
     return [cut for cut in cuts if cut.radius >= 0]
 
 
+class _ByKey(NamedTuple):
+    """The rows and probes of a search in the order of one cut's keys."""
+
+    order: Numbers  # (N,) of the table
+    starts: Numbers  # (2^width + 1,) where each key's rows begin
+    #: (N * V,) Changed by one mask at a time, probes of like keys stay close together, and so does what is looked up
+    #: for them, which memory rewards.
+    probes: Numbers
+
+
+def _by_key(search: _Search, cut: _Cut) -> _ByKey:
+    probes = np.argsort(cut.keys(search.probes), kind="stable").astype(np.uint32)
+    return _ByKey(*_sorted_by(cut.keys(search.table), cut.width), probes)
+
+
 def _piece(piece: tuple[int, int, int], search: _Search) -> list[Pairs]:
-    return list(_pairs(piece, search))
+    return list(_pairs(piece, search, _by_key(search, search.cuts[piece[0]])))
 
 
-def _pairs(piece: tuple[int, int, int], search: _Search) -> Iterator[Pairs]:
+def _pairs(piece: tuple[int, int, int], search: _Search, by_key: _ByKey) -> Iterator[Pairs]:
     """What the cut of this number finds under some of its masks, less what the cuts before it find."""
     number, first, end = piece
     near: list[tuple[Numbers, Numbers]] = []
     many = 0
-    for found in _near(search, search.cuts[number], first, end):
+    cut = search.cuts[number]
+    for found in _near(search, cut, by_key, cut.masks()[first:end]):
         near.append(found)
         many += len(found[0])
         if many >= LOT:
@@ -161,19 +180,16 @@ def _of_this_cut(search: _Search, near: Sequence[tuple[Numbers, Numbers]], numbe
     return _within(search, probe, b, number)
 
 
-def _near(search: _Search, cut: _Cut, first: int, end: int) -> Iterator[tuple[Numbers, Numbers]]:
-    """Probes and rows of the table that are within the limit, of keys that differ by some of the cut's masks."""
-    order, starts = _sorted_by(cut.keys(search.table), cut.width)
+def _near(search: _Search, cut: _Cut, by_key: _ByKey, masks: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
+    """Probes and rows of the table that are within the limit, of keys that differ by one of these masks."""
+    order, starts, probes = by_key
     table, held = search.table[order], np.diff(starts)
-    # Probes in the order of their keys: changed by one mask at a time these stay close together, and so does what is
-    # looked up for them, which memory rewards.
-    probes = np.argsort(cut.keys(search.probes), kind="stable").astype(np.uint32)
     step = min(_AT_ONCE, LOT)
     for start in range(0, len(probes), step):
         some = probes[start : start + step]
         hashes = search.probes[some]
         keys = cut.keys(hashes).astype(np.int32)
-        for mask in cut.masks()[first:end].astype(np.int32):
+        for mask in masks.astype(np.int32):
             sought = keys ^ mask
             count = held[sought]
             if search.variants == 1:  # both sides are the same: each two keys would meet twice
