@@ -397,7 +397,7 @@ def keep_memory() -> None:
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another system, another library
         adjust = ctypes.CDLL(None).mallopt
         trim_threshold, mmap_threshold = -1, -3  # as malloc.h numbers them
-        adjust(mmap_threshold, KEPT)
+        adjust(mmap_threshold, KEPT) or adjust(mmap_threshold, 2**25)  # the most that older ones take
         adjust(trim_threshold, KEPT)
 
 
