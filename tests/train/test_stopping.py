@@ -68,6 +68,12 @@ def test_without_an_map_nothing_is_decided() -> None:
     assert "no mAP" in found.why
 
 
+def test_a_damaged_figure_counts_as_a_perfect_one() -> None:
+    """An mAP of 70,000, of a line with a lost point, neither overflows nor warns."""
+    found = decide(families.curves(map50=[0.1, 0.2, 7e4, *[0.3] * 10]))
+    assert found.at == 3
+
+
 def test_the_model_knows_its_features() -> None:
     """As many weights as features, all finite, for a run of one evaluation too."""
     assert fitted().shape == (len(NAMES),) == outlook(families.curves(map50=[0.0])).shape

@@ -95,11 +95,11 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
 
 
 def mean_ap(curves: Curves) -> Series | None:
-    """The run's mAP at IoU 0.5 where an evaluation gave one; of a log without it, what its mAP suggests."""
+    """The run's mAP at IoU 0.5 where an evaluation gave one; of a log without it, what its mAP suggests. 0 to 1."""
     for name, factor in (("map50", 1.0), ("map", RATIO)):
         found = _known(curves.series.get(name))
         if found is not None:
-            return Series(found.step, np.minimum(found.value * factor, 1.0) if factor != 1.0 else found.value)
+            return Series(found.step, np.clip(found.value * factor, 0.0, 1.0))
     return None
 
 
