@@ -7,6 +7,8 @@ Without a dataset one of 96 photographs of 640 x 480 is made and certified. Meas
 - steps: the same batches through the bare forward, backward and step, and through `Training._step` with its log,
   TensorBoard, averaged weights and checks; a network of some 80 ms a step, so that the ratio means something;
 - evaluation: share of an epoch that evaluation takes, scoring alone and with the model's own passes;
+- the small model: what encoding an image costs, and the share of a run of eight epochs that evaluation takes, images
+  encoded for it included;
 - loading: images a second that `batches.Loader` decodes, augments and stacks, against reading and decoding alone, and
   what a model that costs nothing waits for.
 """
@@ -29,8 +31,9 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trainworthy_train import evaluate, gate, loop, runs, settings
-from trainworthy_train.batches import Loader, decode
+from trainworthy_train.batches import Loader, decode, keep_memory
 from trainworthy_train.settings import Augmentation
+from trainworthy_train.types import Cleared
 from trainworthy_train.watching import Silence
 
 ROUNDS = 5
@@ -96,6 +99,7 @@ def cpu(what: Callable[[], object]) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
+    keep_memory()  # as `loop.train` has it
     with tempfile.TemporaryDirectory() as place:
         if len(sys.argv) == 3:
             data, proof = Path(sys.argv[1]), Path(sys.argv[2]) / "certificate.json"
@@ -115,6 +119,26 @@ def main() -> None:
         evaluation(training)
         training.close()
         loading(training)
+        small(cleared, Path(place) / "small")
+
+
+def small(cleared: Cleared, folder: Path) -> None:
+    """The default model on a CPU, whose epochs are cheap because it sees encodings that are kept."""
+    model = settings.model_named("small")
+    chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never", "epochs": 8})
+    training = loop.Training(loop.open_fabric(chosen), model, chosen, cleared, runs.at(folder), [], Silence())
+    training.begin(resume=False)
+    square = torch.rand(1, 3, chosen.image_size, chosen.image_size)
+    training.module.encode(square)
+    encode = statistics.median(cpu(lambda: training.module.encode(square)) for _ in range(ROUNDS * 4))
+    spent = [(cpu(training.epoch), cpu(training.evaluate)) for _ in range(chosen.epochs)]
+    training.close()
+    learnt, evaluated = (sum(part) for part in zip(*spent, strict=True))
+    print(
+        f"small: {1000 * encode:.1f} ms to encode an image; {chosen.epochs} epochs: training {learnt:.1f} s, "
+        f"evaluation {evaluated:.1f} s, {100 * evaluated / (learnt + evaluated):.0f} % (last epoch alone: {spent[-1][0]:.2f} s, "
+        f"{spent[-1][1]:.2f} s)"
+    )
 
 
 def steps(training: loop.Training) -> None:
