@@ -134,10 +134,10 @@ def small(cleared: Cleared, folder: Path) -> None:
     spent = [(cpu(training.epoch), cpu(training.evaluate)) for _ in range(chosen.epochs)]
     training.close()
     learnt, evaluated = (sum(part) for part in zip(*spent, strict=True))
+    share, (last, judged) = evaluated / (learnt + evaluated), spent[-1]
     print(
         f"small: {1000 * encode:.1f} ms to encode an image; {chosen.epochs} epochs: training {learnt:.1f} s, "
-        f"evaluation {evaluated:.1f} s, {100 * evaluated / (learnt + evaluated):.0f} % (last epoch alone: {spent[-1][0]:.2f} s, "
-        f"{spent[-1][1]:.2f} s)"
+        f"evaluation {evaluated:.1f} s, {100 * share:.0f} % (the last epoch {last:.2f} s, its evaluation {judged:.2f} s)"
     )
 
 
