@@ -137,7 +137,7 @@ def small(cleared: Cleared, folder: Path) -> None:
     share, (last, judged) = evaluated / (learnt + evaluated), spent[-1]
     print(
         f"small: {1000 * encode:.1f} ms to encode an image; {chosen.epochs} epochs: training {learnt:.1f} s, "
-        f"evaluation {evaluated:.1f} s, {100 * share:.0f} % (the last epoch {last:.2f} s, its evaluation {judged:.2f} s)"
+        f"evaluation {evaluated:.1f} s, {100 * share:.0f} % (the last epoch {last:.2f} s and {judged:.2f} s)"
     )
 
 
