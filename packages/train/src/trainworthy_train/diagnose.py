@@ -150,6 +150,15 @@ def _told(sign: Sign, features: Features, name: str) -> Evidence:
     )
 
 
+#: What is said where a loss holds no number.
+_NEVER_FINITE = {
+    "loss": "The training loss is nowhere a finite number: boxes that are not numbers do this from the first epoch on, "
+    "and so does arithmetic with 16-bit numbers on some GPUs. Audit the dataset, then train with 32-bit numbers.",
+    "val_loss": "The validation loss is nowhere a finite number; mAP is judged without it. Arithmetic with 16-bit "
+    "numbers does this on some GPUs: evaluate with 32-bit numbers.",
+}
+
+
 def _special(curves: Curves, features: Features) -> list[Evidence]:
     """What is worth knowing of this log whatever its pattern."""
     told = []
@@ -175,14 +184,10 @@ def _special(curves: Curves, features: Features) -> list[Evidence]:
                 f"The log has mAP@50-95 only. mAP@50 is estimated as {RATIO:g} times it, the median of logs with both."
             )
         )
-    val_loss = curves.series.get("val_loss")
-    if val_loss is not None and not np.isfinite(val_loss.value).any():
-        told.append(
-            Evidence(
-                "The validation loss is nowhere a finite number; mAP is judged without it. Arithmetic with 16-bit "
-                "numbers does this on some GPUs: evaluate with 32-bit numbers."
-            )
-        )
+    for name, said in _NEVER_FINITE.items():
+        series = curves.series.get(name)
+        if series is not None and len(series.value) > 1 and not np.isfinite(series.value).any():
+            told.append(Evidence(said))
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import ENOUGH, NEVER, Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import ENOUGH, Pattern, Sign, above, below
 
 #: What an audit found is common in sound datasets, too: it only adds to curves that are uneven themselves.
 RESTLESS = above("unrest", 1.15, 0.06)
@@ -50,7 +50,7 @@ PATTERN = Pattern(
             "not-finite",
             "{not_finite:.0%} of the training losses are not finite numbers.",
             12.0,
-            (above("not_finite", 0.02, 0.005), below("not_finite", NEVER, 0.01)),
+            (above("not_finite", 0.02, 0.005),),
         ),
         Sign(
             "restless-loss",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainworthy_train.patterns.sign import CONFUSED, ENOUGH, NEVER, VARIED, Pattern, Sign, above, below
+from trainworthy_train.patterns.sign import CONFUSED, ENOUGH, VARIED, Pattern, Sign, above, below
 
 PATTERN = Pattern(
     id="not-learning",
@@ -59,13 +59,6 @@ PATTERN = Pattern(
             "The losses of boxes are exactly 0 throughout: no labels were loaded.",
             12.0,
             (above("zero_loss", 0.5, 0.05),),
-        ),
-        Sign(
-            "never-finite",
-            "The training loss never was a finite number. Arithmetic with 16-bit numbers does this on some GPUs: train "
-            "with 32-bit numbers.",
-            12.0,
-            (above("not_finite", NEVER, 0.01),),
         ),
         Sign(
             "classes-confused",

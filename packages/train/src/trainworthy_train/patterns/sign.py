@@ -47,9 +47,6 @@ VARIED = 0.75
 #: mAP with all classes taken for one that is so much over mAP says that classes are mixed up, not only hard to tell.
 CONFUSED = 0.35
 
-#: A larger share of losses that are not finite numbers: the loss never was one, so that nothing was ever learnt.
-NEVER = 0.95
-
 #: Fewer evaluations say that a run was short, whatever an audit or a probe says beside them.
 ENOUGH = above("evaluations", 10.5, 0.6)
 
