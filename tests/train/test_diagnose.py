@@ -80,6 +80,20 @@ def test_the_evidence_says_which_map_it_measured(name: str, said: str) -> None:
     assert found.best_map == pytest.approx(run.series["map50"].value.max())
 
 
+def test_two_patterns_that_fit_equally_are_told_apart_by_their_experiments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log lacks nothing, so that it is not told to log more: each pattern's experiment is the advice."""
+    shares = [0.05, 0.28, 0.26, 0.1, 0.1, 0.21]
+    monkeypatch.setattr(model, "probabilities", lambda _: np.array(shares))
+    found = diagnose(families.good())
+    assert found.pattern is None
+    assert (
+        found.evidence[0].what == "Two patterns fit about equally: low variance (28%) and overtraining (26%)."
+    )
+    assert [one.split(":")[0] for one in found.advice] == ["Were it low variance", "Were it overtraining"]
+
+
 def test_an_empty_log_supports_no_verdict() -> None:
     """A log without a point says so."""
     assert diagnose(Curves()).pattern is None

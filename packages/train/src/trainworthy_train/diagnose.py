@@ -37,20 +37,24 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
     """The diagnosis of one run, with what an audit says of its dataset (`auditfacts.FACTS`) where that is known."""
     features = measure(curves, facts)
     probability = dict(zip(PATTERNS, model.probabilities(features).tolist(), strict=True))
-    best = max(patterns.ALL, key=lambda pattern: probability[pattern.id])
-    missing = unsupported(curves, features)
-    if (
-        missing
-    ):  # nothing is known, which is not what the model would make of a log without the features it needs
-        probability = dict.fromkeys(PATTERNS, 1 / len(PATTERNS))
-    elif probability[best.id] < CONFIDENT:
-        missing = _undecided(probability)
+    best, second = sorted(patterns.ALL, key=lambda pattern: -probability[pattern.id])[:2]
     notes = _special(curves, features)
     step, score = _best(curves)
     stop = stopping.decide(curves)
+    advice: tuple[str, ...] = _HELP
+    missing = unsupported(curves, features)
+    if missing:
+        # Nothing is known, which is not what the model would make of a log without the features that it needs.
+        probability = dict.fromkeys(PATTERNS, 1 / len(PATTERNS))
+    elif probability[best.id] < CONFIDENT:
+        missing = (
+            f"Two patterns fit about equally: {best.title} ({probability[best.id]:.0%}) and "
+            f"{second.title} ({probability[second.id]:.0%})."
+        )
+        advice = tuple(f"Were it {one.title}: {_experiment(one, stop)}" for one in (best, second))
     if missing:
         evidence = (Evidence(missing), *notes)
-        return Diagnosis(None, 0.0, probability, evidence, step, score, stop, "", (), _HELP)
+        return Diagnosis(None, 0.0, probability, evidence, step, score, stop, "", (), advice)
     signs = _spoken(best, features)
     said = _words(best, signs, stop)
     if stop.should and said is best and best.long_enough:
@@ -105,20 +109,17 @@ def length(curves: Curves) -> float:
     return float(max(len(series.step) for series in curves.series.values()))
 
 
-def _undecided(probability: Mapping[str, float]) -> str:
-    first, second = sorted(probability, key=probability.__getitem__, reverse=True)[:2]
-    return (
-        f"Two patterns fit about equally: {first} ({probability[first]:.0%}) and "
-        f"{second} ({probability[second]:.0%})."
-    )
-
-
 def _spoken(pattern: Pattern, features: Features) -> Sequence[Sign]:
     """The signs that decided for the pattern, the weightiest first; they may be signs that others do not hold."""
     spoken = model.contributions(features, PATTERNS.index(pattern.id))
     order = np.argsort(-spoken)
     shown = [model.SIGNS[place] for place in order if spoken[place] > SHOWN][:MOST]
     return shown or pattern.signs[:1]
+
+
+def _experiment(pattern: Pattern, stop: Stop) -> str:
+    """The experiment that tells the pattern from another: no longer run of one that is to be stopped."""
+    return (pattern.long_enough or pattern).experiment if stop.should else pattern.experiment
 
 
 def _words(pattern: Pattern, signs: Sequence[Sign], stop: Stop) -> Words:
