@@ -52,9 +52,11 @@ def keys(findings: pl.DataFrame, evidence: Evidence, digests: Mapping[str, str])
     one on an annotation file to that file's bytes and what was measured; one on the dataset to the label or
     split, the measured value and the message.
     """
-    boxes = _box_rows(evidence)
-    content = _content(boxes, _mentioned(findings) & set(evidence.images["path"]), digests)
-    tokens = {**digests, **content}
+    named = _mentioned(findings)
+    images = named & set(evidence.images["path"])
+    boxes = _box_rows(evidence.boxes.filter(pl.col("path").is_in(list(images))))
+    content = _content(boxes, images, digests)
+    tokens = {path: digests[path] for path in named & digests.keys()} | content
     own = boxes.select("path", "annotation", "box", pl.col("row").alias("own")).unique(
         ["path", "annotation", "box"], keep="first"
     )
@@ -89,9 +91,9 @@ def keys(findings: pl.DataFrame, evidence: Evidence, digests: Mapping[str, str])
 
 
 def _mentioned(findings: pl.DataFrame) -> set[str]:
-    """The images that findings are on, and all that they relate to."""
+    """The files that findings are on, and all that they relate to."""
     related = findings["related"].filter(findings["related"].list.len() > 0)
-    return {*findings["image"], *chain.from_iterable(related)} - {None}
+    return {*findings["image"], *findings["annotation"], *chain.from_iterable(related)} - {None}
 
 
 VALUES = ("measured", "measured_text", "limit", "limit_text")
@@ -115,7 +117,7 @@ def _numbered(key: pl.Series) -> pl.Series:
     ).to_series()
 
 
-def _box_rows(evidence: Evidence) -> pl.DataFrame:
+def _box_rows(boxes: pl.DataFrame) -> pl.DataFrame:
     """`path`, `annotation`, `box`, and `row`: what the box says, as one text."""
     edges = [
         pl.coalesce(
@@ -129,7 +131,7 @@ def _box_rows(evidence: Evidence) -> pl.DataFrame:
         pl.col(flag).cast(pl.String).fill_null("-")
         for flag in ("truncated", "difficult", "occluded", "crowd")
     ]
-    return evidence.boxes.select(
+    return boxes.select(
         "path",
         "annotation",
         "box",
@@ -139,11 +141,7 @@ def _box_rows(evidence: Evidence) -> pl.DataFrame:
 
 def _content(boxes: pl.DataFrame, paths: set[str], digests: Mapping[str, str]) -> dict[str, str]:
     """{image: digest of its bytes and of all its boxes, in whatever order they stand}."""
-    rows = (
-        boxes.filter(pl.col("path").is_in(list(paths)))
-        .group_by("path")
-        .agg(pl.col("row").sort().str.join("\n").alias("rows"))
-    )
+    rows = boxes.group_by("path").agg(pl.col("row").sort().str.join("\n").alias("rows"))
     said = dict(rows.iter_rows())
     return {
         path: blake3(
