@@ -15,7 +15,10 @@ FORMATS = {"onnx": ".onnx", "torchscript": ".torchscript", "darknet": ".weights"
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="In place of predictions/NAME-vN; new or empty."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="In place of predictions/NAME-vN; new or empty.",
 )
 @click.option(
     "--least",
