@@ -9,6 +9,7 @@ object is decided by how well each already does (task alignment, Feng et al. 202
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any, cast
 
@@ -75,8 +76,21 @@ class SameConv(nn.Conv2d):
             and not (x.requires_grad or self.weight.requires_grad)
             and not torch.is_autocast_enabled("cpu")
             and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-            and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+            and _onednn_convolves()
         )
+
+
+@functools.cache
+def _onednn_convolves() -> bool:
+    """Whether this build of torch has oneDNN's convolution, called as we do, with the result of the usual one."""
+    x, weight = torch.linspace(-9, 9, 512).reshape(1, 8, 8, 8), torch.linspace(-1, 1, 64).reshape(8, 8, 1, 1)
+    try:
+        found = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001 - it is only asked whether it is there
+            x, weight, None, [0, 0], (1, 1), [1, 1], 1, "hardtanh", [0.0, 6.0], ""
+        )
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(found, F.relu6(F.conv2d(x, weight)), atol=1e-4)
 
 
 class Block(nn.Module):
