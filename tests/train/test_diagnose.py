@@ -39,6 +39,16 @@ def test_a_verdict_says_all_that_is_needed(pattern: str) -> None:
     assert found.confidence == max(found.patterns.values())
 
 
+@pytest.mark.parametrize(("peak", "said"), [(0.8, False), (0.98, True)])
+def test_the_trap_of_a_very_high_map_is_named_where_it_is_one(peak: float, *, said: bool) -> None:
+    """A healthy run that ends at 98 % is told what that may be worth; one that ends at 80 % is not."""
+    epochs = np.arange(1, 41)
+    run = families.curves(loss=3 * np.exp(-epochs / 12) + 0.4, map50=peak * (1 - np.exp(-epochs / 5)))
+    found = diagnose(run)
+    assert found.pattern == "good-training"
+    assert any("95 to 99 %" in one for one in found.advice) == said
+
+
 def test_losses_alone_support_no_verdict() -> None:
     """Without any mAP the verdict is None, and the first evidence says why."""
     found = diagnose(families.curves(loss=np.linspace(3, 1, 50)))

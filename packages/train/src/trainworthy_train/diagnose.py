@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 #: A verdict that is less probable than this is not given.
 CONFIDENT = 0.30
 
+#: What is said of an mAP@50 from here on, whatever the pattern. Source of both: the documentation of the six patterns.
+TRAPPED = 0.95
+TRAP = (
+    "An mAP of 95 to 99 % on a small or repetitive dataset is no quality but the trap of overfitting: trust it only "
+    "when images from elsewhere give it too."
+)
+
 #: A sign that adds less than this to the pattern's score is not shown as evidence, and no more than so many are.
 SHOWN, MOST = 0.4, 6
 
@@ -69,7 +76,7 @@ def diagnose(curves: Curves, facts: Mapping[str, float] | None = None) -> Diagno
         stop=stop,
         meaning=said.meaning,
         causes=said.causes,
-        advice=said.advice,
+        advice=said.advice + ((TRAP,) if features["peak"] >= TRAPPED else ()),
         refuted_by=said.refuted_by,
         experiment=said.experiment,
     )

@@ -14,7 +14,6 @@ PATTERN = Pattern(
         "Stop when mAP has reached its plateau, and keep the best weights.",
         "Validate on real footage that was never used for training or choosing: a golden set.",
         "Deploy the best weights, not the last ones.",
-        "Do not take 95 to 99 % mAP on a small or repetitive dataset for quality: it is the trap of overfitting.",
         "Take loss bands for intuition, not for a verdict: 2.0 has begun to learn, 1.0 is usable, 0.5 is well fitted.",
     ),
     refuted_by="A clearly lower mAP on a golden set: then validation was too small, too clean or too like training.",
