@@ -73,6 +73,18 @@ def test_addresses_are_escaped() -> None:
     assert location["uri"] == "data/cells/a%20b%23/%E7%8C%AB%25.xml"
 
 
+def test_place_is_the_annotation_and_the_image_stands_beside_it() -> None:
+    """Of a finding with both the line of the annotation is shown, and the image is named as related."""
+    found = [made.finding("B001", "error", "m", image="a.jpg", annotation="a.xml", line=3, related=["b.jpg"])]
+    audit = made.audit(
+        made.dataset(["a.jpg"], []), found, [made.outcome("B001", "error", "failed", findings=1)]
+    )
+    (result,) = run(audit)["results"]
+    places = [result["locations"][0], *result["relatedLocations"]]
+    names = [one["physicalLocation"]["artifactLocation"]["uri"].rpartition("/")[2] for one in places]
+    assert names == ["a.xml", "a.jpg", "b.jpg"]
+
+
 def test_crashed_rule_is_a_failed_run() -> None:
     """A crash is no silent pass."""
     outcomes = [made.outcome("D002", "warning", "crashed", reason="ValueError: no")]

@@ -205,6 +205,29 @@ def test_an_audit_beside_the_log_is_found() -> None:
     assert document(file)["audit"][0]["rule"] == "D003"
 
 
+def test_the_audit_of_a_run_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate's place counts from where the run was trained; where nothing is there it is said."""
+    run_of_ours = tmp_path / "project/runs/nuts/v1"
+    (tmp_path / "project/reports/nuts").mkdir(parents=True)
+    run_of_ours.mkdir(parents=True)
+    found = audit_json(tmp_path / "project/reports/nuts")
+    session = {
+        "event": "session",
+        "schema": "trainworthy.run/1",
+        "certificate": {"file": "reports/nuts/certificate.json"},
+    }
+    epochs = [
+        {"event": "epoch", "epoch": n, "loss": 3 / n, "map50": 0.99 * (1 - 0.5**n)} for n in range(1, 31)
+    ]
+    lines = [session, *epochs]
+    (run_of_ours / "log.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert document(run_of_ours)["audit"][0]["rule"] == "D003"
+    found.unlink()
+    assert "note: the audit of this run's dataset was not found" in run(run_of_ours).stderr
+
+
 def test_a_run_of_ours_is_told_by_what_it_was_trained_on() -> None:
     """Of a dataset of 50 images a run was trained on 12: the evidence says 12."""
     file = log(families.good(60), "runs/nuts/v1")

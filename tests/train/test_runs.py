@@ -29,14 +29,14 @@ def logged(folder: Path, *events: tuple[str, dict[str, Any]]) -> runs.Run:
 
 
 def test_versions_count_up_and_are_found(tmp_path: Path) -> None:
-    """v1, v2, ... below a name; NAME is the newest, NAME:v1 that one, a folder is itself."""
+    """v1, v2, ... below a name; NAME is the newest, NAME:v1 and NAME/v1 that one, a folder is itself."""
     place = tmp_path / "runs/streets"
     for _ in range(11):
         logged(runs.new(place).folder, ("session", {}))
     assert [run.number for run in runs.versions(place)] == list(range(1, 12))
     find = lambda written: runs.find(written, tmp_path / "runs").name  # noqa: E731 - shorter
-    assert [find("streets"), find("streets:v2"), find("streets:3"), find(str(place / "v4"))] == [
-        "streets:v11", "streets:v2", "streets:v3", "streets:v4",
+    assert [find("streets"), find("streets:v2"), find("streets:3"), find("streets/v3"), find(str(place / "v4"))] == [
+        "streets:v11", "streets:v2", "streets:v3", "streets:v3", "streets:v4",
     ]  # fmt: skip
     with pytest.raises(RunError, match="no run 'roads'"):
         find("roads")

@@ -147,16 +147,26 @@ def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
     folder = log if log.is_dir() else log.parent
     found = audit_file or _audit_of(folder, runs)
     facts = auditfacts.read(found) if found else auditfacts.Facts()
+    if not found and any(run.facts.get("certificate") for run in runs):
+        click.echo(
+            "note: the audit of this run's dataset was not found, and the curves are judged alone; "
+            "--audit FILE says where its audit.json lies",
+            err=True,
+        )
     with contextlib.suppress(RunError):
         facts = auditfacts.trained_on(facts, Run(folder).record())
     return facts
 
 
 def _audit_of(folder: Path, runs: list[Curves]) -> Path | None:
-    """The audit.json in a run's folder, or the one beside the certificate that the run was trained with."""
+    """The audit.json in a run's folder, or the one beside the certificate that the run was trained with.
+
+    The certificate is named as seen from where the training began: here, or the folder that holds runs/NAME/vN.
+    """
     places = [folder / "audit.json"]
     for run in runs:
         certificate = run.facts.get("certificate")
         if isinstance(certificate, dict) and certificate.get("file"):
-            places.append(Path(str(certificate["file"])).parent / "audit.json")
+            beside = Path(str(certificate["file"])).parent / "audit.json"
+            places += [beside, *(above / beside for above in folder.resolve().parents[2:3])]
     return next((place for place in places if place.is_file()), None)

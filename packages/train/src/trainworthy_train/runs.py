@@ -156,10 +156,11 @@ def every(folder: Path = FOLDER) -> list[Run]:
 
 
 def find(written: str, folder: Path = FOLDER) -> Run:
-    """The run that NAME, NAME:vN or a path means; the newest version where none is said. Raises `RunError`."""
+    """The run that NAME, NAME:vN, NAME/vN or a path means; the newest version where none is said. Raises `RunError`."""
     direct = Path(written)
-    if (direct / LOG).is_file() or (direct / RECORD).is_file():
-        return Run(direct)
+    for place in (direct, folder / written):
+        if (place / LOG).is_file() or (place / RECORD).is_file():
+            return Run(place)
     name, _, version = written.partition(":")
     place = folder / name
     found = versions(place) if name and "/" not in name else versions(direct)

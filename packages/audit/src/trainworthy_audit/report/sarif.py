@@ -87,13 +87,14 @@ def _notifications(audit: Audit, shown: int) -> list[dict[str, Any]]:
 
 
 def _result(audit: Audit, row: Mapping[str, Any], index: int) -> dict[str, Any]:
+    beside = [row["image"]] if row["annotation"] and row["image"] else []  # the place is then the annotation
     result: dict[str, Any] = {
         "ruleId": row["rule"],
         "ruleIndex": index,
         "level": LEVELS[row["severity"]],
         "message": {"text": _message(row)},
         "locations": _locations(audit, row),
-        "relatedLocations": [_location(audit, path) for path in (row["related"] or [])[:10]],
+        "relatedLocations": [_location(audit, path) for path in (*beside, *(row["related"] or []))[:10]],
     }
     if row["key"]:
         result["partialFingerprints"] = {"trainworthy/v1": row["key"]}
