@@ -209,7 +209,10 @@ class Cache:
                 self.notes.append(f"The cache {self.path} was damaged ({error}) and has been made anew.")
                 return database
         if self.path:
-            self.notes.append(f"The cache {self.path} cannot be used ({error}): this audit goes without it.")
+            self.notes.append(
+                f"The cache {self.path} cannot be used ({error}): this audit goes without it. "
+                "XDG_CACHE_HOME=FOLDER puts it elsewhere."
+            )
         self.path = None
         return _connect(":memory:")
 

@@ -47,7 +47,8 @@ def predict(*, run: str, images: tuple[Path, ...], out: Path | None, least: floa
     files = using.pictures(images)
     place = out or Path("predictions") / found.name.replace(":", "-").replace("/", "-")
     told = predicting.write(trained, using.look(trained, files, least=least), place, draw=draw)
-    click.echo(audit_cli._visible("\n  ".join([*told, f"{place / predicting.RESULTS}"])))  # noqa: SLF001 - one command line
+    where = f"{place / predicting.RESULTS}" + (", and drawings beside it" if draw else "")
+    click.echo(audit_cli._visible("\n  ".join([*told, where])))  # noqa: SLF001 - one command line
     return audit_cli.DONE
 
 
