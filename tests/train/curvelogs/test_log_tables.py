@@ -166,6 +166,35 @@ def test_further_losses_shift_the_other_columns(tmp_path: Path, parts: str) -> N
     assert found["val_loss/obj"].value.tolist() == [2.2] * 5
 
 
+def test_rows_without_the_sum_of_losses(tmp_path: Path) -> None:
+    """Without the sum, and with mAP at 0.75 before mAP: no column is taken for its neighbour, and it is said."""
+    text = "".join(
+        f" {e}/9  1.9G  0.01  0.1  0.05  3{e}7  {640 + 32 * e}  0.6  0.5  0.{e}  0.0{e}  0.1  1.1  2.2  0.3\n"
+        for e in range(1, 6)
+    )
+    curves = one(tmp_path, text, "results.txt")
+    assert curves.series["loss"].value == pytest.approx([0.16] * 5)
+    assert curves.series["map50"].value.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert curves.series["map"].value.tolist() == [0.1] * 5
+    assert curves.series["val_loss"].value == pytest.approx([3.6] * 5)
+    assert any("no sum of the losses" in note for note in curves.notes)
+
+
+def test_a_number_of_labels_is_no_loss(tmp_path: Path) -> None:
+    """Rows in which the size of the images is nowhere to be found are refused, a single one is left out."""
+    row = (
+        "   {e}/9   1.9G   0.01   0.1   0.05   0.16   37   {size}   0.6   0.5   0.2   0.1   1.1   2.2   0.3\n"
+    )
+    (tmp_path / "results.txt").write_text("".join(row.format(e=e, size=0.5) for e in range(5)))
+    with pytest.raises(LogError):
+        read(tmp_path / "results.txt")
+    odd = one(
+        tmp_path, "".join(row.format(e=e, size=0.5 if e == 2 else 640) for e in range(5)), "results.txt"
+    )
+    assert odd.series["loss"].step.tolist() == [1, 2, 4, 5]
+    assert any("Line 3" in note for note in odd.notes)
+
+
 def test_yolov3_has_f1_where_yolov5_has_map(tmp_path: Path) -> None:
     """YOLOv3's results.txt has F1 after mAP@50; it is not taken for mAP."""
     text = "".join(
