@@ -32,7 +32,8 @@ from trainworthy_train.types import PATTERNS, Curves, Series
 sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -80,7 +81,7 @@ class Case:
 # What is known
 
 
-def real(folder: Path, doubtful: Set[str] = frozenset()) -> list[Case]:
+def real(folder: Path, doubtful: AbstractSet[str] = frozenset()) -> list[Case]:
     """The labelled real logs, of those in `DOUBTFUL` only `doubtful`; of a file with several runs the longest."""
     repository = {row["id"]: row["repo"] for row in _rows(folder / "index.csv")}
     cases = []
@@ -301,8 +302,8 @@ def doubtful(folder: Path, others: Sequence[Case]) -> str:
     sure = [verdict == case.answers[0] for case, verdict in told if case.sure]
     other = [verdict in case.answers for case, verdict in told if not case.sure]
     return "\n".join(lines) + (
-        f"\n\nWith them {sum(sure)} of {len(sure)} sure labels are met exactly, and {sum(other)} of {len(other)} others "
-        "by their first or second choice."
+        f"\n\nWith them {sum(sure)} of {len(sure)} sure labels are met exactly, and {sum(other)} of {len(other)} "
+        "others by their first or second choice."
     )
 
 

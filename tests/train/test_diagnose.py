@@ -3,7 +3,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 
 import families
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 from trainworthy_train import patterns
 from trainworthy_train.auditfacts import FACTS
 from trainworthy_train.diagnose import diagnose
-from trainworthy_train.features import NAMES
+from trainworthy_train.features import NAMES, Features, measure
 from trainworthy_train.patterns import model
+from trainworthy_train.patterns.sign import Amount
 from trainworthy_train.types import PATTERNS, Curves, Series
 
 
@@ -80,12 +83,12 @@ def test_a_log_that_supports_no_pattern_leaves_all_as_probable() -> None:
     assert len(set(found.patterns.values())) == 1
 
 
-@pytest.mark.parametrize(("name", "said"), [("map50", "mAP@50"), ("map", "Estimated mAP@50")])
+@pytest.mark.parametrize(("name", "said"), [("map50", "mAP@50"), ("map", "estimated mAP@50")])
 def test_the_evidence_says_which_map_it_measured(name: str, said: str) -> None:
     """A log with mAP@50-95 only is judged by an estimate, which is called one, and the best is as logged."""
     run = families.good(level=0.5)
     found = diagnose(Curves({"loss": run.series["loss"], name: run.series["map50"]}))
-    assert found.evidence[0].what.startswith(f"{said} ends at")
+    assert found.evidence[0].what.startswith(f"Smoothed {said} ends at")
     assert any("estimated as 1.6 times" in one.what for one in found.evidence) is (name == "map")
     assert found.best_map == pytest.approx(run.series["map50"].value.max())
 
@@ -196,8 +199,70 @@ def test_signs_are_named_once_and_measure_what_exists() -> None:
 
 def test_sentences_of_signs_name_only_what_exists() -> None:
     """What a sign says can be filled in from documented features and facts."""
-    filled = dict.fromkeys(itertools.chain(NAMES, FACTS), 0.5)
+    filled = dict.fromkeys(itertools.chain(NAMES, FACTS), Amount(0.5))
     assert all(sign.says.format_map(filled) for sign in model.SIGNS)
+
+
+@pytest.mark.parametrize("value", [-10, -0.35, -0.004, 0.0, 0.004, 0.35, 10])
+def test_sentences_hold_whichever_way_a_feature_went(value: float) -> None:
+    """No sentence tells a fall as a negative rise, a zero with a sign, or a share that means nothing."""
+    features = Features(dict.fromkeys(itertools.chain(NAMES, FACTS), value))
+    moving = [sign for sign in model.SIGNS if re.search(r":(rose|fell)", sign.says)]
+    assert len(moving) > 8
+    for sign in moving:
+        told = sign.told(
+            Features({**features.values, "level": 0.5, "parting": 2, "drawdown_noise": 3, "evaluations": 9})
+        )
+        assert not re.search(r"-\d|\b0%|\d{5}|by -", told), told
+        assert ("did not move" in told) == (abs(value) < 0.005), told
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "told"),
+    [
+        ("rose only|of its best", 0.04, "rose by only 4% of its best"),
+        ("rose only|of its best", -0.04, "fell by 4% of its best"),
+        ("rose only|of its best", -0.001, "did not move"),
+        ("fell another", 0.31, "fell by another 31%"),
+        ("fell", -2.74, "rose by 274%"),
+        ("fell", -10.0, "rose by over 1000%"),
+        (".0%", -0.001, "0%"),
+        (".1f", 100.0, "over 100.0"),
+        (".0f", 1000, "1000"),
+    ],
+)
+def test_an_amount_is_told_by_its_direction(spec: str, value: float, told: str) -> None:
+    """What rose, fell or did not move is said in words."""
+    assert format(Amount(value), spec) == told
+
+
+def test_a_share_of_no_fall_is_unknown() -> None:
+    """Of a loss that does not fall nothing is a share, and no other share of a loss near zero is beyond ten."""
+    flat = measure(families.curves(loss=[1.0, *[1.0 + n / 100 for n in range(29)]], map50=[0.3] * 30))
+    assert np.isnan(flat["late_fall"])
+    zero = measure(
+        families.curves(loss=[1e-13] * 10 + [1.0] * 20, val_loss=[1e-13] * 10 + [1.0] * 20, map50=[0.3] * 30)
+    )
+    assert not any(abs(value) > 100 for value in zero.values.values()), zero.values
+
+
+@pytest.mark.parametrize(("planned", "over"), [(30.0, "over"), (60.0, ""), (None, "")])
+def test_a_run_that_did_what_was_planned_is_over(planned: float | None, over: str) -> None:
+    """It is not told to go on, and no chance of a gain is given before an end that has come."""
+    run = families.curves(loss=[1.0 / n for n in range(1, 31)], map50=[n / 50 for n in range(30)])
+    stop = diagnose(replace(run, planned=planned)).stop
+    assert stop.over == bool(over)
+    assert ("all 30 planned epochs are done" in stop.why) == bool(over)
+    assert ("before the run ends" in stop.why) != bool(over)
+
+
+def test_an_map_of_nothing_is_no_best() -> None:
+    """Where no mAP is over 0.000, no step is the best."""
+    found = diagnose(families.curves(loss=[1.0] * 30, map50=[0.0] * 15 + [0.0001] * 15))
+    assert found.best_step is None
+    assert found.best_map is None
+    assert found.stop.at is None
+    assert "never as much as 0.0005" in found.stop.why
 
 
 def test_weights_are_those_of_the_signs() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainworthy_train import patterns, stopping
-from trainworthy_train.features import RATIO, measure, measured
+from trainworthy_train.features import RATIO, measure, measured, name_of_map
 from trainworthy_train.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Diagnosis, Evidence
 
@@ -137,11 +136,6 @@ def _words(pattern: Pattern, signs: Sequence[Sign], stop: Stop) -> Words:
     return pattern.long_enough if pattern.long_enough and other and not length else pattern
 
 
-def name_of_map(curves: Curves) -> str:
-    """What the mAP is called that features are measured on."""
-    return {"map50": "mAP@50", "map": "estimated mAP@50"}.get(measured(curves), "mAP")
-
-
 def _capital(sentence: str) -> str:
     return sentence if sentence.startswith("mAP") else sentence[0].upper() + sentence[1:]
 
@@ -149,7 +143,7 @@ def _capital(sentence: str) -> str:
 def _told(sign: Sign, features: Features, name: str) -> Evidence:
     first = sign.conditions[0]
     value = features[first.feature]
-    said = sign.says.format_map(defaultdict(lambda: np.nan, features.values)).replace("mAP", name)
+    said = sign.told(features).replace("mAP", name)
     return Evidence(
         _capital(said),
         float(value) if np.isfinite(value) else None,
@@ -200,10 +194,12 @@ def _special(curves: Curves, features: Features) -> list[Evidence]:
 
 
 def _best(curves: Curves) -> tuple[float | None, float | None]:
-    """The step of the best evaluation and its mAP, as logged."""
+    """The step of the best evaluation and its mAP, as logged; None where no mAP was over 0.000."""
     name = measured(curves)
     if not name:
         return None, None
     series = curves.series[name]
     place = int(np.nanargmax(np.where(np.isfinite(series.value), series.value, np.nan)))
+    if series.value[place] < stopping.NOTHING:
+        return None, None
     return float(series.step[place]), float(series.value[place])

@@ -30,7 +30,7 @@ NAMES = {
     "drawdown_noise": "the same fall in units of the noise",
     "since_best": "share of the run after its best smoothed mAP, 0..1",
     "loss_fall": "fall of the training loss over the run, as a share of its first value",
-    "late_fall": "share of that fall that came in the second half of the run",
+    "late_fall": "fall of the training loss in the second half of the run, as a share of its greatest fall",
     "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
     "loss_noise": "median deviation of the training loss from its smoothed self, as a share of it",
     "parting": "validation over training loss at the end, by the same at the beginning",
@@ -52,6 +52,15 @@ RATIO = 1.6
 
 #: From where a noise or a share of spikes is seen on a chart: few healthy runs reach it.
 MUCH = {"noise": 0.06, "loss_noise": 0.07, "dropouts": 0.1, "val_spikes": 0.08, "loss_spikes": 0.1}
+
+#: A loss that falls by less than this share over a run has not fallen: nothing is a share of that fall.
+STOOD = 0.001
+
+#: Shares of a loss are told up to ten times of it. Where a loss comes near zero they are without meaning beyond.
+MOST = 10.0
+
+#: The same of how far two losses went apart.
+MOST_APART = 100.0
 
 #: A drop of mAP that is less than this is hardly seen on a chart from 0 to 1.
 DROP = 0.08
@@ -106,6 +115,11 @@ def mean_ap(curves: Curves) -> Series | None:
 def measured(curves: Curves) -> str:
     """Which mAP the log holds: "map50", else "map", else ""."""
     return next((name for name in ("map50", "map") if _known(curves.series.get(name)) is not None), "")
+
+
+def name_of_map(curves: Curves) -> str:
+    """What the mAP is called that features are measured on."""
+    return {"map50": "mAP@50", "map": "estimated mAP@50"}.get(measured(curves), "mAP")
 
 
 def calm_end(curves: Curves) -> float:
@@ -250,9 +264,12 @@ def _measure_loss(
     calm = _calm(step, end)
     curve = smooth(value)[:calm]
     first, last, least = float(curve[0]), float(curve[-1]), float(curve.min())
-    size = max(abs(first), 1e-12)
-    values["loss_fall"] = (first - last) / size
-    values["late_fall"] = float((curve[len(curve) // 2] - last) / max(first - least, 1e-12 * size))
+    values["loss_fall"] = _share_of(first - last, first)
+    values["late_fall"] = (
+        _share_of(float(curve[len(curve) // 2]) - last, first - least)
+        if first - least > STOOD * abs(first)
+        else np.nan
+    )
     spans["loss_fall"] = (float(step[0]), float(step[-1]))
     spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))
     late = np.abs(value[:calm] - curve)[calm // 6 :] / np.maximum(np.abs(curve[calm // 6 :]), 1e-12)
@@ -261,10 +278,15 @@ def _measure_loss(
         scores = smooth(metric.value)[: _calm(metric.step, end)]
         best = metric.step[int(np.argmax(scores))]
         there = float(np.interp(best, step[:calm], curve))
-        values["fall_after_best"] = (there - last) / max(abs(there), 1e-12)
+        values["fall_after_best"] = _share_of(there - last, there)
         spans["fall_after_best"] = (float(best), float(step[calm - 1]))
     if len(value) >= 8:
         _share(value > 1.25 * np.median(_around(value), axis=1), step, "loss_spikes", values, spans)
+
+
+def _share_of(part: float, whole: float) -> float:
+    """What share of `whole` a part is, of either sign, and `MOST` where it is more."""
+    return float(np.clip(part / max(abs(whole), 1e-12), -MOST, MOST))
 
 
 def _measure_val_loss(
@@ -277,9 +299,9 @@ def _measure_val_loss(
     calm = _calm(step, end)
     curve = smooth(value)[:calm]
     least = int(np.argmin(curve))
-    values["val_fall"] = float((curve[0] - curve[-1]) / max(abs(curve[0]), 1e-12))
+    values["val_fall"] = _share_of(float(curve[0] - curve[-1]), float(curve[0]))
     tail = float(np.median(value[max(0, calm - max(3, len(value) // 6)) : calm]))
-    values["divergence"] = float((tail - curve[least]) / max(abs(curve[least]), 1e-12))
+    values["divergence"] = _share_of(tail - float(curve[least]), float(curve[least]))
     spans["divergence"] = (float(step[least]), float(step[calm - 1]))
     if len(value) >= 8:
         # What is not finite is a spike, too. It is no more than that: with 16-bit numbers whole good runs are NaN here.
@@ -299,7 +321,7 @@ def _parting(loss: Series, val_loss: Series, end: float) -> float:
         few = max(2, len(value) // 12)
         ends.append((float(np.median(value[:few])), float(np.median(value[-few:]))))
     (first, last), (val_first, val_last) = ends
-    return (val_last / last) / (val_first / first)
+    return float(np.clip((val_last / last) / (val_first / first), 1 / MOST_APART, MOST_APART))
 
 
 def _no_labels(curves: Curves) -> bool:

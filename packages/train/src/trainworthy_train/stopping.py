@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.features import mean_ap
+from trainworthy_train.features import mean_ap, name_of_map
 from trainworthy_train.types import Curves, Stop
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ WORTH = 0.01
 
 #: The chance of such a gain below which a run stops.
 CHANCE = 0.25
+
+#: An mAP below this is 0.000 where it is told: there is no best of it.
+NOTHING = 0.0005
 
 #: The evaluations before which it never does: the diagnosis calls every shorter run too short to show a trend, and
 #: that nothing is gained any more is a trend, too.
@@ -50,21 +53,46 @@ def decide(curves: Curves, *, patience: int | None = None) -> Stop:
     With `patience`, after so many evaluations without a better mAP; else when a better one has become unlikely.
     """
     broken = _not_finite(curves)
+    over = ended(curves)
     metric = mean_ap(curves)
     if metric is None:
         why = broken or "no mAP has been logged, so nothing says when to stop"
-        return Stop(bool(broken), why)
+        return Stop(bool(broken), why, over=over)
     best = int(np.argmax(metric.value))
-    at, waited = float(metric.step[best]), len(metric.value) - 1 - best
-    where = f"mAP was best at {curves.unit} {at:g}, {_ago(waited)}"
+    name, peak = name_of_map(curves), float(metric.value[best])
+    at: float | None = float(metric.step[best])
+    waited = len(metric.value) - 1 - best
+    where = f"{name} was best at {curves.unit} {at:g}, {_ago(waited)}"
+    if peak < NOTHING:
+        at, where = None, f"{name} was never as much as {NOTHING:g}"
     if broken:
-        return Stop(True, broken, at)
+        return Stop(True, broken, at, over)
     if patience is not None:
-        return Stop(waited >= patience, f"{where}; the patience is {patience}", at)
+        return Stop(waited >= patience, f"{where}; the patience is {patience}", at, over)
     if len(metric.value) < LEAST:
-        return Stop(False, f"{where}; it is too early to tell: evaluations so far: {len(metric.value)}", at)
+        few = f"it is too early to tell: evaluations so far: {len(metric.value)}"
+        return Stop(False, f"{where}; {_all_done(curves) if over else few}", at, over)
     chance = chance_of_gain(curves)
-    return Stop(chance < CHANCE, f"{where}; the chance that it still gains {WORTH:g} is {chance:.0%}", at)
+    if over:
+        gains = "a longer run would hardly gain" if chance < CHANCE else "a longer run may still gain"
+        return Stop(chance < CHANCE, f"{where}; {_all_done(curves)}: {gains}", at, over)
+    gain = (
+        f"the chance that this best, {peak:.3f}, still rises by {WORTH:g} before the run ends is {chance:.0%}"
+    )
+    return Stop(chance < CHANCE, f"{where}; {gain}", at)
+
+
+def ended(curves: Curves) -> bool:
+    """Whether the run did all that was planned, or its trainer wrote that it was done."""
+    last = max((float(series.step[-1]) for series in curves.series.values() if len(series.step)), default=0.0)
+    return bool(curves.facts.get("finished")) or (curves.planned is not None and last >= curves.planned > 0)
+
+
+def _all_done(curves: Curves) -> str:
+    planned = (
+        f"all {curves.planned:g} planned {curves.unit}s are done" if curves.planned else "the run is done"
+    )
+    return planned if not curves.facts.get("finished") else "the run is done"
 
 
 def _ago(evaluations: int) -> str:

@@ -128,6 +128,7 @@ class Stop:
     should: bool
     why: str
     at: float | None = None  # the step at which the best weights are
+    over: bool = False  # whether the run had ended of itself: all that was planned is done
 
 
 @dataclass(frozen=True)

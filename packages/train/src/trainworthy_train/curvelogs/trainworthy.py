@@ -56,6 +56,10 @@ def _facts(draft: Draft, entry: dict[str, Any]) -> None:
         facts.setdefault("findings", []).append(str(entry.get("kind", "")))
     elif entry["event"] == "end":
         facts["ended"] = str(entry.get("why", ""))
+        if facts["ended"] in {"finished", "stopped"}:
+            facts["finished"] = True
+        else:
+            facts.pop("finished", None)
 
 
 def _epoch(draft: Draft, entry: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ _ROW = re.compile(r"^\s*(\d{1,7})/(\d{1,7})\s+[\d.]+[GMK]?((?:\s+[-+\w.]+){2,9}?
 _ALL = re.compile(r"^\s+all\s+(\d+)\s+\d+((?:\s+[\w.\-+]+){4})")
 # After training the best weights are validated once more: that is no further epoch.
 _END = re.compile(r"epochs? completed in|Optimizer stripped|^Validating |^Fusing layers")
+_DONE = re.compile(r"\d epochs? completed in")
 _BEGIN = re.compile(r"Starting training for (\d+) epochs")
 _CLASSES = re.compile(r"Overriding model\.yaml nc=\d+ with nc=(\d+)")
 
@@ -50,6 +51,8 @@ def read(log: Log) -> list[Curves]:
                 runs.begin()
         elif _END.search(line):
             open_ = False
+            if runs.drafts and _DONE.search(line):
+                runs.drafts[-1].facts["finished"] = True
         elif open_ and (match := _ROW.match(line)):
             _row(runs, match, parts, shift, about)
         elif open_ and runs.drafts and runs.drafts[-1].first is not None and (match := _ALL.match(line)):

@@ -22,13 +22,13 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "high-plateau",
-            "mAP ends at {level:.2f}, its best was {peak:.2f}.",
+            "Smoothed mAP ends at {level:.2f}; its best was {peak:.2f}.",
             3.5,
             (above("level", 0.46, 0.04), above("evaluations", 11, 0.6), below("drawdown", 0.1, 0.015)),
         ),
         Sign(
             "settled",
-            "mAP moved by {rising:.0%} of its best in the last third of the run.",
+            "In the last third of the run smoothed mAP {rising:rose|of its best}.",
             1.0,
             (below("rising", 0.1, 0.03), above("level", 0.46, 0.04), above("evaluations", 11, 0.6)),
         ),
@@ -48,7 +48,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "together",
-            "Validation loss fell with the training loss: they went apart by a factor of {parting:.1f}.",
+            "Validation loss moved with the training loss: they went apart by a factor of {parting:.1f}.",
             0.5,
             (below("parting", 2.5, 0.4), above("level", 0.3, 0.03), above("evaluations", 11, 0.6)),
         ),

@@ -54,14 +54,14 @@ PATTERN = Pattern(
         ),
         Sign(
             "still-rising",
-            "mAP gained {rising:.0%} of its best in the last third of only {evaluations:.0f} evaluations.",
+            "Smoothed mAP {rising:rose|of its best} in the last third of only {evaluations:.0f} evaluations.",
             3.0,
             (above("rising", 0.12, 0.03), above("late_rising", 0.04, 0.01), below("evaluations", 22, 4)),
             short=True,
         ),
         Sign(
             "unfinished",
-            "mAP gained {rising:.0%} of its best in the last third: the run has not converged.",
+            "Smoothed mAP {rising:rose|of its best} in the last third: the run has not converged.",
             2.5,
             (above("rising", 0.3, 0.05), above("late_fall", 0.25, 0.04), below("level", 0.35, 0.05)),
             short=True,

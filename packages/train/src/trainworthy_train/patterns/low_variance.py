@@ -34,25 +34,25 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "low-plateau",
-            "mAP ends at {level:.2f}, and gained only {rising:.0%} of its best in the last third.",
+            "Smoothed mAP ends at {level:.2f}; in the last third of the run it {rising:rose only|of its best}.",
             4.0,
             (*LOW, below("rising", 0.3, 0.06)),
         ),
         Sign(
             "early-plateau",
-            "mAP was within a tenth of its best after {reached:.0%} of the run, and is only {level:.2f}.",
+            "Smoothed mAP was within a tenth of its best after {reached:.0%} of the run, and ends at only {level:.2f}.",
             1.5,
             (below("reached", 0.4, 0.08), *LOW),
         ),
         Sign(
             "validation-stuck",
-            "The validation loss fell by only {val_fall:.0%} over the run.",
+            "The smoothed validation loss {val_fall:fell only} over the run.",
             1.0,
             (below("val_fall", 0.15, 0.03), *LOW),
         ),
         Sign(
             "loss-plateau",
-            "Only {late_fall:.0%} of what the training loss fell came in the second half of the run.",
+            "In the second half of the run the smoothed training loss {late_fall:fell only|of its greatest fall}.",
             2.5,
             (below("late_fall", 0.22, 0.04), *LOW),
         ),

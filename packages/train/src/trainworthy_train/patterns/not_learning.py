@@ -27,13 +27,13 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "near-zero",
-            "After {evaluations:.0f} evaluations the best mAP is {peak:.3f}.",
+            "After {evaluations:.0f} evaluations the best of smoothed mAP is {peak:.3f}.",
             7.0,
             (below("peak", 0.075, 0.012), ENOUGH),
         ),
         Sign(
             "ends-near-zero",
-            "mAP ends at {level:.3f}, and was never over {peak:.2f}.",
+            "Smoothed mAP ends at {level:.3f}, and was never over {peak:.2f}.",
             3.0,
             (below("level", 0.075, 0.012), below("peak", 0.2, 0.02), ENOUGH),
         ),
@@ -50,7 +50,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "flat-loss",
-            "The training loss fell by only {loss_fall:.0%} over the run.",
+            "The smoothed training loss {loss_fall:fell only} over the run.",
             1.5,
             (below("loss_fall", 0.12, 0.03), below("peak", 0.15, 0.03)),
         ),

@@ -28,8 +28,8 @@ PATTERN = Pattern(
     signs=(
         Sign(
             "decline",
-            "mAP fell by {drawdown:.0%} from its best, {drawdown_noise:.0f} times its noise, while the training "
-            "loss fell by another {fall_after_best:.0%}.",
+            "Smoothed mAP {drawdown:fell} from its best, {drawdown_noise:.0f} times its noise, while the training "
+            "loss, smoothed, {fall_after_best:fell another}.",
             6.0,
             (
                 above("drawdown", 0.09, 0.015),
@@ -41,7 +41,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "divergence",
-            "The validation loss rose by {divergence:.0%} from its least and mAP fell by {drawdown:.0%}.",
+            "Smoothed, the validation loss {divergence:rose} from its least, and mAP {drawdown:fell} from its best.",
             2.0,
             (
                 above("divergence", 0.10, 0.02),
@@ -63,7 +63,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "parted-for-good",
-            "The validation loss rose by {divergence:.0%} from its least, and went apart from the training loss by a "
+            "The smoothed validation loss {divergence:rose} from its least, and went apart from the training loss by a "
             "factor of {parting:.1f}.",
             4.0,
             (above("divergence", 0.33, 0.04), above("parting", 5, 1), above("peak", 0.25, 0.03)),

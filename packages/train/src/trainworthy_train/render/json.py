@@ -32,7 +32,7 @@ def document(run: Told) -> dict[str, Any]:
             "points": max((len(series.step) for series in curves.series.values()), default=0),
             "run": curves.name or None,
             "unit": curves.unit,
-            "notes": list(curves.notes),
+            "notes": run.notes,
         },
         "pattern": found.pattern,
         "confidence": _number(found.confidence),

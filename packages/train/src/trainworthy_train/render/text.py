@@ -58,7 +58,7 @@ def render(run: Told, *, color: bool = False) -> str:
     lines += _list(run.stopping, [run.stop_why])
     if run.best:
         lines.append(f"best: {run.best}")
-    lines += [f"note: {note}" for note in curves.notes]
+    lines += [f"note: {note}" for note in run.notes]
     return "\n".join(lines) + "\n"
 
 

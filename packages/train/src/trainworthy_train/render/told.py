@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from trainworthy_train import patterns
 from trainworthy_train.features import measured
@@ -16,8 +19,22 @@ if TYPE_CHECKING:
 TITLES: dict[str, str] = {pattern.id: pattern.title for pattern in patterns.ALL}
 
 
+#: What the mAP is called that a log holds.
+LOGGED = {"map50": "mAP@50", "map": "mAP@50-95"}
+
 #: From this probability on, the next pattern is not worth a word.
 CERTAIN = 0.99
+
+
+def gaps(curves: Curves) -> list[str]:
+    """In how many of the epochs that have a loss there is an mAP, where it is missing in some."""
+    name = measured(curves)
+    if not name or "loss" not in curves.series or curves.unit != "epoch":
+        return []
+    step = curves.series["loss"].step
+    epochs = int(step[-1]) - math.ceil(step[0]) + 1
+    known = int(np.isfinite(curves.series[name].value).sum())
+    return [f"{LOGGED[name]} is in the log for {known} of {epochs} epochs."] if known < epochs - 1 else []
 
 
 @dataclass(frozen=True)
@@ -50,24 +67,32 @@ class Told:
     @property
     def stopping(self) -> str:
         """What the advice on stopping is headed by."""
-        if self.diagnosis.stop.should:
+        stop = self.diagnosis.stop
+        if stop.over:
+            return "the run is over"
+        if stop.should:
             return "stop"
-        return "go on" if self.diagnosis.best_step is not None else "when to stop"
+        return "go on" if measured(self.curves) else "when to stop"
 
     @property
     def stop_why(self) -> str:
         """Why to stop or to go on, as a sentence."""
         why = f"{self.diagnosis.stop.why}."
-        return why if why.startswith("mAP") else why[0].upper() + why[1:]
+        return why if why.startswith("mAP@") else why[0].upper() + why[1:]
 
     @property
     def best(self) -> str:
         """The best evaluation, by the mAP that the log holds; "" where it holds none."""
-        found, logged = self.diagnosis, {"map50": "mAP@50", "map": "mAP@50-95"}
+        found = self.diagnosis
         if found.best_step is None:
             return ""
-        name = logged[measured(self.curves)]
-        return f"{name} {found.best_map:.3f} at {self.curves.unit} {found.best_step:g}"
+        name = LOGGED[measured(self.curves)]
+        return f"{name} {found.best_map:.3f}, as logged, at {self.curves.unit} {found.best_step:g}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader inferred or skipped, and how much of the run the mAP stands for."""
+        return [*self.curves.notes, *gaps(self.curves)]
 
     @property
     def cited(self) -> list[Cited]:
