@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +275,76 @@ def test_what_cannot_be_read_is_one_clear_line(content: bytes | None, option: st
     assert result.exit_code == 2
     assert result.output.startswith("error: ")
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (gzip.compress(b"epoch,loss\n1,2\n" * 99), "gzip"),
+        (b"PK\x03\x04" + b"\x9c\x00" * 99, "zip"),
+        (bytes(range(128, 256)) * 9, "binary data"),
+    ],
+)
+@pytest.mark.parametrize("option", [[], ["--columns=loss=loss"]])
+def test_what_is_no_text_is_named(content: bytes, kind: str, option: list[str]) -> None:
+    """Two lines: what it is, and what to do; nothing of the bytes reaches the terminal."""
+    Path("results.csv").write_bytes(content)
+    result = run("results.csv", *option)
+    assert result.exit_code == 2
+    assert f"it is no text ({kind})" in result.output
+    assert result.output.count("\n") == 2
+    assert "next: " in result.output
+    assert result.output.isascii()
+
+
+@pytest.mark.parametrize("content", [b"", b"epoch,train/box_loss,metrics/mAP50(B)\n"])
+def test_a_log_without_points_has_a_next_step(content: bytes) -> None:
+    """An empty file and a header without rows say what to do."""
+    Path("results.csv").write_bytes(content)
+    assert "next: " in run("results.csv").output
+
+
+def test_of_many_runs_there_is_a_table() -> None:
+    """A line a run, their details on the page only, where the same table links to them."""
+    for number in range(4):
+        log(families.good(), f"many/run{number}")
+    log(families.declining(), "many/run9")
+    text = run("many", "--out", "page").output
+    assert "many · 5 runs" in text
+    assert re.search(r"run9 +overtraining +\d+%  mAP@50 0\.\d+, as logged, at epoch \d+\n", text)
+    assert "why:" not in text
+    page = Path("page/index.html").read_text()
+    assert all(f'href="#run-{n}"' in page and f'id="run-{n}"' in page for n in range(1, 6))
+    assert len(json.loads(Path("page/diagnosis.json").read_text())) == 5
+
+
+def test_a_few_runs_are_told_in_full() -> None:
+    """Up to three runs follow their table."""
+    for number in range(2):
+        log(families.good(), f"few/run{number}")
+    text = run("few", "--out", "page").output
+    assert text.startswith("few · 2 runs\n")
+    assert text.count("why:") == 2
+
+
+def test_logs_of_two_formats_are_not_called_by_one() -> None:
+    """The page of a folder with several formats counts them."""
+    log(families.good(), "both/a")
+    Path("both/b").mkdir()
+    Path("both/b/history.csv").write_text("epoch,loss,val_loss\n" + "".join(f"{n},2,3\n" for n in range(9)))
+    run("both", "--out", "page")
+    page = Path("page/index.html").read_text()
+    assert "2 formats of logs · 2 runs" in page
+
+
+def test_how_much_of_a_run_has_an_map_is_noted() -> None:
+    """Losses of 30 epochs and the mAP of ten: a note says so, in the terminal, the JSON and on the page."""
+    rows = [f"{n},{3 / n},{n / 40 if n <= 10 else ''}\n" for n in range(1, 31)]
+    Path("history.csv").write_text("epoch,loss,mAP50\n" + "".join(rows))
+    said = "mAP@50 is in the log for 10 of 30 epochs."
+    assert f"note: {said}" in run("history.csv", "--out", "page").output
+    assert said in Path("page/index.html").read_text()
+    assert said in document("history.csv")["source"]["notes"]
 
 
 def test_a_name_that_holds_markup_is_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -114,11 +115,35 @@ def test_console_of_yolov5(tmp_path: Path) -> None:
     assert curves.series["map50"].step.tolist() == [1]
 
 
-def test_console_that_died(tmp_path: Path) -> None:
-    """A run that died before its first results gives one clear error."""
-    (tmp_path / "log").write_text(ultralytics_console(1)[:180] + "\nRuntimeError: CUDA out of memory.\n")
-    with pytest.raises(LogError, match="before its first line of results"):
-        read(tmp_path / "log")
+@pytest.mark.parametrize(
+    ("last", "said", "next_step"),
+    [
+        (
+            "RuntimeError: CUDA out of memory. Tried",
+            "'RuntimeError: CUDA out of memory. Tried'",
+            "smaller batch",
+        ),
+        ("torch.cuda.OutOfMemoryError: 2 GiB", "ends with an error, 'torch.cuda.OutOf", "smaller batch"),
+        ("KeyError: 'names'", "KeyError", "mend what the error names"),
+        ("KeyboardInterrupt", "KeyboardInterrupt", "interrupted"),
+        ("Killed", "Killed", "smaller batch"),
+        ("done", "before its first line of results", "let the run complete an epoch"),
+    ],
+)
+@pytest.mark.parametrize("folder", [False, True])
+def test_console_that_died(tmp_path: Path, last: str, said: str, next_step: str, *, folder: bool) -> None:
+    """A run that died before its first results gives one clear error: the one it ends with, and what to do."""
+    (tmp_path / "out.log").write_text(ultralytics_console(1)[:180] + f"\n{last}\n")
+    with pytest.raises(LogError, match=re.escape(said)) as caught:
+        read(tmp_path if folder else tmp_path / "out.log")
+    assert next_step in caught.value.next_step
+
+
+def test_an_error_at_the_end_is_noted(tmp_path: Path) -> None:
+    """Curves are read as far as they go; the error that the log ends with is a note, one in its midst is none."""
+    text = ultralytics_console(3)
+    assert "CUDA out of memory" in one(tmp_path, f"{text}\nRuntimeError: CUDA out of memory.\n").notes[-1]
+    assert not one(tmp_path, f"RuntimeError: a worker died\n{text}").notes
 
 
 def test_detectron2_masks(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def diagnose(
         click.echo(document, nl=False)
     else:
         color = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
-        click.echo("\n".join(text.render(one, color=color) for one in told))
+        click.echo(text.every(told, color=color))
         click.echo(f"page: {folder / 'index.html'}")
     return 0
 

@@ -13,6 +13,7 @@ from trainworthy_train.curvelogs import (
     detectron2,
     detectron2_text,
     detr,
+    endings,
     huggingface,
     lightning_csv,
     mmdetection,
@@ -88,29 +89,56 @@ def _file(path: Path, columns: Mapping[str, str] | None) -> list[Curves]:
     if not path.exists():
         raise LogError(f"{path} does not exist.", next_step=f"ls {shlex.quote(str(path.parent))}")
     if not path.is_file():
-        raise LogError(f"{path} is neither a file nor a folder.")
+        raise _unread(f"{path} is neither a file nor a folder.")
     log = Log(path)
-    name = "plain_csv" if columns else _format(log)
+    name = "plain_csv" if columns and not log.binary else _format(log)
     if not name:
         raise _unknown(log)
-    found: list[Curves] = plain_csv.read(log, columns) if columns else FORMATS[name].read(log)
-    found = [curves for curves in found if curves.series]
+    found = _points(log, name, columns)
     if not found:
-        raise LogError(
-            f"{path} looks like {FORMATS[name].TITLE}, but no point of a curve is in it: the run ended before "
-            "its first line of results, or the file is cut off."
-        )
+        raise _pointless(log, FORMATS[name].TITLE)
     return found
 
 
+def _points(log: Log, name: str, columns: Mapping[str, str] | None = None) -> list[Curves]:
+    """The runs of the log that have any point; the last one's notes say with which error the log ends."""
+    read_all: list[Curves] = plain_csv.read(log, columns) if columns else FORMATS[name].read(log)
+    found = [curves for curves in read_all if curves.series]
+    error = endings.error(log) if found and name != "tensorboard" else ""
+    if error:
+        told = f"The log ends with an error, {error!r}: {endings.remedy(error)}."
+        found[-1] = replace(found[-1], notes=(*found[-1].notes, told))
+    return found
+
+
+def _pointless(log: Log, title: str) -> LogError:
+    """Why there is nothing to diagnose in a log of a known format."""
+    looks = f"{log.path} looks like {title}, but no point of a curve is in it"
+    if error := endings.error(log):
+        return LogError(f"{looks}: it ends with an error, {error!r}.", next_step=endings.remedy(error))
+    return LogError(
+        f"{looks}: the run ended before its first line of results, or the file is cut off.",
+        next_step="let the run complete an epoch; if it has ended, the last lines that its trainer printed say why",
+    )
+
+
 def _format(log: Log) -> str:
+    if log.binary:
+        return "tensorboard" if tensorboard.sniff(log) else ""
     return next((name for name, module in FORMATS.items() if module.sniff(log)), "")
 
 
 def _unknown(log: Log) -> LogError:
     """What stands in the file, and what is known."""
     if not log.head_bytes:
-        return LogError(f"{log.path} is empty.")
+        folder = shlex.quote(str(log.path.parent))
+        return LogError(
+            f"{log.path} is empty: nothing has been written to it, or not yet. The folder "
+            "of the run may hold another log.",
+            next_step=f"trainworthy diagnose {folder}",
+        )
+    if log.binary:
+        return _no_text(log)
     columns = header(log.head)
     if len(columns) > 2 and "{" not in columns[0]:
         return LogError(
@@ -120,8 +148,33 @@ def _unknown(log: Log) -> LogError:
             "--columns epoch=COLUMN,loss=COLUMN,map50=COLUMN",
         )
     begins = next((line for line in log.head.split("\n") if line.strip()), "")
-    seen = "it is no text" if "\0" in log.head[:1000] else f"it begins with '{_short(begins.strip(), 80)}'"
-    return _unread(f"{log.path} is no training log that is known: {seen}.")
+    return _unread(
+        f"{log.path} is no training log that is known: it begins with '{_short(begins.strip(), 80)}'."
+    )
+
+
+#: How what is packed is unpacked.
+_UNPACK = {
+    "gzip": "gzip -dc",
+    "xz": "xz -dc",
+    "bzip2": "bzip2 -dc",
+    "zstd": "zstd -dc",
+    "zip": "unzip -p",
+}
+
+
+def _no_text(log: Log) -> LogError:
+    message = f"{log.path} is no training log that is known: it is no text ({log.binary})"
+    if log.binary not in _UNPACK:
+        return _unread(f"{message}.")
+    text = log.path.stem if log.path.suffix in _PACKED else f"{log.path.name}.unpacked"
+    return LogError(
+        f"{message}; unpack it.",
+        next_step=f"{_UNPACK[log.binary]} {shlex.quote(str(log.path))} > {shlex.quote(text)}",
+    )
+
+
+_PACKED = {".gz", ".xz", ".bz2", ".zst", ".zip"}
 
 
 def _unread(message: str) -> LogError:
@@ -142,6 +195,9 @@ def _short(text: str, length: int = 200) -> str:
 def _folder(path: Path) -> list[Curves]:
     found = list(_runs(path, "", _DEEP))
     if not found:
+        for file in sorted(path.iterdir()):
+            if file.is_file() and file.suffix.lower() in _ENDINGS and _format(log := Log(file)):
+                raise _pointless(log, FORMATS[_format(log)].TITLE)
         names = sorted(entry.name for entry in path.iterdir())
         raise _unread(
             f"{path} holds no training log that is known, down to {_DEEP} folders below: it has "
@@ -174,7 +230,7 @@ def _own(files: list[Path], name: str) -> list[Curves]:
     formats = [(log, _format(log)) for log in logs]
     for wanted in _IN_FOLDERS:
         read_by = [log for log, form in formats if form == wanted]
-        found = [(log, curves) for log in read_by for curves in FORMATS[wanted].read(log) if curves.series]
+        found = [(log, curves) for log in read_by for curves in _points(log, wanted)]
         if found:
             several = len({log.path for log, _ in found}) > 1
             return [

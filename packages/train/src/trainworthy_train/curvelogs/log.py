@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 #: the logs that were looked at are 5 to 120 KB long.
 HEAD_BYTES = 1 << 20
 
+#: How the kinds of files begin that are most often given in place of a log.
+_MAGIC = {
+    "gzip": b"\x1f\x8b",
+    "zip": b"PK\x03\x04",
+    "xz": b"\xfd7zXZ",
+    "bzip2": b"BZh",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "a PNG image": b"\x89PNG",
+    "a JPEG image": b"\xff\xd8\xff",
+}
+
+#: Of so many first characters no more than this share is unreadable in a log, though some bytes be damaged.
+_BEGINS, _ODD = 4096, 0.1
+
 # ESC [ ... letter (colours, cursor), and ESC ] ... BEL (the window title, which darknet sets at each iteration).
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 
@@ -49,6 +63,19 @@ class Log:
         """The first `HEAD_BYTES` of the file, lines ended as in `lines()`."""
         text = self.head_bytes.decode(self.encoding, "replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    @cached_property
+    def binary(self) -> str:
+        """What the file is where it is no text: "gzip", ..., or "binary data"; "" where it may be a log."""
+        for kind, magic in _MAGIC.items():
+            if self.head_bytes.startswith(magic):
+                return kind
+        begins = self.head[:_BEGINS]
+        odd = sum(
+            character == "\ufffd" or (character < " " and character not in "\t\n\x1b\b")
+            for character in begins
+        )
+        return "binary data" if odd > _ODD * len(begins) else ""
 
     def lines(self) -> Iterator[str]:
         """The lines, without their ends; a carriage return, by which progress bars repaint, ends one too."""

@@ -33,6 +33,7 @@ def render(runs: Sequence[Told]) -> str:
     """The page of a log with one run or several."""
     return template("diagnosis.html.j2").render(
         path=runs[0].path,
+        formats=sorted({run.curves.format.replace("_", " ") for run in runs}),
         runs=[
             parts(run)
             | {"panels": charts.panels(run.curves, run.diagnosis.best_step, run.diagnosis.evidence)}

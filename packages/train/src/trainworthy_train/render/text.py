@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from trainworthy_audit.report.lines import clean
 from trainworthy_train.render.told import TITLES
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trainworthy_train.types import Series
 
 WIDTH = 100
+DETAILED = 3  # runs of a log that are told in full
 COLUMNS = 60  # of a chart
 BLOCKS = " ▁▂▃▄▅▆▇█"
 COLOURS = {"good-training": "green", "insufficient-data": "yellow", "low-variance": "yellow", None: "yellow"}
@@ -29,11 +31,36 @@ CHARTED = (
 )
 
 
+def every(runs: Sequence[Told], *, color: bool = False) -> str:
+    """The runs of a log: of several first a table, and of more than `DETAILED` nothing else."""
+    told = [render(run, color=color) for run in runs] if len(runs) <= DETAILED else []
+    return "\n".join([*([table(runs)] if len(runs) > 1 else []), *told])
+
+
+def table(runs: Sequence[Told]) -> str:
+    """A line a run: where it is, its pattern, how sure that is, and its best evaluation."""
+    head = ("run", "pattern", "sure", "best")
+    rows = [
+        (
+            clean(run.curves.name) or "-",
+            run.verdict,
+            f"{run.diagnosis.confidence:.0%}" if run.diagnosis.pattern else "-",
+            run.best or "-",
+        )
+        for run in runs
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
+    lines = [f"{clean(runs[0].path)} · {len(runs)} runs", ""]
+    for name, verdict, sure, best in (head, *rows):
+        lines.append(f"  {name:{widths[0]}}  {verdict:{widths[1]}}  {sure:>{widths[2]}}  {best}")
+    return "\n".join(lines) + "\n"
+
+
 def render(run: Told, *, color: bool = False) -> str:
     """One run."""
     found, curves = run.diagnosis, run.curves
-    name = f" · {curves.name}" if curves.name else ""
-    lines = [f"{run.path}{name} · {curves.format}", ""]
+    name = f" · {clean(curves.name)}" if curves.name else ""
+    lines = [f"{clean(run.path)}{name} · {curves.format}", ""]
     verdict = textwrap.wrap(run.sentence, WIDTH)
     fg = COLOURS.get(found.pattern, "red")
     lines += [click.style(line, fg=fg, bold=True) for line in verdict] if color else verdict
@@ -58,7 +85,7 @@ def render(run: Told, *, color: bool = False) -> str:
     lines += _list(run.stopping, [run.stop_why])
     if run.best:
         lines.append(f"best: {run.best}")
-    lines += [f"note: {note}" for note in run.notes]
+    lines += [f"note: {clean(note)}" for note in run.notes]
     return "\n".join(lines) + "\n"
 
 

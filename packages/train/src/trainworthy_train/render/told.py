@@ -60,6 +60,11 @@ class Told:
         return f"{sure}; next {TITLES[second]} ({found.patterns[second]:.0%})."
 
     @property
+    def verdict(self) -> str:
+        """The pattern in a word or two."""
+        return "cannot tell" if self.diagnosis.pattern is None else TITLES[self.diagnosis.pattern]
+
+    @property
     def knows(self) -> bool:
         """Whether the probabilities say anything: a log that supports no pattern leaves all as probable."""
         return len(set(self.diagnosis.patterns.values())) > 1
