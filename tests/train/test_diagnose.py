@@ -237,9 +237,11 @@ def test_an_amount_is_told_by_its_direction(spec: str, value: float, told: str) 
 
 
 def test_a_share_of_no_fall_is_unknown() -> None:
-    """Of a loss that does not fall nothing is a share, and no other share of a loss near zero is beyond ten."""
-    flat = measure(families.curves(loss=[1.0, *[1.0 + n / 100 for n in range(29)]], map50=[0.3] * 30))
+    """Of a loss that stands still nothing is a share, of a rising one no more than all, and no share of a loss near zero is beyond ten."""
+    flat = measure(families.curves(loss=[1.0] * 30, map50=[0.3] * 30))
     assert np.isnan(flat["late_fall"])
+    late = measure(families.curves(loss=[1.0] * 15 + [3.0] * 15, map50=[0.3] * 30))["late_fall"]
+    assert -1 <= late <= 0
     zero = measure(
         families.curves(loss=[1e-13] * 10 + [1.0] * 20, val_loss=[1e-13] * 10 + [1.0] * 20, map50=[0.3] * 30)
     )
@@ -254,6 +256,15 @@ def test_a_run_that_did_what_was_planned_is_over(planned: float | None, over: st
     assert stop.over == bool(over)
     assert ("all 30 planned epochs are done" in stop.why) == bool(over)
     assert ("before the run ends" in stop.why) != bool(over)
+
+
+def test_a_finished_run_whose_map_is_known_for_its_beginning_only() -> None:
+    """What a longer run would gain is not told from the first evaluations of a run that is over."""
+    loss, early = families.good(50).series["loss"], families.good(50).series["map50"]
+    early = Series(early.step[:13], early.value[:13])
+    stop = diagnose(Curves({"loss": loss, "map50": early}, planned=50.0)).stop
+    assert not stop.should
+    assert stop.why.endswith("all 50 planned epochs are done, but of mAP after epoch 13 the log says nothing")
 
 
 def test_an_map_of_nothing_is_no_best() -> None:

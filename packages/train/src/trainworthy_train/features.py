@@ -30,7 +30,7 @@ NAMES = {
     "drawdown_noise": "the same fall in units of the noise",
     "since_best": "share of the run after its best smoothed mAP, 0..1",
     "loss_fall": "fall of the training loss over the run, as a share of its first value",
-    "late_fall": "fall of the training loss in the second half of the run, as a share of its greatest fall",
+    "late_fall": "fall of the training loss in the second half of the run, as a share of its range",
     "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
     "loss_noise": "median deviation of the training loss from its smoothed self, as a share of it",
     "parting": "validation over training loss at the end, by the same at the beginning",
@@ -53,7 +53,7 @@ RATIO = 1.6
 #: From where a noise or a share of spikes is seen on a chart: few healthy runs reach it.
 MUCH = {"noise": 0.06, "loss_noise": 0.07, "dropouts": 0.1, "val_spikes": 0.08, "loss_spikes": 0.1}
 
-#: A loss that falls by less than this share over a run has not fallen: nothing is a share of that fall.
+#: A loss that moves by less than this share of itself over a run stands still: nothing is a share of that.
 STOOD = 0.001
 
 #: Shares of a loss are told up to ten times of it. Where a loss comes near zero they are without meaning beyond.
@@ -263,12 +263,10 @@ def _measure_loss(
     step, value = found.step, found.value
     calm = _calm(step, end)
     curve = smooth(value)[:calm]
-    first, last, least = float(curve[0]), float(curve[-1]), float(curve.min())
+    first, last, height = float(curve[0]), float(curve[-1]), float(np.ptp(curve))
     values["loss_fall"] = _share_of(first - last, first)
     values["late_fall"] = (
-        _share_of(float(curve[len(curve) // 2]) - last, first - least)
-        if first - least > STOOD * abs(first)
-        else np.nan
+        _share_of(float(curve[len(curve) // 2]) - last, height) if height > STOOD * abs(first) else np.nan
     )
     spans["loss_fall"] = (float(step[0]), float(step[-1]))
     spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))

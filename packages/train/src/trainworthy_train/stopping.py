@@ -29,6 +29,9 @@ CHANCE = 0.25
 #: An mAP below this is 0.000 where it is told: there is no best of it.
 NOTHING = 0.0005
 
+#: Where mAP ends before this share of a run that is over, nothing is said of what a longer run would gain.
+COVERED = 0.8
+
 #: The evaluations before which it never does: the diagnosis calls every shorter run too short to show a trend, and
 #: that nothing is gained any more is a trend, too.
 LEAST = 11
@@ -74,8 +77,11 @@ def decide(curves: Curves, *, patience: int | None = None) -> Stop:
         return Stop(False, f"{where}; {_all_done(curves) if over else few}", at, over)
     chance = chance_of_gain(curves)
     if over:
+        seen = float(metric.step[-1]) >= COVERED * _last(curves)
         gains = "a longer run would hardly gain" if chance < CHANCE else "a longer run may still gain"
-        return Stop(chance < CHANCE, f"{where}; {_all_done(curves)}: {gains}", at, over)
+        unseen = f"of mAP after {curves.unit} {metric.step[-1]:g} the log says nothing"
+        why = f"{where}; {_all_done(curves)}{f': {gains}' if seen else f', but {unseen}'}"
+        return Stop(seen and chance < CHANCE, why, at, over)
     gain = (
         f"the chance that this best, {peak:.3f}, still rises by {WORTH:g} before the run ends is {chance:.0%}"
     )
@@ -84,8 +90,12 @@ def decide(curves: Curves, *, patience: int | None = None) -> Stop:
 
 def ended(curves: Curves) -> bool:
     """Whether the run did all that was planned, or its trainer wrote that it was done."""
-    last = max((float(series.step[-1]) for series in curves.series.values() if len(series.step)), default=0.0)
-    return bool(curves.facts.get("finished")) or (curves.planned is not None and last >= curves.planned > 0)
+    planned = curves.planned
+    return bool(curves.facts.get("finished")) or (planned is not None and _last(curves) >= planned > 0)
+
+
+def _last(curves: Curves) -> float:
+    return max((float(series.step[-1]) for series in curves.series.values() if len(series.step)), default=0.0)
 
 
 def _all_done(curves: Curves) -> str:

@@ -52,7 +52,7 @@ PATTERN = Pattern(
         ),
         Sign(
             "loss-plateau",
-            "In the second half of the run the smoothed training loss {late_fall:fell only|of its greatest fall}.",
+            "In the second half of the run the smoothed training loss {late_fall:fell only|of its range}.",
             2.5,
             (below("late_fall", 0.22, 0.04), *LOW),
         ),
