@@ -237,7 +237,7 @@ def test_an_amount_is_told_by_its_direction(spec: str, value: float, told: str) 
 
 
 def test_a_share_of_no_fall_is_unknown() -> None:
-    """Of a loss that stands still nothing is a share, of a rising one no more than all, and no share of a loss near zero is beyond ten."""
+    """Of a loss that stands still nothing is a share, of a rising one at most all, near zero none is beyond ten."""
     flat = measure(families.curves(loss=[1.0] * 30, map50=[0.3] * 30))
     assert np.isnan(flat["late_fall"])
     late = measure(families.curves(loss=[1.0] * 15 + [3.0] * 15, map50=[0.3] * 30))["late_fall"]
