@@ -73,6 +73,12 @@ def test_addresses_are_escaped() -> None:
     assert location["uri"] == "data/cells/a%20b%23/%E7%8C%AB%25.xml"
 
 
+def test_names_that_are_no_utf8_are_addresses_too() -> None:
+    """A byte that no text holds is spelled as the file system has it."""
+    place = sarif._location(made.cells(), "a\udcff.xml")["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("/a%FF.xml")
+
+
 def test_place_is_the_annotation_and_the_image_stands_beside_it() -> None:
     """Of a finding with both the line of the annotation is shown, and the image is named as related."""
     found = [made.finding("B001", "error", "m", image="a.jpg", annotation="a.xml", line=3, related=["b.jpg"])]

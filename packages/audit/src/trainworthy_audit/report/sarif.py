@@ -119,5 +119,5 @@ def _locations(audit: Audit, row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _location(audit: Audit, path: str, line: int | None = None) -> dict[str, Any]:
     whole = in_repository(audit, path)
-    uri = ("file://" if whole.startswith("/") else "") + quote(whole)
+    uri = ("file://" if whole.startswith("/") else "") + quote(whole, errors="surrogateescape")
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": line or 1}}}
