@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from corpus import photographs
 
-from trainworthy_audit import engines, hamming
-from trainworthy_audit.kernel import Measurement
-from trainworthy_audit.measure import MEASURE
-from trainworthy_audit.records import Records
+from trainworthy_audit.duplicates import hamming
+from trainworthy_audit.images.measurement import Measurement
+from trainworthy_audit.measure import MEASURE, engines
+from trainworthy_audit.measure.parquet_store import Records
 from trainworthy_audit.source import Entry, Locator, open_source
 
 MILLION = 1_000_000

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train import alarms, curvelogs, patterns, stopping
-from trainworthy_train.diagnose import unsupported
-from trainworthy_train.features import Features, mean_ap, measure, smooth
-from trainworthy_train.patterns import model
+from trainworthy_train.diagnosis import alarms, patterns, stopping, unsupported
+from trainworthy_train.diagnosis import logs as curvelogs
+from trainworthy_train.diagnosis.features import Features, mean_ap, measure, smooth
+from trainworthy_train.diagnosis.patterns import model
 from trainworthy_train.types import PATTERNS, Curves, Series
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -24,7 +24,8 @@ import numpy as np
 from copies import KINDS, Corpus, make
 from cost import cost
 
-from trainworthy_audit import duplicates, scenes
+from trainworthy_audit import duplicates
+from trainworthy_audit.evidence import scenes
 from trainworthy_audit.measure import Measurer
 from trainworthy_audit.source import open_source
 

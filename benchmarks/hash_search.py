@@ -63,7 +63,7 @@ def planted(count: int, variants: int, *, camera: bool = False) -> tuple[np.ndar
 
 def ours(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Our own search, as the audit does it."""
-    from trainworthy_audit import hamming
+    from trainworthy_audit.duplicates import hamming
 
     lots = [
         (lot.a.astype(np.uint32), lot.b.astype(np.uint32)) for lot in hamming.candidates(hashes, DISTANCE)

@@ -30,11 +30,13 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from trainworthy_train import evaluate, gate, loop, runs, settings
-from trainworthy_train.batches import Loader, decode, keep_memory
-from trainworthy_train.settings import Augmentation
+from trainworthy_train import evaluate, runs
+from trainworthy_train.cli.progress import Silence
+from trainworthy_train.data import gate
+from trainworthy_train.data.batches import Loader, decode, keep_memory
+from trainworthy_train.training import loop, settings
+from trainworthy_train.training.settings import Augmentation
 from trainworthy_train.types import Cleared
-from trainworthy_train.watching import Silence
 
 ROUNDS = 5
 BATCH = 8
@@ -43,11 +45,11 @@ SIZE = 320
 
 def made(folder: Path) -> tuple[Path, Path]:
     """A certified dataset, and where its certificate is."""
+    import tiny
     from PIL import Image
 
-    import tiny
-    from helpers import put
-    from pictures import encode, photo
+    from support.helpers import put
+    from support.pictures import encode, photo
 
     files: dict[str, str | bytes] = {"data.yaml": "names: [cat]\ntrain: images/train\nval: images/val\n"}
     for part, count in (("train", 64), ("val", 32)):

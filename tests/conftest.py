@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import DATASETS
+from support.helpers import DATASETS
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import trainworthy_audit
-from helpers import write
+from support.helpers import write
 from trainworthy_audit.cli import main
 from trainworthy_audit.rules import catalogue
 

@@ -117,8 +117,8 @@ def _kept(name: str, file: Path) -> Pool:
 def _read(name: str, datasets: Path) -> Pool:
     """A real dataset through the audit's own readers: of each scene one picture that holds boxes."""
     from trainworthy_audit import audit as auditing
-    from trainworthy_audit import scenes
     from trainworthy_audit.config import Config
+    from trainworthy_audit.evidence import scenes
     from trainworthy_audit.measure import Measurer
     from trainworthy_audit.source import fetch, open_source
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import __version__, recall, waivers
-from trainworthy_audit.finding import NONE
-from trainworthy_audit.formats.scale import in_pixels
+from trainworthy_audit import __version__, waivers
+from trainworthy_audit.evidence.findings import NONE
+from trainworthy_audit.formats.fractions import in_pixels
+from trainworthy_audit.measure import evidence_cache
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import digest
 from trainworthy_audit.types import FINDINGS, Audit, Evidence, Outcome
@@ -73,7 +74,9 @@ def audit(
 def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
     """What rules look at, and the digests of all that training reads: as they were kept, else read and measured."""
     search = config.options_of(catalogue()["D002"])
-    asked = recall.question(source, {"format": config.format, "annotations": config.annotations} | search)
+    asked = evidence_cache.question(
+        source, {"format": config.format, "annotations": config.annotations} | search
+    )
     known = measurer.gathered(asked, str(source.path))
     if known:
         evidence = joined(known.dataset, known.pixels, known.duplicates, config)
@@ -84,8 +87,8 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     evidence = gather(source, formats.read(source, config.format, config.annotations), config, measurer)
     digests = content_digests(source, evidence, source.digests)
     others = {path: digests[path] for path in digests.keys() - set(evidence.images["path"])}
-    made = recall.Gathered(evidence.dataset, evidence.pixels, evidence.duplicates, others)
-    if recall.lasting(source, made, began):
+    made = evidence_cache.Gathered(evidence.dataset, evidence.pixels, evidence.duplicates, others)
+    if evidence_cache.lasting(source, made, began):
         measurer.keep(asked, made)
     return evidence, digests
 
@@ -139,7 +142,7 @@ def content_digests(source: Source, evidence: Evidence, read: Mapping[str, str])
         if known is None and path not in measured:
             with contextlib.suppress(OSError):
                 known = digest(source.entries[path].locator)
-        digests[path] = known or recall.UNREADABLE
+        digests[path] = known or evidence_cache.UNREADABLE
     return digests
 
 

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import formats, scenes, waivers
+from trainworthy_audit import formats, waivers
 from trainworthy_audit.errors import CertificateError, TrainworthyError
+from trainworthy_audit.evidence import scenes
 from trainworthy_audit.source import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
+    from trainworthy_audit.source.remote import Url
     from trainworthy_audit.types import Audit, Evidence
 
 SCHEMA = "trainworthy.certificate/1"

@@ -21,7 +21,7 @@ from trainworthy_audit.types import SEVERITIES, Setting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trainworthy_audit.remote import Url
+    from trainworthy_audit.source.remote import Url
     from trainworthy_audit.types import Option, Rule, Severity
 
 FILE_NAME = "trainworthy.toml"

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from trainworthy_audit.remote import Url
     from trainworthy_audit.source import Source
+    from trainworthy_audit.source.remote import Url
     from trainworthy_audit.types import Audit, Evidence
 
 #: The keys of a [[waiver]] table; `where` alone may be missing.

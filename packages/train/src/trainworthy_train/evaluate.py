@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from trainworthy_train.batches import Batch, Loader
+    from trainworthy_train.data.batches import Batch, Loader
     from trainworthy_train.types import Sample
 
 Array = np.ndarray[Any, np.dtype[Any]]

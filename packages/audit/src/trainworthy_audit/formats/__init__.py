@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, NoDatasetError
 from trainworthy_audit.formats import coco, darknet, portability, voc, yolo
-from trainworthy_audit.formats.draft import normalise
+from trainworthy_audit.formats.builder import normalise
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import Draft, Resolver, choose_one, folder, narrowed, printable
-from trainworthy_audit.formats.masks import UnfitError, number, polygon_sides, rle_sides
-from trainworthy_audit.formats.names import add_names_beside
+from trainworthy_audit import splits
+from trainworthy_audit.formats.builder import Draft, Resolver, choose_one, folder, narrowed, printable
+from trainworthy_audit.formats.coco_masks import UnfitError, number, polygon_sides, rle_sides
+from trainworthy_audit.formats.name_lists import add_names_beside
 from trainworthy_audit.source import MARKS, text
 from trainworthy_audit.types import NameList
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.formats import labels, yolo
-from trainworthy_audit.formats.draft import folder, stem, within_folder
-from trainworthy_audit.formats.plan import Mention, Part, Places, Plan, carry_out, choose, read_names
-from trainworthy_audit.formats.splits import WHOLES, word
+from trainworthy_audit.formats import yolo, yolo_labels
+from trainworthy_audit.formats.builder import folder, stem, within_folder
+from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
 from trainworthy_audit.source import lines
+from trainworthy_audit.splits import WHOLES, word
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Source
@@ -32,8 +32,8 @@ def sniff(source: Source, within: str) -> str:
     if yolo.sniff(source, within):
         return ""
     data = _data_files(source, within)
-    names = [path for path in source.entries if labels.is_names(path) and within_folder(path, within)]
-    if count := labels.any_labels(source, within):
+    names = [path for path in source.entries if yolo_labels.is_names(path) and within_folder(path, within)]
+    if count := yolo_labels.any_labels(source, within):
         beside = f", {(data or names)[0]}" if data or names else ""
         return f"{count:,} .txt labels{beside}"
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
@@ -122,10 +122,10 @@ def _file(places: Places, written: str, bases: tuple[str, ...]) -> str | None:
 def _add_lists(places: Places, plan: Plan, within: str) -> None:
     """Without a .data file: lists of images that are named like splits."""
     at_images = {path.rpartition(".")[0] for path in places.images.exact}
-    for path in labels.texts(places.source, within):
+    for path in yolo_labels.texts(places.source, within):
         name = stem(path)
         speaks = name.lower() in WHOLES or any(word(part) for part in re.split(r"[_\-\s.]+", name))
-        if speaks and path.rpartition(".")[0] not in at_images and labels.is_list(places.source, path):
+        if speaks and path.rpartition(".")[0] not in at_images and yolo_labels.is_list(places.source, path):
             part = Part(name, path)
             places.read_list(part, plan, (folder(path), folder(folder(path)), ""))
             plan.parts.append(part)

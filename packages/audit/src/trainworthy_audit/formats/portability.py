@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit.formats.draft import fold, stem
-from trainworthy_audit.formats.plan import is_absolute
+from trainworthy_audit.formats.builder import fold, stem
+from trainworthy_audit.formats.yolo_layout import is_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from lxml import etree
 
-from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import (
+from trainworthy_audit import splits
+from trainworthy_audit.formats.builder import (
     Draft,
     choose_one,
     fold,
@@ -22,7 +22,7 @@ from trainworthy_audit.formats.draft import (
     stem,
     within_folder,
 )
-from trainworthy_audit.formats.names import add_names_beside
+from trainworthy_audit.formats.name_lists import add_names_beside
 from trainworthy_audit.source import IMAGE_SUFFIXES, lines, text
 
 if TYPE_CHECKING:

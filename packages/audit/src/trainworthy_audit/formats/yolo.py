@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from trainworthy_audit.formats import labels
-from trainworthy_audit.formats.draft import folder, stem, within_folder
-from trainworthy_audit.formats.plan import (
-    Mention,
-    Part,
-    Places,
-    Plan,
-    carry_out,
-    choose,
-    read_names,
-)
-from trainworthy_audit.formats.splits import of_folder
+from trainworthy_audit.formats import yolo_labels
+from trainworthy_audit.formats.builder import folder, stem, within_folder
+from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
 from trainworthy_audit.source import text
+from trainworthy_audit.splits import of_folder
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -55,7 +47,7 @@ def sniff(source: Source, within: str) -> str:
     found = _dataset_yamls(source, within)
     if not found:
         return ""
-    count = labels.any_labels(source, within)
+    count = yolo_labels.any_labels(source, within)
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
     if not count and (others or (within in source.folders() and not within_folder(found[0].path, within))):
         return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit.formats.draft import fold, stem
+from trainworthy_audit.formats.builder import fold, stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import duplicates, scenes
+from trainworthy_audit import duplicates
+from trainworthy_audit.evidence import scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import structure
 from trainworthy_audit.audit import joined
+from trainworthy_audit.images import headers
 from trainworthy_audit.source import fetch
 from trainworthy_audit.types import PAIRS, PIXELS, empty
 
@@ -54,7 +54,7 @@ def _header(source: Source, path: str) -> dict[str, Any] | None:
     locator = source.entries[path].locator
     try:
         head = fetch(locator, HEAD)
-        return _read(head) or (_read(fetch(locator)) if structure.sniff(head) == "jpeg" else None)
+        return _read(head) or (_read(fetch(locator)) if headers.sniff(head) == "jpeg" else None)
     except OSError:
         return None
 
@@ -64,8 +64,8 @@ def _read(data: bytes) -> dict[str, Any] | None:
     if data.startswith(_PNG) and len(data) >= 26:
         width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
         mode = _PNG_MODES.get(data[25], "RGB")
-    elif structure.sniff(data) == "jpeg":
-        header = structure.read_jpeg(data)
+    elif headers.sniff(data) == "jpeg":
+        header = headers.read_jpeg(data)
         if isinstance(header, str):
             return None
         width, height, mode = header.width, header.height, header.mode

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trainworthy_audit import audit as auditing
-from trainworthy_audit import classes, duplicates, formats, roles, scenes
 from trainworthy_audit import config as settings
+from trainworthy_audit import duplicates, formats, roles
 from trainworthy_audit.errors import ConfigError
+from trainworthy_audit.evidence import classes, scenes
 from trainworthy_audit.operations import writers
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import Collection, collect

@@ -13,9 +13,9 @@ import polars as pl
 from lxml import etree
 
 from trainworthy_audit.formats import coco, voc
-from trainworthy_audit.formats.masks import UnfitError, number
+from trainworthy_audit.formats.coco_masks import UnfitError, number
 from trainworthy_audit.operations.collection import EDGES
-from trainworthy_audit.operations.turning import moved
+from trainworthy_audit.operations.resize.turning import moved
 from trainworthy_audit.source import text
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit.report.groups import count, groups, values, verdict
-from trainworthy_audit.report.lines import clean
 from trainworthy_audit.report.paths import in_repository
+from trainworthy_audit.report.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

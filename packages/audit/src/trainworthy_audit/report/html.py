@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from trainworthy_audit import scenes
-from trainworthy_audit.report import charts, checklists, groups, page, prose, settings, spotcheck
+from trainworthy_audit.evidence import scenes
+from trainworthy_audit.report import charts, checklists, groups, jinja, markdown, settings, spotcheck
 from trainworthy_audit.report.groups import Group, count
-from trainworthy_audit.report.lines import clean
+from trainworthy_audit.report.sanitize import clean
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -271,7 +271,7 @@ def _facts(row: Mapping[str, Any], boxes: int) -> str:
     if row["image_width"] and row["image_height"]:
         parts.append(f"{row['image_width']:.0f} x {row['image_height']:.0f} px")
     if row["size_bytes"] is not None:
-        parts.append(page.size(row["size_bytes"]))
+        parts.append(jinja.size(row["size_bytes"]))
     if row["split"]:
         parts.append(clean(row["split"], 30))
     parts.append(count(boxes, "box", "boxes") if row["annotation"] or boxes else "no annotation")
@@ -351,7 +351,7 @@ def _sections(
         left = group.total - len(cards) - notes.height - rows.height
         listed = [[_entry(audit, row, {}, {}, {}) for row in frame.to_dicts()] for frame in (notes, rows)]
         options = _options(audit, group.outcome)
-        docs = prose.sections(group.outcome.rule.docs)
+        docs = markdown.sections(group.outcome.rule.docs)
         sections.append(Section(group, docs, options, listed[0], cards, listed[1], left))
     return sections
 
@@ -476,7 +476,7 @@ def _page(
     evidence = audit.evidence
     variety = scenes.variety(evidence)
     shown = sum(len(section.entries) for section in sections)
-    return page.template("report.html.j2").render(
+    return jinja.template("report.html.j2").render(
         audit=audit,
         dataset=evidence.dataset,
         root=shlex.quote(evidence.dataset.root),
@@ -511,7 +511,7 @@ def _page(
         CHANGED=settings.SHOWN,
         NAMED=NAMED,
         NAME=NAME,
-        **page.parts("report.js"),
+        **jinja.parts("report.js"),
     )
 
 

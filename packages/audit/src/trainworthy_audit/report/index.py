@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from trainworthy_audit.report import page
+from trainworthy_audit.report import jinja
 from trainworthy_audit.report.json import read_head
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def render(folder: Path) -> str:
     """The page over every `*/audit.json` in `folder`. Files that are not ours, or damaged, are left out."""
     found = [report for path in sorted(folder.glob("*/audit.json")) if (report := _read(path))]
     found.sort(key=lambda report: str(report.head["created"]), reverse=True)
-    return page.template("index.html.j2").render(reports=found, **page.parts())
+    return jinja.template("index.html.j2").render(reports=found, **jinja.parts())
 
 
 def _read(path: Path) -> Report | None:

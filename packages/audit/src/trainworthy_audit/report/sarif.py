@@ -9,8 +9,8 @@ from urllib.parse import quote
 import polars as pl
 
 from trainworthy_audit.report.groups import count, values
-from trainworthy_audit.report.lines import clean
 from trainworthy_audit.report.paths import in_repository
+from trainworthy_audit.report.sanitize import clean
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.config import Config, spelled
-from trainworthy_audit.report.lines import clean
+from trainworthy_audit.report.sanitize import clean
 
 if TYPE_CHECKING:
     from trainworthy_audit.types import Audit, Setting

@@ -19,7 +19,7 @@ from trainworthy_audit.report.groups import (
     values,
     verdict,
 )
-from trainworthy_audit.report.lines import clean
+from trainworthy_audit.report.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each row that could not be read; `text` is the row, the message is the reason."""
     pictures = evidence.images.select("image", "path", "split")
     unread = evidence.dataset.unread.join(pictures, on="image", how="left", maintain_order="left")
-    return finding.rows(unread, pl.col("reason"), text=pl.col("text"))
+    return findings.rows(unread, pl.col("reason"), text=pl.col("text"))
 
 
 _PICTURES = (

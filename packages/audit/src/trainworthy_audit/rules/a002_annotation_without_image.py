@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.lit("no image of this name is in the dataset"))
         .otherwise(pl.format("no such image in the dataset: {}", "written"))
     )
-    return finding.rows(orphans, message)
+    return findings.rows(orphans, message)
 
 
 _PICTURES = (

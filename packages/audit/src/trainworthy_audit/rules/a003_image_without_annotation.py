@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     alone = evidence.images.filter(
         pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.untold))
     )
-    return finding.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
+    return findings.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
 
 
 _PICTURES = (

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .join(data.boxes.select("image"), on="image", how="anti", maintain_order="left")
         .join(data.unread.select("image"), on="image", how="anti", maintain_order="left")
     )
-    return finding.rows(negatives, "annotated as holding no object: is it a negative on purpose?")
+    return findings.rows(negatives, "annotated as holding no object: is it a negative on purpose?")
 
 
 _PICTURES = (

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .drop("split")
         .join(pictures, on="image", how="left", maintain_order="left")
     )
-    return finding.join([_images(entries), _image_ids(entries), _annotation_ids(evidence.boxes)])
+    return findings.join([_images(entries), _image_ids(entries), _annotation_ids(evidence.boxes)])
 
 
 def _images(entries: pl.DataFrame) -> pl.DataFrame:
@@ -62,7 +62,7 @@ def _images(entries: pl.DataFrame) -> pl.DataFrame:
         .then(pl.format("by {}", pl.col("sources").list.join(", ")))
         .otherwise(pl.format("in {}", pl.col("annotation")))
     )
-    return finding.rows(
+    return findings.rows(
         twice,
         pl.format("image is annotated {} times, {}", "times", where),
         measured=pl.col("times"),
@@ -88,7 +88,7 @@ def _image_ids(entries: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("times") > 1, (pl.col("images") > 1) | pl.col("path").is_null())
         .with_columns(pl.col("source").alias("annotation"))
     )
-    return finding.rows(
+    return findings.rows(
         shared,
         pl.format("image id {} stands for {} entries: {}", "id", "times", pl.col("written").list.join(", ")),
         measured=pl.col("times"),
@@ -104,13 +104,13 @@ def _annotation_ids(boxes: pl.DataFrame) -> pl.DataFrame:
     known = boxes.filter(pl.col("id").is_not_null())
     later = known.filter(~pl.struct(key).is_first_distinct())
     if later.is_empty():
-        return finding.NONE
+        return findings.NONE
     first = known.unique(key, keep="first", maintain_order=True).select(
         *key, pl.col("path").alias("first_path"), pl.col("box").alias("first_box")
     )
     repeated = later.join(first, on=key, how="left", maintain_order="left").rename({"id": "own_id"})
     where = pl.coalesce(pl.format("of {}", "first_path"), pl.lit("without an image"))
-    return finding.rows(
+    return findings.rows(
         repeated,
         pl.format("annotation id {} is already that of box {} {}", "own_id", "first_box", where),
         related=pl.concat_list(pl.col("first_path")).list.drop_nulls(),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         pl.col("kind") == "name", pl.col("image").is_not_null(), ~pl.col("outside")
     )
     if named.is_empty():
-        return finding.NONE
+        return findings.NONE
     pictures = evidence.images.select("image", "path", "split")
     file = pl.col("path").str.to_lowercase().str.split("/").list.last()
     others = pictures.select(file.alias("file"), pl.col("path").alias("other")).unique("file", keep="first")
@@ -50,7 +50,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .with_columns(pl.col("source").alias("annotation"))
     )
     exists = pl.col("other").is_not_null()
-    return finding.rows(
+    return findings.rows(
         found,
         pl.when(exists)
         .then(pl.format("names {}, which is another image of the dataset: whose boxes are these?", "written"))

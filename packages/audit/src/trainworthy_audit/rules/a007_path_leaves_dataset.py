@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .otherwise(pl.format("{} leads out of the dataset; it was not opened", "written"))
     )
-    return finding.rows(leaving, message, text=pl.col("written"))
+    return findings.rows(leaving, message, text=pl.col("written"))
 
 
 _PICTURES = (

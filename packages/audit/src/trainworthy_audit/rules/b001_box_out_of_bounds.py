@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
             pl.lit(list(EDGES)).list.get(pl.col("worst")).alias("edge"),
         )
     )
-    return finding.rows(
+    return findings.rows(
         over,
         pl.format(
-            "box reaches {} px beyond the {} edge of the image", finding.number(pl.col("beyond")), "edge"
+            "box reaches {} px beyond the {} edge of the image", findings.number(pl.col("beyond")), "edge"
         ),
         measured=pl.col("beyond"),
         limit=pl.col("allowed"),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     without = evidence.boxes.filter(
         "finite", ~pl.col("unit_error"), (width <= 0) | (height <= 0)
     ).with_columns(width.alias("width"), height.alias("height"))
-    size = pl.format("{} x {} px", finding.number(pl.col("width")), finding.number(pl.col("height")))
+    size = pl.format("{} x {} px", findings.number(pl.col("width")), findings.number(pl.col("height")))
     message = (
         pl.when((pl.col("width") < 0) | (pl.col("height") < 0))
         .then(pl.format("box is {}: opposite edges are swapped", size))
         .otherwise(pl.format("box is {}: it holds no pixels", size))
     )
-    return finding.rows(without, message, measured=pl.min_horizontal("width", "height"), limit=0, unit="px")
+    return findings.rows(without, message, measured=pl.min_horizontal("width", "height"), limit=0, unit="px")
 
 
 _PICTURES = (

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     broken = evidence.boxes.filter(pl.any_horizontal(bad(edge) for edge in EDGES)).with_columns(
         pl.concat_list(list(what.values())).list.drop_nulls().list.join(", ").alias("what")
     )
-    return finding.rows(
+    return findings.rows(
         broken,
         pl.format("box has edges that are no numbers: {}", "what"),
         measured=pl.col("what"),

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import coincidence, finding
+from trainworthy_audit.evidence import findings, overlaps
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box that repeats an earlier one of its label; measured is their IoU."""
-    found = coincidence.boxes(evidence, iou=options["iou"], same_label=True)
-    return finding.rows(
+    found = overlaps.boxes(evidence, iou=options["iou"], same_label=True)
+    return findings.rows(
         found,
         pl.format("box repeats box {}", "other"),
         measured=pl.col("iou").round(4),

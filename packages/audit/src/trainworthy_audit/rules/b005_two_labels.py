@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import coincidence, finding
+from trainworthy_audit.evidence import findings, overlaps
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box that lies on an earlier one of another label; measured is their IoU."""
-    found = coincidence.boxes(evidence, iou=options["iou"], same_label=False)
-    return finding.rows(
+    found = overlaps.boxes(evidence, iou=options["iou"], same_label=False)
+    return findings.rows(
         found,
         pl.format("{} lies on box {}, which is {}", "own_label", "other", "other_label"),
         measured=pl.col("iou").round(4),

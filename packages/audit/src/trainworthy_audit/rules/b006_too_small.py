@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     ).with_columns(
         pl.when(longer < cell).then(longer).otherwise(shorter).round(2).alias("measured"),
         pl.when(longer < cell).then(pl.lit(float(cell))).otherwise(pl.lit(float(thin))).alias("limit"),
-        pl.format("{} x {}", finding.number(width, 1), finding.number(height, 1)).alias("scaled"),
+        pl.format("{} x {}", findings.number(width, 1), findings.number(height, 1)).alias("scaled"),
     )
-    return finding.rows(
+    return findings.rows(
         small,
         pl.format("box is {} px once the image is scaled to {}", "scaled", pl.lit(f"{size:g}")),
         measured=pl.col("measured"),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .with_columns((inside_width * inside_height / (width * height)).alias("share"))
     )
-    return finding.rows(
+    return findings.rows(
         whole,
-        pl.format("box covers {} % of the image", finding.number(pl.col("share") * 100, 1)),
+        pl.format("box covers {} % of the image", findings.number(pl.col("share") * 100, 1)),
         measured=pl.col("share").round(4),
         limit=options["share"],
         unit="of the image",

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     centre = [(pl.col("x1") + pl.col("x2")) / 2, (pl.col("y1") + pl.col("y2")) / 2]
     sides = [pl.col("x2") - pl.col("x1"), pl.col("y2") - pl.col("y1")]
     example = pl.format(
-        "centre {}, {} and size {} x {}", *(finding.number(number) for number in (*centre, *sides))
+        "centre {}, {} and size {} x {}", *(findings.number(number) for number in (*centre, *sides))
     )
-    return finding.rows(
+    return findings.rows(
         found,
         pl.format(
             "{} of {} rows hold pixels, not fractions of the image: the first has {}",

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
         return pl.col(off).abs().exp().round(1)
 
     def said(off: str) -> pl.Expr:
-        return finding.number(pl.col(off).abs().exp(), 1)
+        return findings.number(pl.col(off).abs().exp(), 1)
 
     wide = pl.col("ratio") > 0
     long = pl.format("box is {} times as {}", said("ratio"), _either(wide, "wide as high", "high as wide"))
@@ -119,7 +119,7 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
     measured = pl.when("long").then(times("ratio")).when("odd_ratio").then(times("ratio_off"))
     longest = pl.lit(float(options["longest-ratio"]))
     limit = pl.when("long").then(longest).when("odd_ratio").then(pl.col("ratio_allowed").exp())
-    return finding.rows(
+    return findings.rows(
         described,
         message,
         measured=measured.otherwise(times("share_off")),

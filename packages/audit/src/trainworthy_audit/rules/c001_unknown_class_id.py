@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box of an unknown class; measured is the id, the limit the ids that there are."""
     unknown = evidence.boxes.filter(pl.col("class_id").is_not_null(), pl.col("label").is_null())
     if unknown.is_empty():
-        return finding.NONE
+        return findings.NONE
     moved = list(classes.shifts(evidence, classes.usage(evidence)))
     unknown = unknown.with_columns(classes.group(evidence.dataset)).filter(~pl.col("group").is_in(moved))
     by_group = {
@@ -54,7 +54,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         schema={"group": pl.String, "ids": pl.String, "source": pl.String},
     )
     unknown = unknown.join(declared, on="group", how="inner", maintain_order="left")
-    return finding.rows(
+    return findings.rows(
         unknown,
         pl.format("class id {} has no name: {} declares {}", "class_id", "source", "ids"),
         measured=pl.col("class_id"),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, NameList, Picture, Rule
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     found = [_count(names) for names in lists if names.count not in {None, len(names.names)}]
     used = classes.usage(evidence)
     found += [_compare(lists[0], other, used) for other in lists[1:]]
-    return finding.join(found)
+    return findings.join(found)
 
 
 def _count(names: NameList) -> pl.DataFrame:
-    return finding.one(
+    return findings.one(
         f"{names.source} has {len(names.names):,} names, and the count given with it is {names.count:,}",
         annotation=names.source,
         measured=len(names.names),
@@ -61,8 +61,8 @@ def _compare(primary: NameList, other: NameList, used: pl.DataFrame) -> pl.DataF
     else:
         differing, what = _by_name(primary, other)
     if not differing:
-        return finding.NONE
-    return finding.one(
+        return findings.NONE
+    return findings.one(
         what + _artefact(primary, other),
         annotation=other.source,
         split=other.split,

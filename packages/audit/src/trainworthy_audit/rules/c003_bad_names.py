@@ -23,7 +23,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, NameList, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ JOINERS = "\u200c\u200d"
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each bad name of each list, with everything that is wrong with it."""
-    return finding.join(
+    return findings.join(
         [
-            finding.one(
+            findings.one(
                 f"{_quoted(name)}{f' (id {number})' if names.declares_ids else ''} {' and '.join(wrong)}",
                 annotation=names.source,
                 line=line,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     None where a file of annotations could not be read: its boxes may have them all.
     """
     if evidence.dataset.untold:
-        return finding.NONE
+        return findings.NONE
     counts = classes.by_label(evidence, classes.usage(evidence))
     declared: dict[str, list[tuple[str, int | None]]] = {}
     for names in evidence.dataset.names:
@@ -47,9 +47,9 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         if own and (names.declares_ids or not classes.is_example(names)):
             for _, name, line in names.names:
                 declared.setdefault(name, []).append((names.source, line))
-    return finding.join(
+    return findings.join(
         [
-            finding.one(
+            findings.one(
                 f'"{name}" is declared, and no box has it{_why(evidence, name)}',
                 annotation=places[0][0],
                 line=places[0][1],

@@ -24,7 +24,7 @@ import re
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         rare, common = sorted((one, other), key=lambda name: (counts.get(name, 0), name))
         source, line = places.get(rare, (None, None))
         found.append(
-            finding.one(
+            findings.one(
                 f'"{rare}" ({_boxes(counts, rare)}) and "{common}" ({_boxes(counts, common)}) {how}',
                 annotation=source,
                 line=line,
                 label=rare,
             )
         )
-    return finding.join(found)
+    return findings.join(found)
 
 
 def _boxes(counts: Mapping[str, int], name: str) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box with a label beyond the list, and each asked-for label that is missing."""
     if evidence.labels:
-        return finding.join([_boxes(evidence, evidence.labels, "the labels asked for"), _missing(evidence)])
+        return findings.join([_boxes(evidence, evidence.labels, "the labels asked for"), _missing(evidence)])
     lists = [names for names in evidence.dataset.names if not classes.is_example(names)]
     if not lists:
-        return finding.NONE
+        return findings.NONE
     declared = {name: None for names in lists for name in names.by_id().values()}
     where = classes.some((names.source for names in lists), 3)
     return _boxes(evidence, declared, where, pl.col("class_id").is_null())
@@ -53,14 +53,14 @@ def _boxes(evidence: Evidence, allowed: Iterable[str], where: str, *only: pl.Exp
     message = pl.format('"{}" is not among {}', "label", pl.lit(where)) + pl.col("label").replace_strict(
         hints, return_dtype=pl.String
     )
-    return finding.rows(strange, message, measured=pl.col("label"), limit=classes.some(listed))
+    return findings.rows(strange, message, measured=pl.col("label"), limit=classes.some(listed))
 
 
 def _missing(evidence: Evidence) -> pl.DataFrame:
     have = set(evidence.dataset.classes) | set(evidence.boxes["label"].drop_nulls().unique())
-    return finding.join(
+    return findings.join(
         [
-            finding.one(
+            findings.one(
                 f'"{label}" was asked for, and the dataset does not have it: it has '
                 f"{classes.some(sorted(have)) or 'no labels'}{_hint(label, sorted(have))}",
                 label=label,

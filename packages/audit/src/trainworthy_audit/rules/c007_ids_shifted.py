@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import classes, finding
+from trainworthy_audit.evidence import classes, findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     together: dict[tuple[str, int], list[str]] = {}
     for group, by in moved.items():
         together.setdefault((classes.list_of(evidence.dataset, group).source, by), []).append(group)
-    return finding.join(
+    return findings.join(
         [_told(evidence, used, source, by, groups) for (source, by), groups in together.items()]
     )
 
@@ -56,7 +56,7 @@ def _told(evidence: Evidence, used: pl.DataFrame, source: str, by: int, groups: 
         whole = f"{count:,} of {total:,} boxes, those in {_places(groups)},"
     nameless = max(ids) if by > 0 else min(ids)
     others = ", and the others probably have their neighbour's" if len(ids) > 1 else ""
-    return finding.one(
+    return findings.one(
         f"ids look shifted by {by:+d}: {whole} have ids {classes.span(ids)}, and {source} declares "
         f"{classes.span(names.by_id())}: id {nameless} has no name{others}",
         annotation=source,

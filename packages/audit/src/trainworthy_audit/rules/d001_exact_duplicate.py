@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, scenes
+from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .filter(pl.col("count") > 1)
     )
-    return finding.rows(
+    return findings.rows(
         groups,
         pl.format("stands in the dataset {} times: {}", "count", "how"),
         measured=pl.col("count"),

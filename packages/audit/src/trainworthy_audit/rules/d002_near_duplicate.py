@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, scenes
+from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     groups = groups.join(how, on="scene", maintain_order="left")
     others = pl.when(pl.col("count") > 2).then(pl.lit("images")).otherwise(pl.lit("image"))
-    return finding.rows(
+    return findings.rows(
         groups,
         pl.format("shows nearly the same picture as {} other {}: {}", pl.col("count") - 1, others, "how"),
         measured=pl.col("similarity").round(3),

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, roles, scenes
+from trainworthy_audit import roles
+from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .join(_counts(members), on="scene", maintain_order="left")
         .join(_reasons(found, members), on="scene", how="left", maintain_order="left")
     )
-    return finding.rows(
+    return findings.rows(
         groups,
         pl.when(pl.col("others").list.len() == 0)
         .then(pl.format("image is in {} splits at once: {}", "splits", "counts"))

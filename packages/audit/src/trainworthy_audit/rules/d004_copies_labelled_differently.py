@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, geometry, scenes
+from trainworthy_audit import geometry
+from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .sort("best", "copy")
     )
     counts = pl.col("counts").is_not_null()
-    return finding.rows(
+    return findings.rows(
         wrong,
         pl.when(pl.col("boxes") == 0)
         .then(pl.format("has no boxes; {}, a copy of it, has {}", "other", "best_boxes"))

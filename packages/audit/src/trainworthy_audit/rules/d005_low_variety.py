@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, scenes
+from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         )
         for kind in ("split", "label")
     ]
-    return finding.join(parts)
+    return findings.join(parts)
 
 
 def _breakdown(counts: pl.DataFrame) -> str:
@@ -70,7 +70,7 @@ def _breakdown(counts: pl.DataFrame) -> str:
 
 
 def _findings(poor: pl.DataFrame, more: str, options: Mapping[str, Any]) -> pl.DataFrame:
-    return finding.rows(
+    return findings.rows(
         poor,
         pl.format(
             "the {} images of {} show only {} different scenes, when copies of one scene count once{}",

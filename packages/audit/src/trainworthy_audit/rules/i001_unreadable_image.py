@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image of which nothing can be decoded, in the decoder's words."""
     bad = evidence.images.filter(pl.col("status") == "unreadable")
     reason = pl.col("reason").fill_null("no decoder opens it")
-    return finding.rows(bad, pl.format("cannot be decoded: {}", reason))
+    return findings.rows(bad, pl.format("cannot be decoded: {}", reason))
 
 
 CAT = (Box("cat", 30, 30, 90, 90),)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each damaged image, with the share of the file before the damage where it is known."""
     bad = evidence.images.filter(pl.col("status") == "damaged")
     reason = pl.col("reason").fill_null("it decodes only in part")
-    return finding.rows(
+    return findings.rows(
         bad, pl.format("is damaged: {}", reason), measured=pl.col("damage_at"), unit="of the file is sound"
     )
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .filter(pl.col("promised") != pl.col("real"))
     )
-    return finding.rows(
+    return findings.rows(
         wrong,
         pl.format("is named {}, but its content is {}", "suffix", pl.col("real").str.to_uppercase()),
         measured=pl.col("real"),

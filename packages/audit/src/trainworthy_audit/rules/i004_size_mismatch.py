@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.lit(": width and height are swapped"))
         .otherwise(pl.lit(""))
     )
-    return finding.rows(
+    return findings.rows(
         wrong,
         pl.format("is {} px, but its annotation says {}{}", "real", "said", why),
         measured=pl.col("real"),

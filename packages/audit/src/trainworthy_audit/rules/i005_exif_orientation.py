@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.lit("a value"))
         .otherwise(pl.col("orientation").cast(pl.String))
     )
-    return finding.rows(
+    return findings.rows(
         turned,
         pl.format("EXIF orientation is {}, {}", number, "shown"),
         measured=pl.col("orientation"),

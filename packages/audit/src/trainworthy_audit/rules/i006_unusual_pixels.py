@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .alias("several"),
     )
     what = pl.concat_str("pixels", "several", separator=", and ", ignore_nulls=True)
-    return finding.rows(
+    return findings.rows(
         unusual,
         pl.format("has {}", what),
         measured=pl.when(~mode.is_in(PLAIN)).then(mode).otherwise(pl.format("{} frames", frames)),

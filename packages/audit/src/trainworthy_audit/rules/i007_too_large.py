@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     large = evidence.images.filter(pl.col("status") == "too-large")
     claimed = pl.col("width").cast(pl.Float64) * pl.col("height") / 1e6
     limit = pl.col("reason").str.extract(r"more than ([\d,]+)").str.replace_all(",", "").cast(pl.Float64)
-    return finding.rows(
+    return findings.rows(
         large,
         pl.format(
             "was not decoded: {}",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         pl.col("status").is_in(["ok", "damaged"]), pl.col("width") > 0, pl.col("height") > 0
     )
     if images.height < 2:
-        return finding.NONE
-    return finding.join(
+        return findings.NONE
+    return findings.join(
         [
             _resolutions(images, options["area-ratio"]),
             _orientations(images, options["minority-share"]),
@@ -59,9 +59,9 @@ def _resolutions(images: pl.DataFrame, limit: float) -> pl.DataFrame:
     smallest, *_, largest = sizes.sort("area", "width").rows(named=True) * (1 if sizes.height > 1 else 2)
     ratio = largest["area"] / smallest["area"]
     if ratio <= limit:
-        return finding.NONE
+        return findings.NONE
     common = sizes.sort(pl.col("count"), pl.col("area"), descending=True).row(0, named=True)
-    return finding.one(
+    return findings.one(
         f"resolutions are mixed: {sizes.height:,} sizes from {_size(smallest)} to {_size(largest)} px, the "
         f"commonest {_size(common)} ({common['count'] / images.height:.0%} of the images)",
         measured=round(ratio, 1),
@@ -79,8 +79,8 @@ def _orientations(images: pl.DataFrame, limit: float) -> pl.DataFrame:
     portrait = images.filter(pl.col("width") < pl.col("height")).height
     share = min(landscape, portrait) / images.height
     if share <= limit:
-        return finding.NONE
-    return finding.one(
+        return findings.NONE
+    return findings.one(
         f"portrait and landscape images are mixed: {portrait:,} taller than wide, {landscape:,} wider than "
         f"tall, {images.height - portrait - landscape:,} square",
         measured=round(share, 3),
@@ -94,9 +94,9 @@ def _formats(images: pl.DataFrame) -> pl.DataFrame:
         images["format"].drop_nulls().value_counts().sort("count", "format", descending=[True, False]).rows()
     )
     if len(kinds) < 2:
-        return finding.NONE
+        return findings.NONE
     listed = ", ".join(f"{count:,} {kind.upper()}" for kind, count in kinds)
-    return finding.one(f"file formats are mixed: {listed}", measured=len(kinds), limit=1, unit="formats")
+    return findings.one(f"file formats are mixed: {listed}", measured=len(kinds), limit=1, unit="formats")
 
 
 def _colours(images: pl.DataFrame) -> pl.DataFrame:
@@ -104,8 +104,8 @@ def _colours(images: pl.DataFrame) -> pl.DataFrame:
         pl.col("mode").is_in(["1", "L", "LA", "I", "F"]) | pl.col("mode").str.starts_with("I;16")
     ).height
     if grey in {0, images.height}:
-        return finding.NONE
-    return finding.one(
+        return findings.NONE
+    return findings.one(
         f"grey and colour images are mixed: {grey:,} of {images.height:,} are grey",
         measured=round(grey / images.height, 3),
         limit=0,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.lit("white"))
         .otherwise(pl.lit("of one shade"))
     )
-    return finding.rows(
+    return findings.rows(
         blank,
         pl.format("is blank or nearly so: all of it is {}", shade),
         measured=pl.col("contrast").round(4),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     seen = evidence.images.filter(pl.col("contrast") >= options["blank-contrast"])
     brightness = pl.col("brightness")
     detail = pl.col("sharpness") / (pl.col("contrast") * 255) ** 2
-    dark = finding.rows(
+    dark = findings.rows(
         seen.filter(brightness < options["dark"]),
         "is very dark on the whole",
         measured=brightness.round(3),
         limit=options["dark"],
         unit="mean brightness",
     )
-    bright = finding.rows(
+    bright = findings.rows(
         seen.filter(brightness > options["bright"]),
         "is very bright on the whole",
         measured=brightness.round(3),
@@ -59,14 +59,14 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     blurred = seen.with_columns(detail.alias("detail"), (detail / detail.median()).alias("relative")).filter(
         pl.col("detail") < options["detail"], pl.col("relative") < options["relative-detail"]
     )
-    blurred = finding.rows(
+    blurred = findings.rows(
         blurred,
         "is blurred: it has hardly any fine detail",
         measured=pl.col("detail").round(4),
         limit=options["detail"],
         unit="variance of the Laplacian / variance of the brightness",
     )
-    return finding.join([dark, bright, blurred])
+    return findings.join([dark, bright, blurred])
 
 
 def _dim(image: Image) -> Image:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .sort("images", "label")
     )
     noun = pl.when(pl.col("images") == 1).then(pl.lit("image")).otherwise(pl.lit("images"))
-    return finding.rows(
+    return findings.rows(
         few,
         pl.format(
             '"{}" occurs in {} {}; at least {} are asked for',

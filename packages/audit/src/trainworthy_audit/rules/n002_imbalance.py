@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .agg(pl.col("image").n_unique().alias("images"), pl.len().alias("boxes"))
     )
     if counts.height < 2:
-        return finding.NONE
+        return findings.NONE
     spread = []
     for unit in ("images", "boxes"):
         ordered = counts.sort(unit, "label", descending=[True, False]).rows(named=True)
         spread.append((ordered[0][unit] / ordered[-1][unit], unit, ordered[0], ordered[-1]))
     ratio, unit, most, least = max(spread, key=lambda entry: entry[0])
     if ratio <= options["ratio"]:
-        return finding.NONE
-    return finding.one(
+        return findings.NONE
+    return findings.one(
         f'uneven labels: "{most["label"]}" has {most[unit]:,} {unit}, "{least["label"]}" has {least[unit]:,}',
         label=least["label"],
         measured=round(ratio, 1),

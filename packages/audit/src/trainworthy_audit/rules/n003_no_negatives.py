@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     ).unique()
     empty = images.filter(~pl.col("image").is_in(filled.implode()))
     if empty["annotation"].is_not_null().any() or evidence.dataset.untold:
-        return finding.NONE
+        return findings.NONE
     have = "other has" if empty.height == 1 else "others have"
     unsaid = f" ({empty.height:,} {have} no annotation at all: see A003)" if empty.height else ""
-    return finding.one(
+    return findings.one(
         f"no image is annotated as empty{unsaid}: some pictures without any object reduce false alarms",
         measured=0,
         limit=1,

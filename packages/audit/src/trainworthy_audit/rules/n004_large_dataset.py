@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for the dataset, or none; in gigabytes of 1,000,000,000 bytes."""
     size = float(evidence.images["size_bytes"].sum()) / GIGABYTE
     if size <= options["gigabytes"]:
-        return finding.NONE
-    return finding.one(
+        return findings.NONE
+    return findings.one(
         f"the images take {size:.3g} GB; at most {options['gigabytes']:g} GB are advised",
         measured=round(size, 9),
         limit=options["gigabytes"],

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         )
     )
     missing = pl.col("truncated") == 0
-    return finding.rows(
+    return findings.rows(
         boxes,
         pl.when(missing)
         .then(pl.format("touches the {} border, but is not flagged truncated", "border"))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
             .otherwise(value.cast(pl.String).str.strip_suffix(".0"))
         )
         parts.append(
-            finding.rows(
+            findings.rows(
                 wrong,
                 pl.format("flag {} is {}: 0 and 1 are possible", pl.lit(WRITTEN.get(name, name)), shown),
                 measured=shown,
                 limit="0 or 1",
             )
         )
-    return finding.join(parts).sort("image", "annotation", "box", maintain_order=True)
+    return findings.join(parts).sort("image", "annotation", "box", maintain_order=True)
 
 
 def _example(flag: object) -> Example:

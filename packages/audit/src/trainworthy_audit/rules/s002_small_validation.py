@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, roles
+from trainworthy_audit import roles
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each validation split that has too few images, or else too small a share."""
-    parts = [finding.NONE]
+    parts = [findings.NONE]
     for split in roles.named(evidence.dataset.splits, "validation"):
         members = evidence.dataset.membership
         count = members.filter(pl.col("split") == split)["image"].n_unique()
@@ -42,16 +43,16 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         if count < options["images"]:
             few = f"{split} has {count:,} {noun}; below {options['images']} its measures are mostly chance"
             parts.append(
-                finding.one(few, split=split, measured=count, limit=options["images"], unit="images")
+                findings.one(few, split=split, measured=count, limit=options["images"], unit="images")
             )
         elif share < options["share"] and count < options["enough"]:
             small = f"{split} has {count:,} images, {share:.1%} of training and validation together"
             parts.append(
-                finding.one(
+                findings.one(
                     small, split=split, measured=round(share, 4), limit=options["share"], unit="of the images"
                 )
             )
-    return finding.join(parts)
+    return findings.join(parts)
 
 
 def _example(count: int) -> Example:

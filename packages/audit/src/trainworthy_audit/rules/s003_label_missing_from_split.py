@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding, roles
+from trainworthy_audit import roles
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -73,16 +74,16 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.lit("it is never measured there"))
         .otherwise(pl.lit("it is unknown there"))
     )
-    return finding.join(
+    return findings.join(
         [
-            finding.rows(
+            findings.rows(
                 bare.filter(~pl.col("split").is_in(unclear.implode())),
                 pl.format("no image of {} has a box", "split"),
                 measured=0,
                 limit=1,
                 unit="boxes",
             ),
-            finding.rows(
+            findings.rows(
                 missing,
                 pl.format(
                     '"{}" has no box in {}, but {} in {}: {}',

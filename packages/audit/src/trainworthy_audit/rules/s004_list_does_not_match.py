@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import finding
+from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         ~missing | pl.col("split").is_not_null() | ~pl.col("written").is_in(told.implode())
     )
     twice = pl.col("image").is_not_null() & (pl.col("repeat") > 0)
-    return finding.rows(
+    return findings.rows(
         listed.filter(missing | twice),
         pl.when(missing)
         .then(pl.format("lists {}, but the dataset has no such image", "written"))

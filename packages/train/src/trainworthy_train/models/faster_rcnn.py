@@ -11,12 +11,12 @@ from torchvision.models.detection import (
 )
 
 from trainworthy_train.models import Model, Optimizer
-from trainworthy_train.wrapped import Wrapped, loader
+from trainworthy_train.models._torchvision import Wrapped, loader
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from trainworthy_train.wrapped import Published
+    from trainworthy_train.models._torchvision import Published
 
 
 def net(classes: int, image_size: int, backbone: Published = None) -> nn.Module:

@@ -8,12 +8,12 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import FCOS_ResNet50_FPN_Weights, fcos_resnet50_fpn
 
 from trainworthy_train.models import Model, Optimizer
-from trainworthy_train.wrapped import Wrapped, loader
+from trainworthy_train.models._torchvision import Wrapped, loader
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from trainworthy_train.wrapped import Published
+    from trainworthy_train.models._torchvision import Published
 
 
 def net(classes: int, image_size: int, backbone: Published = None) -> nn.Module:

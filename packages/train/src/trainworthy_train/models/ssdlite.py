@@ -8,12 +8,12 @@ from torchvision.models import MobileNet_V3_Large_Weights
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 
 from trainworthy_train.models import Model, Optimizer
-from trainworthy_train.wrapped import Wrapped, loader
+from trainworthy_train.models._torchvision import Wrapped, loader
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from trainworthy_train.wrapped import Published
+    from trainworthy_train.models._torchvision import Published
 
 SIDE = 320
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainworthy_train.darknet import Convolution, Darknet, Residual, convolutional, output_layer
 from trainworthy_train.models import Model, Optimizer
+from trainworthy_train.models._yolo import Convolution, Darknet, Residual, convolutional, output_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.darknet import Anchors, Section
+    from trainworthy_train.models._yolo import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416, from COCO's boxes (the paper, section 2.3).
 ANCHORS = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainworthy_train.darknet import Convolution, Darknet, convolutional, output_layer
 from trainworthy_train.models import Model, Optimizer
+from trainworthy_train.models._yolo import Convolution, Darknet, convolutional, output_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.darknet import Anchors, Section
+    from trainworthy_train.models._yolo import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416 (darknet's yolov3-tiny.cfg).
 ANCHORS = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))

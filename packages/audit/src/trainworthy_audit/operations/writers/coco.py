@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.formats import splits
+from trainworthy_audit import splits
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers import losses
 from trainworthy_audit.operations.writers.numbers import DIGITS, snapped

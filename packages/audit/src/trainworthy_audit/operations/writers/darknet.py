@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import stem
+from trainworthy_audit import splits
+from trainworthy_audit.formats.builder import stem
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers.yolo import label_rows, labelled
 

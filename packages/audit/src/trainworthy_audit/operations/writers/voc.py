@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 
 import polars as pl
 
-from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import stem
+from trainworthy_audit import splits
+from trainworthy_audit.formats.builder import stem
 from trainworthy_audit.operations.originals import Originals, Xml, read_xml
 from trainworthy_audit.operations.writers import losses
 from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain, snapped

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import yaml
 
-from trainworthy_audit.formats import splits
-from trainworthy_audit.formats.draft import stem
+from trainworthy_audit import splits
+from trainworthy_audit.formats.builder import stem
 from trainworthy_audit.operations.originals import Originals, fitted
 from trainworthy_audit.operations.writers import losses
 from trainworthy_audit.operations.writers.numbers import FRACTION_DIGITS, joined, plain, spelled

@@ -1,0 +1,1 @@
+"""One image: decoding, headers, hashes, previews."""

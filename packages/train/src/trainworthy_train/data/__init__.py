@@ -1,0 +1,1 @@
+"""From a certified dataset to batches."""

@@ -1,0 +1,320 @@
+"""TensorBoard event files: scalars, also those that TensorFlow 2 stores as tensors.
+
+The reader is our own: TensorBoard's costs 0.8 CPU seconds to import, more than reading and diagnosing a log may
+take in all. A file is a sequence of records, each a little-endian length of 8 bytes, its checksum, the data and the
+checksum of that (TFRecord). The data is an `Event` protocol buffer, of which four fields matter:
+step = 2, summary = 5; in the summary value = 1, and in a value tag = 1, simple_value = 2, tensor = 8.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainworthy_train.diagnosis.logs import names
+from trainworthy_train.diagnosis.logs.draft import Draft
+from trainworthy_train.diagnosis.logs.log import LogError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trainworthy_train.diagnosis.logs.log import Log
+    from trainworthy_train.types import Curves
+
+TITLE = "TensorBoard event file, or a folder of them"
+KNOWN_BY = "TFRecords, the first of which holds the event file's version"
+
+Scalars = dict[str, list[tuple[float, float]]]  # by tag: (step, value) in the file's order
+
+_AFTERWARDS = "The last score, logged after training, is the validation of the best weights: it is left out."
+
+_LARGEST = 64 << 20  # bytes of a record that is looked at; what is larger holds pictures
+_VALIDATION_FOLDERS = {"eval", "eval_0", "val", "valid", "validation", "test"}
+_TRAINING_FOLDERS = {"train", "training"}
+
+
+def sniff(log: Log) -> bool:
+    """Whether the file begins with a record whose length has the right checksum, or is named as event files are."""
+    head = log.head_bytes
+    return len(head) >= 12 and _length(head[:12]) is not None
+
+
+def read(log: Log) -> list[Curves]:
+    """The run of one event file."""
+    draft = Draft("iteration")
+    scalars, notes = scalars_of(log.path)
+    _collect(draft, scalars, validation=_evaluates(log.path, scalars))
+    return _finish(draft, notes, "")
+
+
+def read_folder(files: list[Path], name: str = "") -> list[Curves]:
+    """The runs of the event files of one run's folder, and of its train/ and eval/ folders.
+
+    A file whose series go back to their beginning starts another run; one that goes on from within resumes it.
+    """
+    drafts: list[tuple[Draft, list[str]]] = []
+    for path in sorted(files, key=lambda file: (_written(file), str(file))):
+        scalars, notes = scalars_of(path)
+        part = Draft("iteration")
+        _collect(part, scalars, validation=_evaluates(path, scalars))
+        if not part.points:
+            continue
+        into = next((known for known, _ in reversed(drafts) if _continues(known, part)), None)
+        if into is None:
+            drafts.append((part, notes))
+        else:
+            _append(into, part)
+    return [
+        curves
+        for place, (draft, notes) in enumerate(drafts, 1)
+        for curves in _finish(draft, notes, name if len(drafts) == 1 else f"{name} run {place}".strip())
+    ]
+
+
+def scalars_of(path: Path) -> tuple[Scalars, list[str]]:
+    """Every scalar of an event file by its tag, and what was skipped. Raises `LogError` if it cannot be opened."""
+    found: Scalars = {}
+    notes: list[str] = []
+    for event in _records(path, notes):
+        try:
+            _event(event, found)
+        except (ValueError, struct.error, IndexError):
+            if "Damaged records are left out." not in notes:
+                notes.append("Damaged records are left out.")
+    return found, notes
+
+
+def _records(path: Path, notes: list[str]) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            while head := file.read(12):
+                length = _length(head)
+                if length is None or file.tell() + length + 4 > size:
+                    notes.append("The file is cut off or damaged: it is read as far as it goes.")
+                    return
+                if length > _LARGEST:
+                    file.seek(length + 4, 1)
+                    continue
+                data = file.read(length + 4)
+                yield data[:-4]
+    except OSError as error:
+        raise LogError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _length(head: bytes) -> int | None:
+    """The length that a record's head gives, or None where its checksum is wrong."""
+    if len(head) < 12:
+        return None
+    length, check = struct.unpack("<QI", head)
+    return length if _checksum(head[:8]) == check else None
+
+
+def _checksum(data: bytes) -> int:
+    """CRC-32C (Castagnoli), rotated and shifted as TFRecord has it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CASTAGNOLI[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _castagnoli(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_CASTAGNOLI = [_castagnoli(byte) for byte in range(256)]
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Protocol buffers
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Each field's number and value; those of fixed length and of text, bytes and messages as bytes."""
+    place, end = 0, len(data)
+    while place < end:
+        key, place = _varint(data, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, place = _varint(data, place)
+        else:
+            length = {1: 8, 5: 4}.get(kind, -1)
+        if length < 0 or place + length > end:
+            raise ValueError("a field that is longer than its message")
+        yield key >> 3, data[place : place + length]
+        place += length
+
+
+def _event(data: bytes, found: Scalars) -> None:
+    step, summary = 0, b""
+    for number, value in _fields(data):
+        if number == 2 and isinstance(value, int):
+            step = value
+        elif number == 5 and isinstance(value, bytes):
+            summary = value
+    if step >= 1 << 63:  # negative: written before the first step
+        return
+    for number, value in _fields(summary):
+        if number == 1 and isinstance(value, bytes):
+            _value(value, float(step), found)
+
+
+def _value(data: bytes, step: float, found: Scalars) -> None:
+    tag, scalar = "", None
+    for number, value in _fields(data):
+        if not isinstance(value, bytes):
+            continue
+        if number == 1:
+            tag = value.decode("utf-8", "replace")
+        elif number == 2 and len(value) == 4:
+            scalar = struct.unpack("<f", value)[0]
+        elif number == 8:
+            scalar = _tensor(value)
+    if tag and scalar is not None:
+        found.setdefault(tag, []).append((step, scalar))
+
+
+_CONTENT = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}  # by dtype
+_LISTS = {5: "<f", 6: "<d"}  # by field: float_val, double_val
+
+
+def _tensor(data: bytes) -> float | None:
+    """The value of a tensor that holds exactly one number."""
+    kind, content, value = 0, b"", None
+    for number, field in _fields(data):
+        if number == 1 and isinstance(field, int):
+            kind = field
+        elif number == 4 and isinstance(field, bytes):
+            content = field
+        elif number in _LISTS and isinstance(field, bytes) and len(field) == struct.calcsize(_LISTS[number]):
+            value = float(struct.unpack(_LISTS[number], field)[0])
+    form = _CONTENT.get(kind, "")
+    if form and len(content) == struct.calcsize(form):
+        value = float(struct.unpack(form, content)[0])
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Tags
+
+
+def _collect(draft: Draft, scalars: Scalars, *, validation: bool) -> None:
+    for tag, points in scalars.items():
+        name = names.series(tag)
+        if validation and name.startswith("loss"):
+            name = f"val_{name}"
+        if not name or (validation and name == "lr"):
+            continue
+        for step, value in _without_last(draft, name, points):
+            draft.add(name, step, value)
+
+
+def _without_last(draft: Draft, name: str, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Ultralytics validates its best weights after training and logs their scores as the last epoch's, once more."""
+    if name.startswith("loss") or len(points) < 2 or points[-1][0] != points[-2][0]:
+        return points
+    draft.note(_AFTERWARDS)
+    return points[:-1]
+
+
+def _evaluates(path: Path, scalars: Scalars) -> bool:
+    """Whether the file is an evaluator's: its folder says so, or it has COCO's metrics and no learning rate."""
+    if path.parent.name.lower() in _VALIDATION_FOLDERS:
+        return True
+    metrics = any(tag.startswith(("DetectionBoxes_", "PascalBoxes_")) for tag in scalars)
+    return metrics and not any(names.series(tag) == "lr" for tag in scalars)
+
+
+def home(path: Path) -> Path:
+    """The folder of the run that an event file belongs to."""
+    apart = _VALIDATION_FOLDERS | _TRAINING_FOLDERS
+    return path.parent.parent if path.parent.name.lower() in apart else path.parent
+
+
+def _written(path: Path) -> float:
+    """When an event file was begun, which its name says."""
+    match = re.search(r"tfevents\.(\d{1,12})", path.name)
+    return float(match[1]) if match else 0.0
+
+
+def _continues(known: Draft, part: Draft) -> bool:
+    """Whether a later file belongs to the same run: it has other series, or goes on where these were."""
+    return all(
+        min(points) > min(known.points[name])
+        for name, points in part.points.items()
+        if known.points.get(name)
+    )
+
+
+def _append(known: Draft, part: Draft) -> None:
+    for name, points in part.points.items():
+        start = min(points)
+        kept = {step: value for step, value in known.points.get(name, {}).items() if step < start}
+        if len(kept) < len(known.points.get(name, {})):
+            known.note(f"The run was resumed at step {start:g}: what it had logged beyond is left out.")
+        known.points[name] = kept | points
+
+
+def _finish(draft: Draft, notes: list[str], name: str) -> list[Curves]:
+    if not draft.points:
+        return []
+    for text in notes:
+        draft.note(text)
+    losses = [max(points) for series, points in draft.points.items() if series.startswith("loss")]
+    if _by_epoch(draft) and losses:
+        draft.unit = "epoch"
+        _last_validation(draft, max(losses))
+        if min(min(points) for points in draft.points.values()) == 0:
+            draft.points = {
+                s: {step + 1: v for step, v in points.items()} for s, points in draft.points.items()
+            }
+    return [draft.curves("tensorboard", name)]
+
+
+def _by_epoch(draft: Draft) -> bool:
+    """Whether steps count epochs: losses, and metrics or validation losses, at the same steps, one after another."""
+    losses = next((points for name, points in draft.points.items() if name.startswith("loss")), {})
+    scores = next(
+        (points for name, points in draft.points.items() if name.startswith(("map", "val_loss"))), {}
+    )
+    steps = sorted(losses)
+    return (
+        bool(scores)
+        and len(set(losses) & set(scores)) >= len(steps) / 2
+        and bool((np.diff(steps) == 1).all())
+    )
+
+
+def _last_validation(draft: Draft, end: float) -> None:
+    """YOLOv5 logs the same as one more epoch."""
+    for name, points in draft.points.items():
+        extra = [step for step in points if step > end]
+        if extra and not name.startswith("loss"):
+            draft.points[name] = {step: value for step, value in points.items() if step <= end}
+            if name.startswith("map"):
+                draft.note(_AFTERWARDS)

@@ -1,0 +1,1 @@
+"""Trained weights in use: predictions and exports."""

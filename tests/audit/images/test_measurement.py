@@ -1,0 +1,589 @@
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from support.pictures import chunk, encode, frame_header, photo, png_header, put
+from trainworthy_audit.images import measurement
+from trainworthy_audit.images.measurement import Measurement, measure
+from trainworthy_audit.source import Locator
+
+ENCODINGS = {
+    "baseline": {},
+    "optimised": {"optimize": True},
+    "progressive": {"progressive": True},
+    "restart markers": {"restart_marker_blocks": 8},
+}
+SEEDS = range(4)
+
+
+def jpeg(seed: int = 0, **save: object) -> bytes:
+    return encode(photo(seed), quality=90, **save)
+
+
+def cut(share: float) -> Callable[[bytes, np.random.Generator], bytes]:
+    return lambda data, _: data[: int(len(data) * share)]
+
+
+def zeroed_tail(data: bytes, _: np.random.Generator) -> bytes:
+    return data[: len(data) * 9 // 10] + bytes(len(data) - len(data) * 9 // 10)
+
+
+def middle(data: bytes, rng: np.random.Generator) -> int:
+    return int(len(data) * rng.uniform(0.3, 0.6))
+
+
+def zeroed_sector(data: bytes, rng: np.random.Generator) -> bytes:
+    return put(data, middle(data, rng), bytes(4096))
+
+
+def dropped_sector(data: bytes, rng: np.random.Generator) -> bytes:
+    at = middle(data, rng)
+    return data[:at] + data[at + 4096 :]
+
+
+def swapped_sector(data: bytes, rng: np.random.Generator) -> bytes:
+    at = len(data) // 8
+    return put(data, middle(data, rng), data[at : at + 4096])
+
+
+def random_sector(data: bytes, rng: np.random.Generator) -> bytes:
+    return put(data, middle(data, rng), rng.bytes(4096))
+
+
+def random_bytes(data: bytes, rng: np.random.Generator) -> bytes:
+    for at in rng.integers(len(data) // 5, len(data) - 100, 10):
+        data = put(data, int(at), rng.bytes(1))
+    return data
+
+
+def doubled_height(data: bytes, _: np.random.Generator) -> bytes:
+    return put(data, frame_header(data) + 5, struct.pack(">H", 720))
+
+
+def halved_height(data: bytes, _: np.random.Generator) -> bytes:
+    return put(data, frame_header(data) + 5, struct.pack(">H", 180))
+
+
+DAMAGE = {
+    "cut at 30 %": cut(0.3),
+    "cut at 70 %": cut(0.7),
+    "cut at 95 %": cut(0.95),
+    "cut at 99.5 %": cut(0.995),
+    "no end marker": lambda data, _: data[:-2],
+    "tail zeroed": zeroed_tail,
+    "4 KiB zeroed": zeroed_sector,
+    "4 KiB dropped": dropped_sector,
+    "4 KiB of random bytes": random_sector,
+    "height doubled": doubled_height,
+    "height halved": halved_height,
+}
+
+
+# -----------------------------------------------------------------------------------------------------------
+# Damage
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_jpeg_is_found(kind: str, encoding: str) -> None:
+    """Each kind of damage is found in each encoding, in every file, and the image is still measured."""
+    for seed in SEEDS:
+        found = measure(DAMAGE[kind](jpeg(seed, **ENCODINGS[encoding]), np.random.default_rng(seed)))
+        assert found.status == "damaged"
+        assert found.reason
+        assert found.hashes
+        assert found.width == 480
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("kind", [swapped_sector, random_bytes])
+def test_most_jpegs_with_plausible_bytes_in_a_wrong_place_are_found(kind: object, encoding: str) -> None:
+    """Sectors of the same file in a wrong place, and ten random bytes, are found in most files, not in all."""
+    files = range(12)
+    found = [
+        measure(kind(jpeg(seed, **ENCODINGS[encoding]), np.random.default_rng(seed))).status for seed in files
+    ]
+    assert found.count("damaged") >= 9
+
+
+def test_zeroed_sector_is_said_to_begin_where_it_does() -> None:
+    """Where a lost sector begins is known, and said as the share of the file."""
+    data = jpeg()
+    found = measure(put(data, len(data) // 2, bytes(4096)))
+    assert found.damage_at == pytest.approx(0.5, abs=0.001)
+
+
+def test_truncated_jpeg_has_no_place_of_damage() -> None:
+    """Of a file that ends early it is not known how long it should be, so no place is claimed."""
+    assert measure(jpeg()[:-5000]).damage_at is None
+
+
+def test_jpeg_that_hides_damage_behind_a_harmless_oddity_is_found() -> None:
+    """A warning that is no damage does not keep the rest of the file from being looked at."""
+    odd = jpeg().replace(b"JFIF\0\x01", b"JFIF\0\x05")
+    assert measure(odd).status == "ok"
+    assert measure(zeroed_sector(odd, np.random.default_rng(0))).status == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("mangle", "reason"),
+    [
+        (lambda data: data[: len(data) // 2], "ends within a chunk"),
+        (lambda data: data[:-12], "before its end chunk"),
+        (lambda data: put(data, len(data) // 2, bytes(4096)), "wrong checksum"),
+        (lambda data: put(data, data.find(b"IDAT") + 500, b"\x00\x01\x02"), "wrong checksum"),
+        (lambda data: data[:40_000] + data[44_096:], "wrong checksum"),
+    ],
+    ids=["cut", "no end chunk", "zeroed", "flipped", "dropped"],
+)
+def test_damaged_png_is_found(mangle: Callable[[bytes], bytes], reason: str) -> None:
+    """Each kind of damage is found in a PNG by its chunks, and what can be decoded is measured."""
+    found = measure(mangle(encode(photo(0), "png")))
+    assert found.status == "damaged"
+    assert reason in (found.reason or "")
+    assert found.hashes
+
+
+@pytest.mark.parametrize("format_", ["gif", "bmp", "tiff", "ppm"])
+def test_cut_file_of_another_format_is_damaged(format_: str) -> None:
+    """The first half of a file that decodes from its start is a damaged image."""
+    data = encode(photo(0), format_)
+    found = measure(data[: len(data) // 2])
+    assert (found.status, found.width, found.height) == ("damaged", 480, 360)
+
+
+def test_cut_webp_is_unreadable_and_says_how_much_is_missing() -> None:
+    """A format of which nothing can be decoded when its end is missing is unreadable."""
+    found = measure(encode(photo(0), "webp")[:-1000])
+    assert (found.status, found.reason) == ("unreadable", "the file ends 1,000 bytes early")
+
+
+# -----------------------------------------------------------------------------------------------------------
+# No false alarms
+
+
+def exif(orientation: int) -> Image.Exif:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block
+
+
+def mpo() -> bytes:
+    return encode(photo(0), "mpo", save_all=True, append_images=[photo(1)])
+
+
+CLEAN = {
+    "baseline": jpeg,
+    "optimised": lambda: jpeg(optimize=True),
+    "progressive": lambda: jpeg(progressive=True),
+    "restart markers": lambda: jpeg(restart_marker_rows=1),
+    "grey": lambda: encode(photo(0).convert("L")),
+    "cmyk": lambda: encode(photo(0).convert("CMYK")),
+    "rgb": lambda: jpeg(keep_rgb=True),
+    "4:4:4": lambda: jpeg(subsampling="4:4:4"),
+    "exif": lambda: jpeg(exif=exif(6)),
+    "broken exif": lambda: jpeg(exif=exif(6)).replace(b"Exif\0\0MM", b"Exif\0\0XX"),
+    "exif longer than it says": lambda: jpeg(exif=exif(6)).replace(b"Exif\0\0", b"Exif\0\0XXXX"),
+    "broken icc": lambda: jpeg(icc_profile=b"no profile" * 30),
+    "trailing bytes": lambda: jpeg() + b"appended by a camera" * 50,
+    "trailing zeros": lambda: jpeg() + bytes(5000),
+    "padding before the end": lambda: jpeg()[:-2] + bytes(30) + b"\xff\xd9",
+    "fill bytes before the end": lambda: jpeg()[:-2] + b"\xff" * 30 + b"\xff\xd9",
+    "mpo": mpo,
+    "unknown jfif revision": lambda: jpeg().replace(b"JFIF\0\x01", b"JFIF\0\x07"),
+    "unknown adobe transform": lambda: encode(photo(0).convert("CMYK")).replace(
+        b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\x09"
+    ),
+    "white": lambda: encode(Image.new("RGB", (1600, 1200), "white"), optimize=True),
+    "half white": lambda: encode(half_white(), optimize=True, quality=95),
+    "half white, progressive": lambda: encode(half_white(), progressive=True),
+    "png": lambda: encode(photo(0), "png"),
+    "16-bit png": lambda: encode(sixteen_bits(), "png"),
+    "1-bit png": lambda: encode(photo(0).convert("1"), "png"),
+    "palette png": lambda: encode(photo(0).convert("P"), "png", transparency=b"\0\x80" * 20),
+    "transparent png": lambda: encode(photo(0).convert("RGBA"), "png"),
+    "grey and alpha png": lambda: encode(photo(0).convert("LA"), "png"),
+    "animated png": lambda: encode(photo(0), "png", save_all=True, append_images=[photo(1)]),
+    "png with broken icc": lambda: encode(photo(0), "png", icc_profile=b"no profile" * 30),
+    "png with trailing bytes": lambda: encode(photo(0), "png") + b"appended",
+    "gif": lambda: encode(photo(0), "gif"),
+    "bmp": lambda: encode(photo(0), "bmp"),
+    "tiff": lambda: encode(photo(0), "tiff"),
+    "lzw tiff": lambda: encode(photo(0), "tiff", compression="tiff_lzw"),
+    "float tiff": lambda: encode(photo(0).convert("L").convert("F"), "tiff"),
+    "lab tiff": lambda: encode(photo(0).convert("L").convert("RGB").convert("LAB"), "tiff"),
+    "webp": lambda: encode(photo(0), "webp"),
+    "lossless webp": lambda: encode(photo(0), "webp", lossless=True),
+    "ppm": lambda: encode(photo(0), "ppm"),
+    "1 x 1": lambda: encode(photo(0, (1, 1))),
+    "very wide": lambda: encode(photo(0, (5000, 1))),
+    "very tall": lambda: encode(photo(0, (1, 5000)), "png"),
+}
+
+
+def sixteen_bits() -> Image.Image:
+    return Image.fromarray(np.asarray(photo(0).convert("L")).astype(np.uint16) * 257)
+
+
+def half_white() -> Image.Image:
+    image = Image.new("RGB", (1600, 1200), "white")
+    image.paste(photo(0), (0, 0))
+    return image
+
+
+@pytest.mark.parametrize("kind", CLEAN)
+def test_clean_file_raises_no_alarm(kind: str) -> None:
+    """A whole file of any kind is ok, without a reason, and is measured."""
+    found = measure(CLEAN[kind]())
+    assert (found.status, found.reason, found.damage_at) == ("ok", None, None)
+    assert len(found.thumbnail or b"") == 64 * 64
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("quality", [10, 50, 75, 95, 100])
+def test_plain_and_patterned_pictures_raise_no_alarm(encoding: str, quality: int) -> None:
+    """Pictures that compress into long runs of alike bits are not taken for lost sectors."""
+    y, x = np.mgrid[:800, :800]
+    for pixels in (
+        np.full((800, 800), 255),
+        (x + y) % 2 * 255,
+        x // 8 % 2 * 255,
+        x * 255 // 800,
+        (x + y) % 256,
+    ):
+        picture = Image.fromarray(pixels.astype(np.uint8))
+        assert measure(encode(picture, quality=quality, **ENCODINGS[encoding])).status == "ok"
+
+
+def test_no_real_image_raises_an_alarm(real: Path) -> None:
+    """Of all images in the real datasets none is called damaged or unreadable."""
+    files = sorted(real.glob("*/**/*.jpg"))
+    assert len(files) > 1000
+    bad = [path.name for path in files if measure(path.read_bytes()).status != "ok"]
+    assert bad == []
+
+
+# -----------------------------------------------------------------------------------------------------------
+# What is no image
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"<html><body>404 Not Found</body></html>", "not an image: begins with '<html><body>404 Not Foun'"),
+        (bytes(1000), "not an image: 1,000 zero bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "not an image but a Git LFS pointer"),
+        (
+            b"\x01\x02\xfe\xff\x00\x10\x20\x30\x40",
+            "not an image: begins with the bytes 01 02 fe ff 00 10 20 30",
+        ),
+        (jpeg()[:100], "the file ends within its header"),
+        (b"\xff\xd8\xff\xd9\0\0", "the file has a header but no picture"),
+        (encode(photo(0), "png")[:20], "the file ends within its header"),
+        (png_header(0, 5) + chunk(b"IEND", b""), "its header says 0 x 5 pixels"),
+    ],
+)
+def test_what_is_no_image_is_unreadable_and_says_why(data: bytes, reason: str) -> None:
+    """Empty files, web pages, pointers and stumps are unreadable, in words that help."""
+    found = measure(data)
+    assert found.status == "unreadable"
+    assert (found.reason or "").startswith(reason)
+    assert found.hashes is None
+    assert len(found.digest or "") == 64
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (178_956_971, 1)])
+def test_decompression_bomb_is_not_decoded(size: tuple[int, int]) -> None:
+    """An image over the limit is too large by its header alone."""
+    bomb = png_header(*size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    found = measure(bomb)
+    assert (found.status, found.width, found.hashes) == ("too-large", size[0], None)
+    assert "178,956,970" in (found.reason or "")
+
+
+def test_jpeg_over_the_pixel_limit_is_not_decoded() -> None:
+    """The limit holds for JPEGs too, whose decoder has none of its own."""
+    data = jpeg()
+    found = measure(put(data, frame_header(data) + 5, b"\xff\xff\xff\xff"))
+    assert (found.status, found.width, found.height) == ("too-large", 65535, 65535)
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCF])
+def test_unusual_jpeg_process_does_no_harm(marker: int) -> None:
+    """Lossless and other rare JPEGs, on which the fast decoder would crash, never reach it."""
+    data = jpeg()
+    found = measure(put(data, frame_header(data) + 1, bytes([marker])))
+    assert found.status in {"unreadable", "damaged"}
+
+
+def test_twelve_bit_jpeg_is_unsupported_not_damaged() -> None:
+    """A precision that decoders lack is said to be that."""
+    data = jpeg()
+    found = measure(put(data, frame_header(data) + 4, b"\x0c"))
+    assert found.status == "unreadable"
+    assert "12-bit JPEG" in (found.reason or "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(
+        [
+            b"",
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"BM",
+            b"II*\0",
+            b"RIFF\x10\0\0\0WEBP",
+            b"P6 ",
+        ]
+    ),
+)
+def test_arbitrary_bytes_never_raise(data: bytes, start: bytes) -> None:
+    """Whatever stands in a file, it is measured, and nothing is raised or warned of."""
+    assert measure(start + data).status in {"ok", "damaged", "unreadable", "too-large"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 600),
+    st.binary(min_size=1, max_size=8),
+    st.sampled_from(["jpeg", "png", "gif", "bmp", "tiff", "webp"]),
+)
+def test_broken_headers_never_raise(at: int, junk: bytes, format_: str) -> None:
+    """Whatever stands in a header, it is measured, and nothing is raised or warned of."""
+    data = encode(photo(0, (40, 30)), format_)
+    assert measure(put(data, at % len(data), junk)).size_bytes
+
+
+# -----------------------------------------------------------------------------------------------------------
+# What is said of an image
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda: encode(photo(0)), {"format": "jpeg", "mode": "RGB", "frames": 1, "trailing_bytes": 0}),
+        (lambda: encode(photo(0).convert("L")), {"format": "jpeg", "mode": "L"}),
+        (lambda: encode(photo(0).convert("CMYK")), {"format": "jpeg", "mode": "CMYK"}),
+        (lambda: encode(photo(0)) + b"xyz", {"trailing_bytes": 3}),
+        (mpo, {"format": "jpeg", "frames": 1, "trailing_bytes": 0}),
+        (lambda: encode(sixteen_bits(), "png"), {"format": "png", "mode": "I;16"}),
+        (lambda: encode(photo(0), "png") + b"xyz", {"trailing_bytes": 3}),
+        (lambda: encode(photo(0).convert("P"), "png"), {"mode": "P"}),
+        (lambda: encode(photo(0).convert("RGBA"), "png"), {"mode": "RGBA"}),
+        (lambda: encode(photo(0), "png", save_all=True, append_images=[photo(1)]), {"frames": 2}),
+        (lambda: encode(photo(0), "gif", save_all=True, append_images=[photo(1)]), {"format": "gif", "frames": 2}),
+        (lambda: encode(photo(0), "tiff", save_all=True, append_images=[photo(1)]), {"format": "tiff", "frames": 2}),
+        (lambda: encode(photo(0), "webp"), {"format": "webp", "mode": "RGB"}),
+        (lambda: encode(photo(0), "bmp"), {"format": "bmp"}),
+        (lambda: encode(photo(0), "ppm"), {"format": "ppm"}),
+    ],
+)  # fmt: skip
+def test_format_mode_frames_and_trailing_bytes(make: Callable[[], bytes], wanted: dict[str, object]) -> None:
+    """The format is that of the content, the mode Pillow's, and frames and bytes after the end are counted."""
+    found = measure(make())._asdict()
+    assert {key: found[key] for key in wanted} == wanted
+    assert (found["width"], found["height"]) == (480, 360)
+
+
+@pytest.mark.parametrize(("written", "read"), [(1, 1), (6, 6), (8, 8), (9, 0), (0, 0)])
+@pytest.mark.parametrize("format_", ["jpeg", "png", "webp"])
+def test_orientation_is_read_and_values_that_exif_does_not_know_are_zero(
+    format_: str, written: int, read: int
+) -> None:
+    """EXIF orientations are reported wherever they stand; impossible ones are 0."""
+    assert measure(encode(photo(0), format_, exif=exif(written))).orientation == read
+
+
+def test_orientation_65537_is_impossible() -> None:
+    """An orientation written as a long number is read as a long number."""
+    block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x04\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"
+    assert measure(encode(photo(0), exif=b"Exif\0\0" + block)).orientation == 0
+
+
+def test_no_orientation_is_none() -> None:
+    """An image without EXIF has no orientation."""
+    assert measure(jpeg()).orientation is None
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "png", "bmp", "tiff", "webp"])
+def test_brightness_and_contrast_are_those_of_the_luma(format_: str) -> None:
+    """Brightness is the mean of the luma in 0..1, whatever the file."""
+    luma = np.asarray(photo(3).convert("L")) / 255
+    found = measure(encode(photo(3), format_))
+    assert found.brightness == pytest.approx(luma.mean(), abs=0.005)
+    assert found.contrast == pytest.approx(luma.std(), abs=0.05)
+
+
+def test_sharpness_falls_when_a_picture_is_blurred() -> None:
+    """A blurred copy has a fraction of the sharpness."""
+    from PIL import ImageFilter
+
+    sharp, blurred = photo(0, (1280, 960)), photo(0, (1280, 960)).filter(ImageFilter.GaussianBlur(24))
+    assert (measure(encode(blurred)).sharpness or 0) < 0.5 * (measure(encode(sharp)).sharpness or 0)
+
+
+def test_sixteen_bit_image_is_as_bright_as_its_eight_bit_twin() -> None:
+    """16-bit values are scaled, not clipped."""
+    twin = measure(encode(photo(0).convert("L"), "png"))
+    assert measure(encode(sixteen_bits(), "png")).brightness == pytest.approx(twin.brightness, abs=0.002)
+
+
+def test_images_measure_alike_one_by_one_and_together() -> None:
+    """A lot of images, of several sizes and some of them none, gives what each of them gives alone."""
+    sizes = [(480, 360), (100, 100), (480, 360), (30, 300)]
+    files = [*(encode(photo(seed, size)) for seed, size in enumerate(sizes)), b"", b"<html>", jpeg()[:-9000]]
+    assert measurement.finish([measurement.begin(data) for data in files]) == [
+        measure(data) for data in files
+    ]
+
+
+def test_strip_of_millions_of_pixels_is_measured_in_little_memory() -> None:
+    """An image that is too thin to be decoded at a smaller scale is made smaller all the same."""
+    found = measure(encode(Image.new("L", (6_000_000, 3), 77), "png"))
+    assert (found.status, found.width) == ("ok", 6_000_000)
+    assert found.brightness == pytest.approx(77 / 255)
+
+
+def test_pixel_digest_is_equal_for_equal_pixels_only() -> None:
+    """The same pixels in another file have the same pixel digest; a small change of the picture gives another."""
+    plain, marked = photo(0), photo(0)
+    marked.paste((255, 0, 0), (100, 100, 140, 140))
+    as_png = measure(encode(plain, "png"))
+    assert as_png.pixel_digest == measure(encode(plain, "bmp")).pixel_digest
+    assert as_png.digest != measure(encode(plain, "bmp")).digest
+    assert as_png.pixel_digest != measure(encode(marked, "png")).pixel_digest
+
+
+# -----------------------------------------------------------------------------------------------------------
+# Hashes
+
+TURNS = (
+    None,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_hashes_are_those_of_imagehash_for_every_flip_and_rotation(seed: int) -> None:
+    """Bit for bit what `imagehash.phash` says of the same 32 x 32 pixels, turned by Pillow."""
+    square = photo(seed, (32, 32)).convert("L")
+    turned = [square if turn is None else square.transpose(turn) for turn in TURNS]
+    assert measurement.phashes(np.asarray(square)[None])[0].tolist() == [
+        int(str(imagehash.phash(image)), 16) for image in turned
+    ]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_turned_file_has_the_hash_that_the_original_foretells(number: int) -> None:
+    """The n-th hash of an image is, within few bits, the first of a file that holds it turned so."""
+    turn = TURNS[number]
+    image = photo(5, (640, 640))
+    foretold = (measure(encode(image)).hashes or ())[number]
+    found = (measure(encode(image if turn is None else image.transpose(turn))).hashes or ())[0]
+    assert (foretold ^ found).bit_count() <= 4
+
+
+def test_hash_survives_recompression_and_resizing() -> None:
+    """A smaller, recompressed copy is within the distance that makes a near-duplicate."""
+    plain = measure(encode(photo(0, (1280, 960)), quality=95)).hashes or ()
+    small = measure(encode(photo(0, (1280, 960)).resize((400, 300)), quality=40)).hashes or ()
+    assert (plain[0] ^ small[0]).bit_count() <= 8
+
+
+# -----------------------------------------------------------------------------------------------------------
+# Pictures for people
+
+
+def opened(data: bytes, side: int) -> tuple[Image.Image, float]:
+    pixels, width, height, scale = measurement.picture(data, side)
+    image = Image.open(io.BytesIO(pixels))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (width, height))
+    return image, scale
+
+
+@pytest.mark.parametrize("kind", CLEAN)
+def test_picture_of_every_kind_of_file(kind: str) -> None:
+    """Every readable file becomes an RGB JPEG within the size asked for, never enlarged."""
+    data = CLEAN[kind]()
+    image, scale = opened(data, 200)
+    width = measure(data).width or 0
+    assert max(image.size) <= 200
+    assert scale <= 1
+    assert scale == pytest.approx(image.width / width)
+
+
+def test_picture_shows_the_pixels_as_stored() -> None:
+    """An EXIF orientation is not applied: boxes are in stored coordinates."""
+    image, scale = opened(jpeg(exif=exif(6)), 240)
+    assert image.size == (240, 180)
+    assert scale == 0.5
+
+
+def test_picture_keeps_its_colours() -> None:
+    """The picture looks like the image."""
+    image, _ = opened(encode(photo(0), "png"), 120)
+    wanted = np.asarray(photo(0).resize((120, 90), Image.Resampling.BOX)).astype(float)
+    assert np.abs(np.asarray(image) - wanted).mean() < 8
+
+
+def test_transparent_areas_are_white() -> None:
+    """What is transparent is shown as a page would show it."""
+    clear = Image.new("RGBA", (50, 50), (255, 0, 0, 0))
+    image, _ = opened(encode(clear, "png"), 50)
+    assert np.asarray(image).min() > 250
+
+
+def test_damaged_image_has_a_picture() -> None:
+    """What can be decoded of a damaged image is shown."""
+    image, _ = opened(jpeg()[:-20_000], 240)
+    top = np.asarray(photo(0).resize((240, 180), Image.Resampling.BOX)).astype(float)[:60]
+    assert np.abs(np.asarray(image)[:60] - top).mean() < 8
+
+
+def test_no_picture_where_nothing_can_be_shown(tmp_path: Path) -> None:
+    """What is no image, is too large or cannot be read has no picture."""
+    bomb = png_header(60_000, 60_000) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    for number, data in enumerate((b"", b"<html>", bomb)):
+        file = tmp_path / f"{number}.jpg"
+        file.write_bytes(data)
+        assert list(measurement.picture_files([Locator(str(file).encode())], 100)) == [None]
+    assert list(measurement.picture_files([Locator(str(tmp_path / "missing.jpg").encode())], 100)) == [None]
+
+
+def test_measuring_imports_no_data_frames() -> None:
+    """Workers start fast: the kernel comes without Polars."""
+    import subprocess
+    import sys
+
+    code = "import sys, trainworthy_audit.measure.sqlite_store; assert not {'polars', 'scipy'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_measurement_has_the_columns_of_pixels() -> None:
+    """A measurement is a row of `PIXELS` without its number, and its thumbnail."""
+    from trainworthy_audit.types import PIXELS
+
+    assert list(itertools.chain(["image"], Measurement._fields)) == [*PIXELS.names(), "thumbnail"]

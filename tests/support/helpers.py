@@ -1,0 +1,61 @@
+"""What many tests need: audits of folders, with one pool of workers for the whole run."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainworthy_audit import audit as auditing
+from trainworthy_audit import demo
+from trainworthy_audit.config import Config
+from trainworthy_audit.measure import Measurer
+from trainworthy_audit.source import open_source
+from trainworthy_audit.types import Audit, Example
+
+#: The checkout, and its tests, which programs that tests start import from.
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+SHARED = ROOT.parent / "shared"
+DATASETS = SHARED / "real" / "datasets"
+
+
+@functools.cache
+def measurer() -> Measurer:
+    """One measurer for all tests of this process, without a cache on disk that outlives it."""
+    made = Measurer()
+    if hasattr(made, "close"):
+        atexit.register(made.close)
+    return made
+
+
+def run_audit(dataset: Path, **settings: Any) -> Audit:
+    """Audit `dataset`; `settings` are fields of `Config`, e.g. select=("B",)."""
+    return auditing.audit(open_source(dataset), Config(**settings), measurer())
+
+
+def rows(audit: Audit, rule: str) -> list[dict[str, Any]]:
+    """The findings of one rule, in order."""
+    return [row for row in audit.findings.to_dicts() if row["rule"] == rule]
+
+
+def codes(audit: Audit) -> set[str]:
+    """The codes of the rules that found something."""
+    return set(audit.findings["rule"])
+
+
+def write(example: Example, folder: Path) -> Path:
+    """Write an example dataset, and return its folder."""
+    demo.write(example, folder)
+    return folder
+
+
+def put(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write these files, {path: content}, below `folder`, and return it."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.helpers import SHARED
+from trainworthy_audit.errors import TrainworthyError
+from trainworthy_train.diagnosis import audit_facts, diagnose, logs
+from trainworthy_train.report import diagnosis_page, json, text
+from trainworthy_train.report.view import Told
+
+CURVES = SHARED / "real" / "curves"
+pytestmark = pytest.mark.skipif(not CURVES.is_dir(), reason="the real logs are not beside this checkout")
+
+
+def every_log() -> Iterator[Path]:
+    for folder in sorted(CURVES.iterdir()):
+        if folder.is_dir():
+            yield from sorted(folder.iterdir())
+
+
+def diagnoses(file: Path) -> list[Told]:
+    return [Told(str(file), run, diagnose(run), audit_facts.Facts()) for run in logs.read(file)]
+
+
+@pytest.mark.slow
+def test_every_real_log_gives_a_diagnosis_or_a_clear_error() -> None:
+    """All of them are read, diagnosed and rendered in all three ways, or refused in words."""
+    refused = 0
+    for file in every_log():
+        try:
+            told = diagnoses(file)
+        except TrainworthyError:
+            refused += 1
+            continue
+        assert json.render(told)
+        assert diagnosis_page.render(told)
+        assert all(text.render(one) for one in told)
+    assert refused < 20
+
+
+def test_labels_of_which_their_author_was_sure() -> None:
+    """Of the logs that were labelled with a confidence of 0.9 or more nineteen in twenty are named so."""
+    words = {"insufficient data": "insufficient-data", "good training": "good-training"}
+    with (CURVES / "labels.csv").open(newline="") as lines:
+        sure = [
+            row for row in csv.DictReader(lines) if float(row["confidence"]) >= 0.9 and row["label"] in words
+        ]
+    right = 0
+    for row in sure:
+        [file] = (CURVES / row["id"]).iterdir()
+        right += diagnoses(file)[-1].diagnosis.pattern == words[row["label"]]
+    assert right >= 0.95 * len(sure)
