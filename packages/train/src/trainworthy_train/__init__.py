@@ -1,3 +1,3 @@
 """Trains object detectors on certified datasets only, and names the pattern of any training curve."""
 
-__version__ = "0.1.0"
+from trainworthy_audit import __version__ as __version__
