@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.helpers import measurer, run_audit
 from trainworthy_audit import audit as auditing
 from trainworthy_audit import certificate, demo
+from trainworthy_audit import source as sources
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import CertificateError
 from trainworthy_audit.rules import catalogue
@@ -137,6 +138,55 @@ def test_dataset_that_cannot_be_read_any_more_is_compared_all_the_same(data: Pat
     found = verify(data, proof)
     assert "data.yaml" in found.changed
     assert set(found.removed) == {"labels/train/a.txt", "labels/train/b.txt", "labels/val/c.txt"}
+
+
+def test_every_file_is_read_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are parsed and compared from the same bytes, so that verifying reads no file twice."""
+    proof = issue(data)
+    read: list[str] = []
+    of_locator = {entry.locator: path for path, entry in open_source(data).entries.items()}
+    for module, name in ((sources, "fetch"), (certificate, "digest")):
+        function = getattr(module, name)
+
+        def counted(locator: Any, *more: Any, function: Any = function) -> Any:
+            if not more:  # with a count only the beginning is looked at
+                read.append(of_locator[locator])
+            return function(locator, *more)
+
+        monkeypatch.setattr(module, name, counted)
+    assert verify(data, proof).holds
+    assert sorted(read) == sorted(proof["files"])
+
+
+def test_verification_brings_the_dataset_that_was_compared(data: Path) -> None:
+    """Who trains on a verified dataset need not parse it again; where it cannot be read there is none."""
+    proof = issue(data)
+    found = verify(data, proof).dataset
+    assert found is not None
+    assert found.boxes["label"].to_list() == ["cat", "dog", "dog"]
+    shutil.rmtree(data / "labels")
+    assert verify(data, proof | {"dataset": proof["dataset"] | {"format": "coco"}}).dataset is None
+
+
+def test_a_source_that_was_read_before_is_read_again(data: Path) -> None:
+    """What an earlier reading found does not stand in for what lies there now."""
+    proof = issue(data)
+    source = open_source(data)
+    assert certificate.verify(source, proof).holds
+    (data / "labels/train/a.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    (data / "labels/train/b.txt").unlink()
+    assert certificate.verify(source, proof).changed == ("labels/train/a.txt", "labels/train/b.txt")
+
+
+def test_without_every_byte_only_annotations_are_compared(data: Path) -> None:
+    """Beside a process that compares everything no image is read; a changed label, or a new file, is still seen."""
+    proof = issue(data)
+    (data / "images/train/a.jpg").write_bytes(b"no image any more")
+    assert verify(data, proof, every_byte=False).holds
+    (data / "labels/train/a.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    (data / "labels/train/b.txt").unlink()
+    found = verify(data, proof, every_byte=False)
+    assert (found.changed, found.removed) == (("labels/train/a.txt",), ("labels/train/b.txt",))
 
 
 def test_zip_is_verified_in_place(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trainworthy_audit.formats.builder import stem
 from trainworthy_audit.operations import convert, writers
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import Collection, collect
-from trainworthy_audit.operations.headers import sized
+from trainworthy_audit.operations.image_sizes import from_headers
 from trainworthy_audit.operations.sink import open_sink
 from trainworthy_audit.source import open_source
 
@@ -34,7 +34,7 @@ def evidence(dataset: Path, **settings: Any) -> Evidence:
     """What can be known of a dataset without decoding a picture."""
     source = open_source(dataset)
     wanted = Config(**settings)
-    return sized(source, formats.read(source, wanted.format, wanted.annotations), measurer())
+    return from_headers(source, formats.read(source, wanted.format, wanted.annotations), measurer())
 
 
 def collected(dataset: Path, **settings: Any) -> Collection:

@@ -38,7 +38,7 @@ def named(*rows: tuple[str, str | None], path: str = "") -> Collection:
         classes=(),
         splits=("train", "val"),
         sources=(source,),
-        kinds=("coco",),
+        formats=("coco",),
     )
 
 

@@ -18,7 +18,7 @@ from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.operations import split
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.split.stratification import deal, units
+from trainworthy_audit.operations.split.stratification import assign, count_labels
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -68,13 +68,13 @@ def test_dealing_respects_shares_and_groups_and_what_is_fixed(data: st.DataObjec
     image, label = (np.array([pair[end] for pair in pairs], dtype=np.int64) for end in (0, 1))
     count = int(group.max()) + 1
     fixed = np.array(data.draw(st.lists(st.integers(-1, 2), min_size=count, max_size=count)), dtype=np.int64)
-    what = units(group, image, label, 4)
+    counted = count_labels(group, image, label, 4)
     given_before = fixed.copy()
-    dealt = deal(what, SHARES, fixed, seed=3)
+    dealt = assign(counted, SHARES, fixed, seed=3)
     assert ((dealt >= 0) & (dealt < 3)).all()
     assert (dealt[fixed >= 0] == fixed[fixed >= 0]).all()
     assert (fixed == given_before).all()
-    assert (deal(what, SHARES, fixed, seed=3) == dealt).all()
+    assert (assign(counted, SHARES, fixed, seed=3) == dealt).all()
 
 
 @given(st.integers(3, 60), st.integers(0, 5))
@@ -82,7 +82,7 @@ def test_a_label_that_enough_groups_have_reaches_every_split(common: int, seed: 
     """Three groups are enough for three splits, however rare the label is."""
     group = np.arange(common + 3)
     label = np.array([0] * common + [1] * 3)
-    dealt = deal(units(group, group, label, 2), SHARES, np.full(common + 3, -1), seed)
+    dealt = assign(count_labels(group, group, label, 2), SHARES, np.full(common + 3, -1), seed)
     assert set(dealt[common:]) == {0, 1, 2}
     assert set(dealt[:common]) == {0, 1, 2}
 
@@ -94,7 +94,7 @@ def test_shares_come_out_as_wanted_for_every_label() -> None:
     group = np.unique(group, return_inverse=True)[1]
     label = rng.choice(6, size=2000, p=[0.5, 0.25, 0.13, 0.07, 0.03, 0.02])
     image = np.arange(2000)
-    dealt = deal(units(group, image, label, 6), SHARES, np.full(group.max() + 1, -1), 0)[group]
+    dealt = assign(count_labels(group, image, label, 6), SHARES, np.full(group.max() + 1, -1), 0)[group]
     for one in range(6):
         counts = np.bincount(dealt[label == one], minlength=3)
         assert np.abs(counts - np.array(SHARES) * counts.sum()).max() <= 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.source.remote import Url
-    from trainworthy_audit.types import Audit, Evidence
+    from trainworthy_audit.types import Audit, Dataset, Evidence
 
 SCHEMA = "trainworthy.certificate/1"
 
@@ -34,13 +34,15 @@ READERS = 4  # threads that read files again; more does not help, since hashing 
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of comparing a certificate with its dataset: paths, sorted."""
+    """How a dataset differs from its certificate. Paths are relative to the dataset's root, and sorted."""
 
     changed: tuple[str, ...]
     added: tuple[str, ...]  # training would read them, and nobody has approved them
     removed: tuple[str, ...]
-    expired: tuple[str, ...]  # waivers that have run out since: "B001: reason (author, until 2027-01-31)"
+    expired: tuple[str, ...]  # waivers that have expired since: "B001: reason (author, until 2027-01-31)"
     files: int  # how many the certificate covers
+    #: The dataset, parsed from the very bytes that were compared; None where it can no longer be read.
+    dataset: Dataset | None = field(default=None, repr=False, compare=False)
 
     @property
     def holds(self) -> bool:
@@ -194,34 +196,42 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
     return found
 
 
-def verify(source: Source, certificate: Mapping[str, Any], *, today: date | None = None) -> Verification:
-    """Compare the dataset in `source` with its certificate. Every byte is read again: no cache, no times."""
+def verify(
+    source: Source, certificate: Mapping[str, Any], *, today: date | None = None, every_byte: bool = True
+) -> Verification:
+    """Compare the dataset in `source` with its certificate.
+
+    Every file that training reads is read again, once: no cache, no modification times. Without `every_byte` only
+    the annotations are, beside a process that compares everything. `today` decides which waivers have expired.
+    """
     covered: Mapping[str, str] = certificate["files"]
-    wanted = _content(source, certificate)
-    now = _digests(source, sorted(wanted))
+    dataset, read = _parse(source, certificate)
+    present = {path for path in covered if path in source.entries} | set(dataset.content if dataset else ())
+    now = read | (_digests(source, sorted(present - read.keys())) if every_byte else {})
     day = today or datetime.now(UTC).date()
     return Verification(
         changed=tuple(path for path in sorted(covered.keys() & now) if covered[path] != now[path]),
-        added=tuple(sorted(now.keys() - covered.keys())),
-        removed=tuple(sorted(covered.keys() - now.keys())),
+        added=tuple(sorted(present - covered.keys())),
+        removed=tuple(sorted(covered.keys() - present)),
         expired=tuple(
             f"{waiver['rule']}: {waiver['reason']} ({waiver['author']}, until {waiver['expires']})"
             for waiver in certificate["waivers"]
             if waivers.expired(date.fromisoformat(waiver["expires"]), day)
         ),
         files=len(covered),
+        dataset=dataset,
     )
 
 
-def _content(source: Source, certificate: Mapping[str, Any]) -> set[str]:
-    """The files that training would read now, and those of the certificate that are still there."""
-    there = {path for path in certificate["files"] if path in source.entries}
+def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, str]]:
+    """The dataset, and {path: digest} of the files that it was parsed from; None where it cannot be read."""
+    fresh = replace(source, digests={})  # digests of an earlier reading would hide what changed since
+    within = certificate["settings"].get("annotations", "")
     try:
-        within = certificate["settings"].get("annotations", "")
-        dataset = formats.read(source, certificate["dataset"]["format"], within)
+        dataset = formats.read(fresh, certificate["dataset"]["format"], within)
     except TrainworthyError:
-        return there  # what is missing or changed says why it cannot be read
-    return there | set(dataset.content)
+        return None, {}  # the files that are missing or changed say why
+    return dataset, {path: digest for path, digest in fresh.digests.items() if path in dataset.content}
 
 
 def _digests(source: Source, paths: list[str]) -> dict[str, str]:

@@ -85,7 +85,7 @@ class Collection:
     classes: tuple[str, ...]  # in the order of the ids that will be written
     splits: tuple[str, ...]
     sources: tuple[Source, ...]
-    kinds: tuple[str, ...]  # the format of each source
+    formats: tuple[str, ...]  # of each source
     pixels: Callable[[int], bytes | None] | None = None
     left: tuple[str, ...] = ()  # sentences: what of the sources could not be taken along
     content: tuple[tuple[str, ...], ...] = field(
@@ -109,7 +109,7 @@ def collect(evidence: Evidence, source: Source) -> Collection:
         classes=names,
         splits=dataset.splits,
         sources=(source,),
-        kinds=(dataset.format,),
+        formats=(dataset.format,),
         left=(*left, *more),
         content=(dataset.content,),
     )

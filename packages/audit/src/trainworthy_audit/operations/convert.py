@@ -8,7 +8,7 @@ from trainworthy_audit import formats
 from trainworthy_audit.operations import writers
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect
-from trainworthy_audit.operations.headers import sized
+from trainworthy_audit.operations.image_sizes import from_headers
 from trainworthy_audit.operations.sink import check, open_sink
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def run(
     """
     check(out, [source], zipped=zipped)
     dataset = formats.read(source, config.format, config.annotations)
-    collection = collect(sized(source, dataset, measurer), source)
+    collection = collect(from_headers(source, dataset, measurer), source)
     changes = Changes("convert", sources=(str(source.path),))
     changes.notes.append(f"From {formats.FORMATS[dataset.format].TITLE} to {formats.FORMATS[to].TITLE}.")
     with open_sink(out, [source], zipped=zipped) as sink:

@@ -62,7 +62,7 @@ def run(
     made = _joined(_same_splits(parts, changes))
     _tell_of_loose_images(made, changes)
     with open_sink(out, sources, zipped=zipped) as sink:
-        writers.write(made, kind or parts[0].kinds[0], sink, changes)
+        writers.write(made, kind or parts[0].formats[0], sink, changes)
     return changes
 
 
@@ -171,7 +171,7 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         classes=parts[0].classes,
         splits=tuple(dict.fromkeys(name for part in parts for name in part.splits)),
         sources=tuple(part.sources[0] for part in parts),
-        kinds=tuple(part.kinds[0] for part in parts),
+        formats=tuple(part.formats[0] for part in parts),
         left=tuple(f"{part.sources[0].name}: {said}" for part in parts for said in part.left),
         content=tuple(part.content[0] for part in parts),
     )

@@ -185,11 +185,11 @@ class Originals:
         """Every COCO json that annotates an image of the collection, in order."""
         found = self._collection.images.filter(pl.col("annotation").is_not_null())
         keys = found.select("source", "annotation").unique(maintain_order=True).rows()
-        return [self.json(*key) for key in keys if self._collection.kinds[key[0]] == "coco"]
+        return [self.json(*key) for key in keys if self._collection.formats[key[0]] == "coco"]
 
     def annotation(self, row: Mapping[str, Any]) -> Entry:
         """The COCO annotation that a row of BOXES was read from; {} for other formats."""
-        if self._collection.kinds[row["source"]] != "coco":
+        if self._collection.formats[row["source"]] != "coco":
             return {}
         return self.json(row["source"], row["annotation"]).annotation(self._path[row["image"]], row["box"])
 
@@ -208,7 +208,7 @@ class Originals:
 
         What cannot follow its box is counted as lost.
         """
-        kind = self._collection.kinds[row["source"]]
+        kind = self._collection.formats[row["source"]]
         if kind == "coco":
             found = (self.annotation(row) if annotation is None else annotation).get("segmentation")
         elif kind in {"yolo", "darknet"} and row["shape"] == "polygon":

@@ -16,9 +16,7 @@ from trainworthy_audit import config as configs
 from trainworthy_audit import formats, roles
 from trainworthy_audit.errors import CertificateError
 from trainworthy_audit.formats.fractions import in_pixels
-from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import Collection
-from trainworthy_audit.operations.split import RATIOS, divide, shares
+from trainworthy_audit.operations.split.division import RATIOS, divide
 from trainworthy_audit.source import fetch, open_source
 from trainworthy_audit.types import SEVERITIES
 from trainworthy_train.errors import RefusedError, TrainingError
@@ -74,9 +72,12 @@ def clear(
     file = certificate or Path("reports") / source.name / "certificate.json"
     proof = _certificate(file, shown)
     _demand(configs.load(dataset, file=config), proof, shown)
+    found = certificates.verify(source, proof, every_byte=every_byte)
     if every_byte:
-        _compare(source, proof, shown)
-    read_, excluded, notes = _usable(source, proof)
+        _compare(source, found, proof, shown)
+    elif found.changed:
+        raise _changed(found.changed[0], "has other content than at the start")
+    read_, excluded, notes = _usable(found.dataset or _unreadable(source, proof), proof)
     classes, numbers = _classes(read_, labels, shown)
     if whole:
         parts = {path: "test" for path in read_.images["path"] if path not in excluded}
@@ -206,9 +207,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
     return list(value) if isinstance(value, tuple) else value
 
 
-def _compare(source: Source, proof: Mapping[str, Any], shown: str) -> None:
-    """Raise `RefusedError` where any file is not what was certified, or where a waiver has run out."""
-    found = certificates.verify(source, proof)
+def _unreadable(source: Source, proof: Mapping[str, Any]) -> Dataset:
+    """Raise the `DatasetError` that says why the dataset can no longer be read."""
+    return formats.read(source, proof["dataset"]["format"], proof["settings"].get("annotations", ""))
+
+
+def _compare(source: Source, found: certificates.Verification, proof: Mapping[str, Any], shown: str) -> None:
+    """Raise `RefusedError` where any file is not what was certified, or where a waiver has expired."""
     if found.holds:
         return
     again = f"trainworthy audit {shown}"
@@ -231,17 +236,12 @@ def _compare(source: Source, proof: Mapping[str, Any], shown: str) -> None:
 # What can be used
 
 
-def _usable(source: Source, proof: Mapping[str, Any]) -> tuple[Dataset, dict[str, str], list[str]]:
-    """The dataset as it is read now, {image: why it is never loaded}, and what there is to say of it.
+def _usable(dataset: Dataset, proof: Mapping[str, Any]) -> tuple[Dataset, dict[str, str], list[str]]:
+    """The dataset, {image: why it is never loaded}, and what there is to say of it.
 
     What the audit found and a person accepted still does harm: a picture that does not decode cannot be learnt from,
     and a box that is lost makes its object part of the background. Such images stand aside, whole.
     """
-    settings = proof["settings"]
-    dataset = formats.read(source, proof["dataset"]["format"], settings.get("annotations", ""))
-    for path, digest in source.digests.items():
-        if proof["files"].get(path, digest) != digest:
-            raise _changed(path, "has other content than at the start")
     excluded: dict[str, str] = dict(proof["quarantined"])
 
     def exclude(images: pl.Series, why: str) -> None:
@@ -325,32 +325,10 @@ def _divided(
             for path, split in images.select("path", "split").iter_rows()
             if split
         }
-    wanted = shares(RATIOS if not there else RATIOS[:2])
-    return _dealt(dataset, images, proof, wanted, seed, notes)
-
-
-def _dealt(  # noqa: PLR0917 - all of them are what a division depends on
-    dataset: Dataset,
-    images: pl.DataFrame,
-    proof: Mapping[str, Any],
-    wanted: Mapping[str, float],
-    seed: int,
-    notes: list[str],
-) -> dict[str, str]:
-    """Divide as `trainworthy split` does: every label in every part, and images of one scene together."""
-    number = images.select("image").with_row_index("new")
-    boxes = dataset.boxes.join(number, on="image").select(pl.col("new").alias("image"), "label").drop_nulls()
-    collection = Collection(
-        images=images.select("path", "split").with_row_index("image"),
-        boxes=boxes,
-        classes=dataset.classes,
-        splits=dataset.splits,
-        sources=(),
-        kinds=(),
-    )
-    scene = np.array([proof["images"][path][2] for path in images["path"]], dtype=np.int64)
-    made = divide(collection, scene, wanted, seed, again=False, changes=Changes("split"))
-    parts = {path: PARTS[roles.of(split)] for path, split in made.images.select("path", "split").iter_rows()}
+    ratios = RATIOS if not there else RATIOS[:2]
+    scenes = np.array([proof["images"][path][2] for path in images["path"]], dtype=np.int64)
+    division = divide(images, dataset.boxes, scenes, ratios, seed)
+    parts = {path: PARTS[roles.of(split)] for path, split in zip(images["path"], division.split, strict=True)}
     counts = Counter(parts.values())
     notes.append(
         "The dataset does not say which images are for validation: divided by the rule of `trainworthy split` into "

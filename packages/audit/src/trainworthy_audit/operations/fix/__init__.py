@@ -105,7 +105,7 @@ def _write(
     set_aside = False
     try:
         with open_sink(out, [source], zipped=zipped) as sink:
-            writers.write(made, made.kinds[0], sink, changes)
+            writers.write(made, made.formats[0], sink, changes)
             if aside:
                 with FolderSink(place, [source]) as beside:
                     _write_quarantine(source, aside, beside)

@@ -13,7 +13,7 @@ from trainworthy_audit.audit import NEEDS
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.evidence import classes, findings, scenes
 from trainworthy_audit.operations.collection import EDGES
-from trainworthy_audit.operations.families import families
+from trainworthy_audit.operations.scene_groups import scene_groups
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.rules.i003_wrong_extension import PROMISED
 from trainworthy_audit.source import IMAGE_SUFFIXES
@@ -368,7 +368,7 @@ def _find_homes(work: Mended) -> None:
     if len(evidence.dataset.splits) < 2:
         return
     search = work.config.options_of(catalogue()["D002"])
-    work.scene = families(evidence, work.thumbnails, search)
+    work.scene = scene_groups(evidence, work.thumbnails, search)
     counts = (
         evidence.dataset.membership.unique()
         .filter(~pl.col("image").is_in(list(work.gone)))

@@ -16,7 +16,7 @@ from trainworthy_audit.measure.engines.local import Engine, Failure
 from trainworthy_audit.operations import writers
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect
-from trainworthy_audit.operations.headers import measured
+from trainworthy_audit.operations.image_sizes import from_pixels
 from trainworthy_audit.operations.resize.pixels import WRITTEN
 from trainworthy_audit.operations.resize.turning import flips, moved, size_after
 from trainworthy_audit.operations.sink import check, open_sink
@@ -60,14 +60,14 @@ def run(
     done, and of how many. Raises `DatasetError` and `OutputError`; then nothing is left of the new dataset.
     """
     check(out, [source], zipped=zipped)
-    evidence = measured(source, formats.read(source, config.format, config.annotations), measurer)
+    evidence = from_pixels(source, formats.read(source, config.format, config.annotations), measurer)
     changes = Changes("resize", sources=(str(source.path),))
     collection = collect(evidence, source)
     plans = _plans(evidence, max_side, changes)
     collection = _planned(collection, plans)
     with Engine(workers) as engine, open_sink(out, [source], zipped=zipped) as sink:
         rewritten = _Rewritten(source, collection, plans, engine, progress)
-        writers.write(dataclasses.replace(collection, pixels=rewritten), collection.kinds[0], sink, changes)
+        writers.write(dataclasses.replace(collection, pixels=rewritten), collection.formats[0], sink, changes)
     return changes
 
 

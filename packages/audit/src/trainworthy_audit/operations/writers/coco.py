@@ -105,7 +105,7 @@ def _image(image: dict[str, Any], collection: Collection, originals: Originals) 
     made: Entry = {"id": image["image"] + 1, "file_name": image["name"]}
     if image["width"] is not None and image["height"] is not None:
         made |= {"width": image["width"], "height": image["height"]}
-    if collection.kinds[image["source"]] == "coco" and image["annotation"] is not None:
+    if collection.formats[image["source"]] == "coco" and image["annotation"] is not None:
         own = originals.json(image["source"], image["annotation"]).image(image["path"])
         made |= {key: value for key, value in own.items() if key not in _IMAGE}
     return made

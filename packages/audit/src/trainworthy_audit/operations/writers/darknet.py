@@ -30,7 +30,7 @@ def place(split: str | None, name: str) -> str:
 def write(collection: Collection, sink: Sink) -> list[str]:
     """Write labels, lists, names and obj.data; return what darknet cannot hold."""
     originals = Originals(collection)
-    rows, lost = label_rows(collection, originals, "darknet", polygons="darknet" in collection.kinds)
+    rows, lost = label_rows(collection, originals, "darknet", polygons="darknet" in collection.formats)
     for image in labelled(collection).iter_rows(named=True):
         sink.write(f"data/obj/{stem(image['name'])}.txt", rows.get(image["image"], "").encode())
     settings = {"classes": str(len(collection.classes))}

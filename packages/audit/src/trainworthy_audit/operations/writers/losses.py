@@ -26,7 +26,7 @@ def flags(collection: Collection, names: Iterable[str], format_name: str) -> Ite
 def shapes(collection: Collection, originals: Originals, format_name: str) -> Iterator[str]:
     """One sentence about polygons and masks, of which only the boxes are kept."""
     # Rows of COCO all have the shape "box": whether there is a polygon beside it, only the file says.
-    has_json = "coco" in collection.kinds
+    has_json = "coco" in collection.formats
     asked = collection.boxes if has_json else collection.boxes.filter(pl.col("shape") == "polygon")
     count = sum(originals.shape(row) is not None for row in asked.iter_rows(named=True))
     if count:
@@ -35,13 +35,13 @@ def shapes(collection: Collection, originals: Originals, format_name: str) -> It
 
 def keys(collection: Collection) -> Iterator[str]:
     """What else a COCO json may hold."""
-    if "coco" in collection.kinds:
+    if "coco" in collection.formats:
         yield "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
 
 
 def elements(collection: Collection) -> Iterator[str]:
     """What else a VOC xml may hold."""
-    if "voc" in collection.kinds:
+    if "voc" in collection.formats:
         yield (
             "Elements of Pascal VOC other than name, box, size and flags (<pose>, <part>, <source>, ...), where "
             "there are any."

@@ -29,7 +29,7 @@ SNAP = 0.005
 
 def snapped(collection: Collection) -> pl.DataFrame:
     """The boxes; edges that were had from fractions, which are rounded to a few digits, on whole pixels again."""
-    rounded = [number for number, kind in enumerate(collection.kinds) if kind in {"yolo", "darknet"}]
+    rounded = [number for number, kind in enumerate(collection.formats) if kind in {"yolo", "darknet"}]
     return collection.boxes.with_columns(
         pl.when(pl.col("source").is_in(rounded) & ((pl.col(edge) - pl.col(edge).round()).abs() < SNAP))
         .then(pl.col(edge).round())

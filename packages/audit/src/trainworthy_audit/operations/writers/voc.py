@@ -59,12 +59,12 @@ def _others(
     collection: Collection, boxes: pl.DataFrame, originals: Originals
 ) -> tuple[pl.DataFrame, dict[int, str], list[str]]:
     """The column `others`, {image: elements above the objects}, as they stood in Pascal VOC, and what was lost."""
-    if "voc" not in collection.kinds:
+    if "voc" not in collection.formats:
         return boxes.with_columns(pl.lit("").alias("others")), {}, []
     known: dict[tuple[int, str], Xml] = {}
 
     def xml(source: int, annotation: str | None) -> Xml | None:
-        if annotation is None or collection.kinds[source] != "voc":
+        if annotation is None or collection.formats[source] != "voc":
             return None
         if (source, annotation) not in known:
             known[source, annotation] = read_xml(collection.sources[source], annotation)

@@ -102,7 +102,7 @@ def _drawn(
     collection: Collection, boxes: pl.DataFrame, originals: Originals
 ) -> tuple[dict[int, str], list[str]]:
     """The text of the label files in which some object has a polygon."""
-    if "coco" not in collection.kinds and not (boxes["shape"] == "polygon").any():
+    if "coco" not in collection.formats and not (boxes["shape"] == "polygon").any():
         return {}, []
     found: dict[int, list[tuple[dict[str, Any], list[float] | None]]] = {}
     parted = far = 0

@@ -1,4 +1,4 @@
-"""Which images belong together and must stay in one split: `scenes`, whatever order the files stand in."""
+"""Which images show one scene and hence must stay in one split."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Evidence
 
 
-def families(
+def scene_groups(
     evidence: Evidence,
     thumbnails: Callable[[Sequence[str]], duplicates.Thumbnails],
     options: Mapping[str, Any],
 ) -> pl.DataFrame:
-    """One row an image: `image`, and `scene`, the smallest image that it hangs together with.
+    """One row an image: `image`, and `scene`, the smallest image that duplicates, names or recordings link it with.
 
-    `options` are those of rule D002. A picture is compared with the turned copies of those that stand before it: a
-    borderline pair may be found in one order of the files and missed in the other, and a new dataset has another order.
-    So both are searched.
+    `options` are those of rule D002. The search compares an image with the flipped copies of those before it, so that
+    a borderline pair may be found in one order of the files and missed in the other; a new dataset has another order.
+    So it runs in both.
     """
     last = evidence.pixels.height - 1
     backwards = evidence.pixels.reverse().with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("image"))
-    found = duplicates.find(backwards, thumbnails, options)
+    pairs = duplicates.find(backwards, thumbnails, options)
     links = pl.concat(
         [
             scenes.links(evidence, recordings=True).select("a", "b"),
-            found.select(
+            pairs.select(
                 (last - pl.col(end).cast(pl.Int64)).cast(pl.UInt32).alias(end) for end in ("a", "b")
             ),
         ]
