@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 
 class UnfitError(ValueError):
@@ -36,21 +41,13 @@ def polygon_sides(polygons: list[Any]) -> list[float]:
 def rle_sides(rle: dict[str, Any]) -> list[float]:
     """(x, y, width, height) around a run-length encoded mask, compressed or not; zeros for an empty one.
 
-    Written here, and not left to pycocotools: a damaged mask would crash its C code, and this process.
     Raises `UnfitError`.
     """
-    size, counts = rle.get("size"), rle.get("counts")
-    if not (
-        isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 0 < n < 2**31 for n in size)
-    ):
-        raise UnfitError("no bbox, and its RLE has no size [height, width]")
-    runs = _uncompress(counts) if isinstance(counts, str) else counts
-    if not (isinstance(runs, list) and all(isinstance(n, int) and 0 <= n < 2**31 for n in runs)):
-        raise UnfitError("no bbox, and its RLE has no counts that are numbers or text")
-    height, width = size
-    ends = np.cumsum(np.array(runs, dtype=np.int64))
-    if ends.size == 0 or ends[-1] != height * width:
-        raise UnfitError("no bbox, and the counts of its RLE do not add up to its size")
+    try:
+        height, _width, runs = rle_runs(rle)
+    except UnfitError as error:
+        raise UnfitError(f"no bbox, and {error}") from None
+    ends = np.cumsum(runs)
     starts, stops = ends[0::2][: ends.size // 2], ends[1::2]
     filled = stops > starts
     starts, stops = starts[filled], stops[filled] - 1  # first and last pixel of each run, column by column
@@ -65,7 +62,29 @@ def rle_sides(rle: dict[str, Any]) -> list[float]:
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
 
 
-def _uncompress(counts: str) -> list[int]:
+def rle_runs(rle: Mapping[str, Any]) -> tuple[int, int, NDArray[np.int64]]:
+    """(height, width, runs) of a run-length encoded mask: lengths of background and object in turn, by columns.
+
+    Checked here and not left to pycocotools, whose C code a damaged mask crashes, and with it the process: the runs
+    are not negative and add up to height x width. Raises `UnfitError`.
+    """
+    size, counts = rle.get("size"), rle.get("counts")
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_count(n) and n > 0 for n in size)):
+        raise UnfitError("its RLE has no size [height, width]")
+    runs = decode_counts(counts) if isinstance(counts, str) else counts
+    if not (isinstance(runs, list) and all(_is_count(n) for n in runs)):
+        raise UnfitError("its RLE has no counts that are numbers or text")
+    height, width = size
+    if not runs or sum(runs) != height * width:
+        raise UnfitError("the counts of its RLE do not add up to its size")
+    return height, width, np.array(runs, dtype=np.int64)
+
+
+def _is_count(value: Any) -> bool:  # noqa: ANN401 - any json
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def decode_counts(counts: str) -> list[int]:
     """COCO's text form of counts: 5 bits a character, the lowest first, and the sixth where more follow.
 
     From the fourth count on, it is the difference from the last but one.
@@ -75,7 +94,7 @@ def _uncompress(counts: str) -> list[int]:
     for character in counts:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 60:
-            raise UnfitError("no bbox, and the counts of its RLE hold a character that none can")
+            raise UnfitError("the counts of its RLE hold a character that none can")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -84,5 +103,5 @@ def _uncompress(counts: str) -> list[int]:
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
     if shift:
-        raise UnfitError("no bbox, and the counts of its RLE break off")
+        raise UnfitError("the counts of its RLE break off")
     return runs
