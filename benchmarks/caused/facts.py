@@ -27,7 +27,7 @@ IN_MEMORY = ("flip", "augment")
 
 def facts(made: Made, measurer: Measurer) -> dict[str, Any]:
     """Counts of images, boxes, scenes and copies, and {rule: findings} of the rules that found something."""
-    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import auditing
     from trainworthy_audit.config import Config
     from trainworthy_audit.evidence import scenes
     from trainworthy_audit.source import open_source

@@ -116,7 +116,7 @@ def _kept(name: str, file: Path) -> Pool:
 
 def _read(name: str, datasets: Path) -> Pool:
     """A real dataset through the audit's own readers: of each scene one picture that holds boxes."""
-    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import auditing
     from trainworthy_audit.config import Config
     from trainworthy_audit.evidence import scenes
     from trainworthy_audit.measure import Measurer

@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.helpers import measurer, run_audit
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import certificate, demo
+from trainworthy_audit import auditing, certificate, demo
 from trainworthy_audit import source as sources
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import CertificateError
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import Audit, Box, Example, Outcome, Picture, Waiver
+from trainworthy_audit.types import AuditResult, Box, Example, Outcome, Picture, Waiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,7 +246,7 @@ def test_rule_set_differs_with_settings_and_rules(data: Path) -> None:
     assert issue(data)["rule_set"] in digests
 
 
-def excused(dataset: Path) -> tuple[Audit, Waiver]:
+def excused(dataset: Path) -> tuple[AuditResult, Waiver]:
     label = dataset / "labels" / "train" / "a.txt"
     label.write_text("0 0.9 0.5 0.5 0.2\n")
     key = run_audit(dataset, select=("B001",)).findings["key"][0]

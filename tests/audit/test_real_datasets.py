@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from support.helpers import DATASETS, rows, run_audit
-from trainworthy_audit.types import Audit
+from trainworthy_audit.types import AuditResult
 
 NAMES = ("bccd_voc", "raccoon_voc", "nuts_coco", "medwaste_coco", "pallet_yolo", "stopsign_yolo")
 MULTIFORMAT = {
@@ -24,12 +24,12 @@ MULTIFORMAT = {
 
 
 @functools.cache
-def audit_of(name: str) -> Audit:
+def audit_of(name: str) -> AuditResult:
     return run_audit(DATASETS / name)
 
 
 @functools.cache
-def multiformat(kind: str) -> Audit:
+def multiformat(kind: str) -> AuditResult:
     folder = DATASETS / "multiformat_voc100" / "data" / "database"
     return run_audit(folder, format=kind.partition("-")[0], annotations=MULTIFORMAT[kind])
 
@@ -39,15 +39,15 @@ def facts_of(name: str) -> dict[str, Any]:
     return facts
 
 
-def findings_with_box(audit: Audit, rule: str) -> int:
+def findings_with_box(audit: AuditResult, rule: str) -> int:
     return sum(row["box"] is not None for row in rows(audit, rule))
 
 
-def polygons(audit: Audit) -> int:
+def polygons(audit: AuditResult) -> int:
     return audit.evidence.dataset.boxes.filter(pl.col("shape") == "polygon").height
 
 
-def beyond_the_edge(audit: Audit) -> int:
+def beyond_the_edge(audit: AuditResult) -> int:
     """Boxes beyond an edge by more than 0.01 px, as the script counted. Roboflow rounds by up to half a pixel."""
     over = pl.max_horizontal(
         -pl.col("x1"),
@@ -61,12 +61,12 @@ def beyond_the_edge(audit: Audit) -> int:
     return boxes.filter(pl.col("over") > 0.01).height
 
 
-def members(audit: Audit, rule: str) -> int:
+def members(audit: AuditResult, rule: str) -> int:
     """Images that stand in some finding of the rule, beyond the first of each."""
     return sum(len(row["related"]) for row in rows(audit, rule))
 
 
-def augmented(audit: Audit) -> int:
+def augmented(audit: AuditResult) -> int:
     """Copies beyond the first that share a source name, as Roboflow writes it: `NAME.rf.HASH.jpg`."""
     sources = Counter(path.rsplit("/", 1)[-1].split(".rf.")[0] for path in audit.evidence.images["path"])
     return sum(count for count in sources.values() if count > 1) - sum(

@@ -11,12 +11,11 @@ import polars as pl
 import pytest
 
 from support.helpers import measurer, run_audit
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import demo, waivers
+from trainworthy_audit import auditing, demo, waivers
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import FINDINGS, Audit, Box, Evidence, Example, Picture, Waiver
+from trainworthy_audit.types import FINDINGS, AuditResult, Box, Evidence, Example, Picture, Waiver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +48,7 @@ def waiver(keys: list[str], rule: str = "B001", expires: date = LATER) -> Waiver
     return Waiver(rule, tuple(keys), "the frame cuts them off", "Ada", expires)
 
 
-def audited(dataset: Path, *accepted: Waiver) -> Audit:
+def audited(dataset: Path, *accepted: Waiver) -> AuditResult:
     return auditing.audit(open_source(dataset), Config(select=("B001",)), measurer(), accepted=accepted)
 
 

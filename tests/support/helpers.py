@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import demo
+from trainworthy_audit import auditing, demo
 from trainworthy_audit.config import Config
 from trainworthy_audit.measure import Measurer
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import Audit, Example
+from trainworthy_audit.types import AuditResult, Example
 
 #: The checkout, and its tests, which programs that tests start import from.
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,17 +30,17 @@ def measurer() -> Measurer:
     return made
 
 
-def run_audit(dataset: Path, **settings: Any) -> Audit:
+def run_audit(dataset: Path, **settings: Any) -> AuditResult:
     """Audit `dataset`; `settings` are fields of `Config`, e.g. select=("B",)."""
     return auditing.audit(open_source(dataset), Config(**settings), measurer())
 
 
-def rows(audit: Audit, rule: str) -> list[dict[str, Any]]:
+def rows(audit: AuditResult, rule: str) -> list[dict[str, Any]]:
     """The findings of one rule, in order."""
     return [row for row in audit.findings.to_dicts() if row["rule"] == rule]
 
 
-def codes(audit: Audit) -> set[str]:
+def codes(audit: AuditResult) -> set[str]:
     """The codes of the rules that found something."""
     return set(audit.findings["rule"])
 

@@ -19,7 +19,7 @@ from trainworthy_audit.types import (
     MEMBERSHIP,
     PAIRS,
     PIXELS,
-    Audit,
+    AuditResult,
     Dataset,
     Evidence,
     Option,
@@ -137,7 +137,7 @@ def audit(
     pairs: Sequence[Mapping[str, Any]] = (),
     name: str = "cells",
     size: tuple[int, int] = (160, 120),
-) -> Audit:
+) -> AuditResult:
     width, height = size
     measured = [
         dict.fromkeys(PIXELS.names())
@@ -174,7 +174,7 @@ def audit(
             pl.all_horizontal(edges).alias("finite"), pl.lit(value=False).alias("unit_error")
         ),
     )
-    return Audit(
+    return AuditResult(
         switched_off=(),
         name=name,
         evidence=evidence,
@@ -208,7 +208,7 @@ def box(image: int, index: int, label: str, *edges: float, **fields: Any) -> dic
     } | fields
 
 
-def cells(count: int = 6) -> Audit:
+def cells(count: int = 6) -> AuditResult:
     """A small audit with a bit of everything: blockers, a waiver, warnings, infos, duplicates, damage."""
     paths = [f"JPEGImages/{index:03}.jpg" for index in range(count)]
     boxes = [

@@ -20,7 +20,7 @@ from support.helpers import run_audit, write
 from trainworthy_audit import browse, cli, waivers
 from trainworthy_audit.errors import BrowseError
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import Audit, Box, Example, Picture
+from trainworthy_audit.types import AuditResult, Box, Example, Picture
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = [
@@ -109,7 +109,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return write(EXAMPLE, tmp_path / request.node.name)
 
 
-def publish(fo: Any, folder: Path, audit: Audit | None = None) -> browse.Published:
+def publish(fo: Any, folder: Path, audit: AuditResult | None = None) -> browse.Published:
     made = audit or run_audit(folder, select=SELECT)
     return browse.publish(made, open_source(folder), browse.media_folder(fo, made.name), fo)
 

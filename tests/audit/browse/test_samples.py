@@ -11,21 +11,21 @@ import pytest
 from PIL import Image, ImageOps
 
 from support.helpers import measurer, run_audit, write
-from trainworthy_audit import audit as auditing
+from trainworthy_audit import auditing
 from trainworthy_audit.browse import samples
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import OutputError
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import Audit, Box, Example, Picture, Waiver
+from trainworthy_audit.types import AuditResult, Box, Example, Picture, Waiver
 
 CAT = Box("cat", 20, 30, 80, 90)
 
 
-def rows_of(audit: Audit) -> dict[str, dict[str, Any]]:
+def rows_of(audit: AuditResult) -> dict[str, dict[str, Any]]:
     return {Path(row["path"]).name: row for row in samples.rows(audit)}
 
 
-def dataset(folder: Path, *pictures: Picture, **more: Any) -> Audit:
+def dataset(folder: Path, *pictures: Picture, **more: Any) -> AuditResult:
     return run_audit(write(Example(pictures, **more), folder), select=("B", "I001", "I002", "D001"))
 
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from support.helpers import ROOT
 from trainworthy_audit import cli, demo
 from trainworthy_audit import measure as measuring
+from trainworthy_audit.cli import options
 from trainworthy_audit.formats import FORMATS
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.types import Box, Example, Picture
@@ -122,8 +123,7 @@ def test_crashed_rule_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that crashes is reported, gives exit code 2, and leaves no certificate."""
     import dataclasses
 
-    from trainworthy_audit import audit as auditing
-    from trainworthy_audit import config
+    from trainworthy_audit import auditing, config
 
     def crash(*_: object) -> None:
         raise RuntimeError("boom")
@@ -475,7 +475,7 @@ def test_generated_reference_is_up_to_date() -> None:
 
 def test_formats_offered_are_those_that_exist() -> None:
     """--format offers what the readers read."""
-    assert list(FORMATS) == list(cli.FORMATS)
+    assert list(FORMATS) == list(options.FORMATS)
 
 
 def test_every_command_and_option_is_explained() -> None:

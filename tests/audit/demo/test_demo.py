@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support.helpers import measurer
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import cli, config, demo
+from trainworthy_audit import auditing, cli, config, demo
 from trainworthy_audit.errors import OutputError
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source

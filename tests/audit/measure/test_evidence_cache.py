@@ -12,14 +12,13 @@ import pytest
 
 from support.helpers import write
 from support.pictures import encode, photo
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import formats
+from trainworthy_audit import auditing, formats
 from trainworthy_audit.config import Config
 from trainworthy_audit.measure import Measurer, evidence_cache
 from trainworthy_audit.measure import sqlite_store as caching
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
-from trainworthy_audit.types import Audit, Example
+from trainworthy_audit.types import AuditResult, Example
 
 READ = formats.read
 
@@ -44,13 +43,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def audited(folder: Path, cache: Path | None, **settings: Any) -> Audit:
+def audited(folder: Path, cache: Path | None, **settings: Any) -> AuditResult:
     """An audit as a command makes it: with a measurer of its own over a cache that lasts."""
     with Measurer(cache, workers=1) as measurer:
         return auditing.audit(open_source(folder), Config(**settings), measurer)
 
 
-def same(one: Audit, other: Audit) -> bool:
+def same(one: AuditResult, other: AuditResult) -> bool:
     """Whether two audits say the same, and rest on the same."""
     left, right = one.evidence, other.evidence
     return (

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from support.helpers import DATASETS, codes, measurer, put, rows, run_audit, write
 from trainworthy_audit import cli
+from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, OutputError
 from trainworthy_audit.operations import fix
@@ -365,7 +366,7 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(tmp_path: Path) -> None:
     )
     before = files(tmp_path)
     told = CliRunner().invoke(cli.main, ["fix", str(dataset), "--dry-run", "--no-cache"])
-    assert told.exit_code == cli.DONE
+    assert told.exit_code == console.DONE
     assert told.stdout == (
         "Annotations/a.xml\n"
         "  B001 clipped box 0: box reaches 30 px beyond the right edge of the image\n"

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from support.helpers import DATASETS, measurer, put, run_audit, write
 from trainworthy_audit import cli
+from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError, OutputError
 from trainworthy_audit.operations import merge
@@ -195,7 +196,7 @@ def test_zips_come_in_and_go_out(three: list[Path], tmp_path: Path) -> None:
     told = CliRunner().invoke(
         cli.main, ["merge", str(three[0]), str(packed), "--out", str(out), "--no-cache"]
     )
-    assert told.exit_code == cli.DONE
+    assert told.exit_code == console.DONE
     assert boxes(out) == boxes(three[0]) + boxes(three[1])
     assert {path.partition("/")[0] for path in open_source(out).entries} >= {"Annotations", "JPEGImages"}
     assert json.loads((tmp_path / "new.changes.json").read_text())["summary"]["images"] == 2
@@ -207,7 +208,7 @@ def test_each_dataset_is_read_with_its_own_settings(three: list[Path], tmp_path:
     put(three[0], copy)
     put(three[0], {"trainworthy.toml": 'annotations = "other"\n'})
     args = ["merge", *map(str, three[:2]), "--out", str(tmp_path / "new"), "--no-cache"]
-    assert CliRunner().invoke(cli.main, args).exit_code == cli.DONE
+    assert CliRunner().invoke(cli.main, args).exit_code == console.DONE
     assert set(run_audit(tmp_path / "new").evidence.boxes["label"]) == {"cow", "dog"}
 
 
@@ -220,7 +221,7 @@ def test_wrong_arguments_are_refused(
     """One dataset alone, and a renaming without a new name, are errors that say what is wanted."""
     monkeypatch.chdir(three[0].parent)
     told = CliRunner().invoke(cli.main, ["merge", *args, "--out", "new", "--no-cache"])
-    assert told.exit_code == cli.FAILED
+    assert told.exit_code == console.FAILED
     assert "two datasets" in told.stderr or "OLD=NEW" in told.stderr
     assert not Path("new").exists()
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from support.helpers import DATASETS, codes, measurer, rows, run_audit, write
 from trainworthy_audit import cli
+from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.operations import split
@@ -213,7 +214,7 @@ def test_ratios_that_make_no_sense_are_refused(ratios: str, tmp_path: Path) -> N
     told = CliRunner().invoke(
         cli.main, ["split", str(dataset), "--out", str(out), f"--ratios={ratios}", "--no-cache"]
     )
-    assert told.exit_code == cli.FAILED
+    assert told.exit_code == console.FAILED
     assert "--ratios" in told.stderr
     assert not out.exists()
 
@@ -225,7 +226,7 @@ def test_the_command_says_what_each_split_has(tmp_path: Path) -> None:
     told = CliRunner().invoke(
         cli.main, ["split", str(dataset), "--out", str(out), "--ratios", "4,1", "--no-cache"]
     )
-    assert told.exit_code == cli.DONE
+    assert told.exit_code == console.DONE
     assert 'images with "cat": train 8, val 2' in told.stdout
     assert "Images by split: train 8, val 2. Seed 0." in told.stdout
     assert told.stdout.rstrip().endswith(f"next: trainworthy audit {out}")

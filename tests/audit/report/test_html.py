@@ -61,11 +61,11 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def render(audit: made.Audit) -> str:
+def render(audit: made.AuditResult) -> str:
     return html.render(audit, made.pictures)
 
 
-def one(message: str = "m", **fields: Any) -> made.Audit:
+def one(message: str = "m", **fields: Any) -> made.AuditResult:
     found = [made.finding("B001", "error", message, **fields)]
     held = made.dataset(["a.jpg"], [made.box(0, 0, "RBC", 1, 1, 9, 9)])
     outcomes = [made.outcome("B001", "error", "failed", findings=1)]
@@ -166,7 +166,7 @@ def test_picture_is_embedded_once() -> None:
 def test_hostile_text_stays_text(text: str) -> None:
     """Names, labels, messages, waivers and verbatim rows add no element and no attribute, and are readable."""
 
-    def audit(text: str) -> made.Audit:
+    def audit(text: str) -> made.AuditResult:
         path = f"{text}.jpg"
         held = made.dataset([path], [made.box(0, 0, text, 1, 1, 9, 9)], splits={text: [0]})
         found = [

@@ -10,7 +10,7 @@ from trainworthy_audit.report import index
 from trainworthy_audit.report import json as as_json
 
 
-def put(folder: Path, audit: made.Audit) -> None:
+def put(folder: Path, audit: made.AuditResult) -> None:
     folder.mkdir()
     (folder / "audit.json").write_text(as_json.render(audit), encoding="utf-8")
 

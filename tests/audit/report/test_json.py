@@ -13,7 +13,7 @@ from trainworthy_audit.types import Setting
 SCHEMA = json.loads(Path(as_json.__file__).with_name("audit.schema.json").read_text())
 
 
-def parsed(audit: made.Audit) -> dict[str, Any]:
+def parsed(audit: made.AuditResult) -> dict[str, Any]:
     """The document, refusing NaN and Infinity, which no JSON has."""
 
     def refuse(constant: str) -> None:

@@ -7,7 +7,7 @@ from support import made
 from trainworthy_audit.report import sarif
 
 
-def run(audit: made.Audit) -> dict[str, Any]:
+def run(audit: made.AuditResult) -> dict[str, Any]:
     document = json.loads(sarif.render(audit))
     assert document["version"] == "2.1.0"
     (only,) = document["runs"]

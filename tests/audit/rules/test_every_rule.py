@@ -10,12 +10,12 @@ import pytest
 from support.helpers import codes, run_audit, write
 from trainworthy_audit.config import Config
 from trainworthy_audit.rules import catalogue
-from trainworthy_audit.types import Audit, Example
+from trainworthy_audit.types import AuditResult, Example
 
 RULES = sorted(catalogue().values(), key=lambda rule: rule.code)
 
 
-def audit_example(example: Example, folder: Path) -> Audit:
+def audit_example(example: Example, folder: Path) -> AuditResult:
     return run_audit(write(example, folder), **example.settings)
 
 

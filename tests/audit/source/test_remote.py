@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from support.helpers import put, write
 from support.pictures import encode, photo
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import certificate, cli
+from trainworthy_audit import auditing, certificate, cli
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.measure import Measurer

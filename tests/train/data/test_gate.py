@@ -15,8 +15,7 @@ import pytest
 from support import tiny
 from support.helpers import measurer, put, run_audit
 from support.pictures import encode, photo
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import certificate, waivers
+from trainworthy_audit import auditing, certificate, waivers
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_audit.source import open_source

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.source.remote import Url
-    from trainworthy_audit.types import Audit, Dataset, Evidence
+    from trainworthy_audit.types import AuditResult, Dataset, Evidence
 
 SCHEMA = "trainworthy.certificate/1"
 
@@ -54,12 +54,12 @@ class Verification:
 # Issuing
 
 
-def due(audit: Audit) -> bool:
+def due(audit: AuditResult) -> bool:
     """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash."""
     return audit.verdict != "rejected" and not audit.crashed and not audit.switched_off
 
 
-def certify(audit: Audit) -> dict[str, Any] | None:
+def certify(audit: AuditResult) -> dict[str, Any] | None:
     """The certificate of an audit, ready for JSON; None where it was rejected, or a blocking rule did not run.
 
     `files` holds the digest of every file that training reads, `images` the width, the height and the scene of

@@ -313,7 +313,7 @@ class Rule:
     clean: Example
     dirty: Example
     options: tuple[Option, ...] = ()
-    needs: tuple[str, ...] = ()  # keys of `audit.NEEDS`; where one is not met the rule is not applicable
+    needs: tuple[str, ...] = ()  # keys of `auditing.NEEDS`; where one is not met the rule is not applicable
     docs: str = ""  # filled in from the module's docstring
 
     @property
@@ -373,7 +373,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditResult:
     """Everything that an audit found."""
 
     name: str

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.source.remote import Url
-    from trainworthy_audit.types import Audit, Evidence
+    from trainworthy_audit.types import AuditResult, Evidence
 
 #: The keys of a [[waiver]] table; `where` alone may be missing.
 ENTRY = ("rule", "findings", "where", "reason", "author", "expires")
@@ -289,7 +289,7 @@ def _date(written: Any, where: str) -> date:  # noqa: ANN401 - whatever the file
 
 
 def choose(
-    audit: Audit, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path | Url
+    audit: AuditResult, rule: str, *, pattern: str | None, chosen: Sequence[str], dataset: Path | Url
 ) -> pl.DataFrame:
     """The findings of `rule` that no waiver excuses yet.
 

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from support.helpers import TESTS, measurer, write
-from trainworthy_audit import audit as auditing
+from trainworthy_audit import auditing
 from trainworthy_audit import measure as measuring
 from trainworthy_audit.config import Config
 from trainworthy_audit.duplicates import hamming

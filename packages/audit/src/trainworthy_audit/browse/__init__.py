@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.browse.samples import Progress
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 MADE_BY = "trainworthy"
 PREFIX = "trainworthy-"
@@ -189,7 +189,9 @@ class Published:
         )
 
 
-def publish(audit: Audit, source: Source, media: Path, fo: Fo, progress: Progress | None = None) -> Published:
+def publish(
+    audit: AuditResult, source: Source, media: Path, fo: Fo, progress: Progress | None = None
+) -> Published:
     """Make or update the FiftyOne dataset of an audit. `fo` is what `connect` returned.
 
     `media` is the folder for images that FiftyOne cannot open where they lie. What people added in FiftyOne
@@ -222,7 +224,7 @@ def _file(source: Source, copies: Mapping[str, Path], path: str) -> str:
     return os.path.abspath(copy or os.fsdecode(source.entries[path].locator.file))  # noqa: PTH100 - links stay links
 
 
-def _info(audit: Audit) -> dict[str, Any]:
+def _info(audit: AuditResult) -> dict[str, Any]:
     return {
         "made_by": MADE_BY,
         "root": _root(audit),
@@ -235,11 +237,11 @@ def _info(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _root(audit: Audit) -> str:
+def _root(audit: AuditResult) -> str:
     return str(Path(audit.evidence.dataset.root).resolve())
 
 
-def _own_dataset(fo: Fo, audit: Audit) -> Fo:
+def _own_dataset(fo: Fo, audit: AuditResult) -> Fo:
     """The dataset in FiftyOne: ours, or a new one. Raises `BrowseError` where the name is taken."""
     name = name_of(audit.name)
     if not fo.dataset_exists(name):
@@ -378,12 +380,12 @@ def _write(dataset: Fo, batch: Sequence[dict[str, Any]], kept: _Kept, files: Map
 # Saved views
 
 
-def view_of(code: str, audit: Audit) -> str:
+def view_of(code: str, audit: AuditResult) -> str:
     """The name of a rule's view: 'B001 box out of bounds'."""
     return f"{code} {audit.outcomes[code].rule.name.replace('-', ' ')}"
 
 
-def _save_views(dataset: Fo, audit: Audit, every: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _save_views(dataset: Fo, audit: AuditResult, every: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Save our views, and take away those of ours that no longer show anything. A view of the user's own stays."""
     wanted = _views(dataset, audit, every)
     ours = set(dataset.info.get("views", []))
@@ -397,7 +399,7 @@ def _save_views(dataset: Fo, audit: Audit, every: Sequence[Mapping[str, Any]]) -
     return tuple(name for name in wanted if name not in theirs)
 
 
-def _views(dataset: Fo, audit: Audit, every: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Fo, str]]:
+def _views(dataset: Fo, audit: AuditResult, every: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Fo, str]]:
     """{name: (view, description)} of all that would show something."""
     codes = {code for row in every for code in row["findings"]}
     on_boxes = {code for row in every for box in row["boxes"] for code in box["findings"]}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainworthy_audit.source import Entry, Source
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 #: The tag, and the view, of what was accepted.
 WAIVED = "waived"
@@ -32,7 +32,7 @@ FLAGS = {"truncated": "truncated", "difficult": "difficult", "occluded": "occlud
 Progress = Callable[[int, int], None]
 
 
-def rows(audit: Audit) -> Iterator[dict[str, Any]]:
+def rows(audit: AuditResult) -> Iterator[dict[str, Any]]:
     """What FiftyOne shows of each image, in order: one plain dict an image, the fields of its sample.
 
     `boxes` holds those that can be drawn, their edges as fractions of the picture as browsers show it; `undrawn` says
@@ -64,7 +64,7 @@ def rows(audit: Audit) -> Iterator[dict[str, Any]]:
         }
 
 
-def without_image(audit: Audit) -> list[dict[str, Any]]:
+def without_image(audit: AuditResult) -> list[dict[str, Any]]:
     """The findings that are on no image of the dataset: on a label, a split, a file, or the dataset as a whole."""
     known = audit.evidence.images["path"].implode()
     rest = audit.findings.filter(~pl.col("image").is_in(known).fill_null(value=False))
@@ -73,7 +73,7 @@ def without_image(audit: Audit) -> list[dict[str, Any]]:
 
 
 def _findings(
-    audit: Audit,
+    audit: AuditResult,
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[tuple[Any, ...], list[dict[str, Any]]]]:
     """The findings by image, and by (image, annotation, box); each with `told`: the sentence that people read."""
     on_images: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -116,7 +116,7 @@ def _lists(frame: pl.DataFrame, key: str, value: str) -> dict[Any, list[Any]]:
     return dict(frame.group_by(key, maintain_order=True).agg(value).iter_rows())
 
 
-def _duplicate_groups(audit: Audit) -> dict[int, str]:
+def _duplicate_groups(audit: AuditResult) -> dict[int, str]:
     pairs = audit.evidence.duplicates
     found: dict[int, str] = {}
     for number, *both in pairs.select("group", "a", "b").iter_rows():
@@ -147,7 +147,7 @@ def _turns(image: Mapping[str, Any]) -> int:
 
 
 def _boxes(
-    audit: Audit, on_boxes: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
+    audit: AuditResult, on_boxes: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]
 ) -> dict[int, tuple[list[dict[str, Any]], list[str]]]:
     """{image: (the boxes that can be drawn, what is said of the others)}."""
     fractions = {
@@ -226,7 +226,7 @@ def _undrawable(box: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> st
 # Pictures as files
 
 
-def media_files(source: Source, audit: Audit) -> list[tuple[str, str]]:
+def media_files(source: Source, audit: AuditResult) -> list[tuple[str, str]]:
     """The images that FiftyOne cannot show where they lie, as (path, where below the media folder).
 
     It opens files, by names in UTF-8 with the extension of an image: members of a zip and a few others are copied.
@@ -252,7 +252,7 @@ def _servable(entry: Entry) -> bool:
 
 
 def copy_media(
-    source: Source, audit: Audit, media: Path, progress: Progress | None = None
+    source: Source, audit: AuditResult, media: Path, progress: Progress | None = None
 ) -> dict[str, Path]:
     """Copy the images that FiftyOne cannot show where they lie to `media`; those that are there already stay.
 

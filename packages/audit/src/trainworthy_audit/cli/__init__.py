@@ -6,17 +6,17 @@ import contextlib
 import functools
 import gc
 import os
-import re
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from trainworthy_audit import __version__
-from trainworthy_audit.errors import ConfigError, OutputError, TrainworthyError
+from trainworthy_audit.cli import console, options
+from trainworthy_audit.cli.console import DONE, FAILED, INTERRUPTED, REJECTED
+from trainworthy_audit.errors import ConfigError, TrainworthyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,16 +27,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.measure import Measurer
     from trainworthy_audit.source import Source
     from trainworthy_audit.source.remote import Url
-    from trainworthy_audit.types import Audit
-
-#: Approved or done; not approved; could not be done; interrupted (128 + SIGINT, as shells have it).
-DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
-
-#: The names in `formats.FORMATS`, here so that `--help` need not import the readers.
-FORMATS = ("voc", "coco", "yolo", "darknet")
-
-#: The names in `engines.NAMES`, likewise.
-ENGINES = ("local", "ray")
+    from trainworthy_audit.types import AuditResult
 
 #: Commands of `commands.py`, which is imported when one of them is asked for.
 OPERATIONS = ("fix", "merge", "split", "resize", "convert")
@@ -61,18 +52,18 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        sys.exit(_flushed(self._run(given, extra)))
+        sys.exit(console.flush(self._run(given, extra)))
 
     def _run(self, given: list[str], extra: dict[str, Any]) -> int:
         try:
             code = super().main(given, **(extra | {"standalone_mode": False, "obj": given}))
         except TrainworthyError as error:
-            return _fail(str(error), error.next_step)
+            return console.fail(str(error), error.next_step)
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "trainworthy"
-            return _fail(error.format_message(), f"{path} --help")
+            return console.fail(error.format_message(), f"{path} --help")
         except click.ClickException as error:
-            return _fail(error.format_message())
+            return console.fail(error.format_message())
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted; nothing was written", err=True)
             return INTERRUPTED
@@ -140,60 +131,17 @@ def _broken(name: str, reason: str) -> NoReturn:
     raise TrainworthyError(f"the command {name} does not load\n  {reason}", next_step="trainworthy --help")
 
 
-def _fail(message: str, next_step: str = "") -> int:
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    lines = [click.style("error: ", fg="red", bold=True) if colour else "error: ", _visible(message)]
-    if next_step:
-        lines.append(f"\n  next: {_visible(next_step)}")
-    _echo("".join(lines), err=True)
-    return FAILED
-
-
 def _fault(error: BaseException, given: Sequence[str]) -> int:
     """What is said of an error that nobody foresaw."""
     if isinstance(error, MemoryError):
-        return _fail("not enough memory\n  Each process that measures needs some: use fewer, --workers 1.")
-    return _fail(
+        return console.fail(
+            "not enough memory\n  Each process that measures needs some: use fewer, --workers 1."
+        )
+    return console.fail(
         f"internal error: {type(error).__name__}: {error}\n"
         "  This is a fault of trainworthy, not of your data, which was not changed.",
         f"TRAINWORTHY_DEBUG=1 {shlex.join(['trainworthy', *given])}",
     )
-
-
-def _visible(text: str) -> str:
-    """Text with control characters, which a file's name may bring, spelled out; line ends stay."""
-    return re.sub("[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
-def _echo(text: str, *, err: bool = False, newline: bool = True) -> None:
-    """Print; where the reader has gone (`| head`), be quiet, and let the exit code be what it was to be."""
-    try:
-        click.echo(text, err=err, nl=newline)
-    except BrokenPipeError:
-        _nobody_reads()
-    except OSError as error:
-        _nobody_reads()
-        raise OutputError(f"cannot print the result: {error.strerror or error}") from error
-
-
-def _flushed(code: int) -> int:
-    """The exit code, when all that was printed has arrived."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _nobody_reads()
-    except ValueError:  # closed already
-        pass
-    except OSError as error:
-        _nobody_reads()
-        return _fail(f"cannot print the result: {error.strerror or error}")
-    return code
-
-
-def _nobody_reads() -> None:
-    """Send what is left, and what Python flushes at its end, to nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(
@@ -212,32 +160,6 @@ def main() -> None:
 # Options that several commands share
 
 
-def _codes(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _words(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
-    return [part.strip() for given in value for part in given.split(",") if part.strip()] or None
-
-
-class Place(click.ParamType):  # type: ignore[type-arg] # generic for type checkers only
-    """A folder, a zip, or a URL of one."""
-
-    name = "dataset"
-
-    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Path | Url:  # noqa: ANN401 - click's
-        """As `remote.place` understands it."""
-        from trainworthy_audit.source.remote import place
-
-        return value if not isinstance(value, str) else place(value)
-
-    def shell_complete(self, _: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Files and folders."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type="file")]
-
-
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """DATASET, how it is read and measured, what is wanted of it, and what is excused."""
     command = _running(measuring(command))
@@ -247,7 +169,7 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--labels",
                 metavar="A,B",
                 multiple=True,
-                callback=_words,
+                callback=options.words,
                 help="The labels you want to train on; others become C006.",
             ),
             click.option(
@@ -265,7 +187,7 @@ def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
         )
     ):
         command = decorate(command)
-    return click.argument("dataset", type=Place())(choosing(command))
+    return click.argument("dataset", type=options.Place())(choosing(command))
 
 
 def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -279,7 +201,10 @@ def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Settings, in place of the trainworthy.toml in or beside the dataset.",
             ),
             click.option(
-                "--format", "kind", type=click.Choice(FORMATS), help="The format, where it is not recognised."
+                "--format",
+                "kind",
+                type=click.Choice(options.FORMATS),
+                help="The format, where it is not recognised.",
             ),
             click.option(
                 "--annotations",
@@ -316,7 +241,7 @@ def _running(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--engine",
-                type=click.Choice(ENGINES),
+                type=click.Choice(options.ENGINES),
                 default="local",
                 show_default=True,
                 help="Where images are measured: here, or on the Ray cluster that RAY_ADDRESS names.",
@@ -349,7 +274,7 @@ def _measurer(workers: int, *, no_cache: bool, quiet: bool = False) -> Iterator[
 
     cache = None if no_cache else platformdirs.user_cache_path("trainworthy")
     with contextlib.ExitStack() as stack:
-        watched = None if quiet else _progress(stack, "measuring")
+        watched = None if quiet else console.progress(stack, "measuring")
         yield from _noted(stack.enter_context(Measurer(cache, workers, watched)))
 
 
@@ -367,7 +292,7 @@ def _measurer_for(
 
     folder = measurements or (None if no_cache else _measurements_of(source))
     with contextlib.ExitStack() as stack:
-        watched = _progress(stack, "measuring")
+        watched = console.progress(stack, "measuring")
         made = Recorded(folder, engines.choose(engine, workers), watched)
         yield from _noted(stack.enter_context(made))
 
@@ -385,34 +310,7 @@ def _measurements_of(source: Source) -> Path:
 def _noted(measurer: Measurer) -> Iterator[Measurer]:
     yield measurer
     for note in measurer.notes:
-        _echo(f"note: {_visible(note)}", err=True)
-
-
-def _progress(stack: contextlib.ExitStack, label: str) -> Callable[[int, int], None] | None:
-    """What shows how many are done, how fast, and what is left, until `stack` ends; None where nobody watches."""
-    if not sys.stderr.isatty():
-        return None
-    bars: list[Any] = []
-    began, known = 0.0, 0
-
-    def pace(_: object) -> str:
-        seconds, done = time.monotonic() - began, bars[0].pos - known if bars else 0
-        if not done or seconds < 1:
-            return ""
-        left = int((bars[0].length - bars[0].pos) * seconds / done)
-        return f"{done / seconds:,.0f} a second, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
-
-    def progress(done: int, total: int) -> None:
-        nonlocal began, known
-        if not bars:  # what is done by now was known before
-            began, known = time.monotonic(), done
-            shown = click.progressbar(
-                length=total, label=label, file=sys.stderr, show_pos=True, show_eta=False, item_show_func=pace
-            )
-            bars.append(stack.enter_context(shown))
-        bars[0].update(done - bars[0].pos, current_item=done)
-
-    return progress
+        console.echo(f"note: {console.visible(note)}", err=True)
 
 
 def _waivers(source: Source, file: Path | None, *, new: bool = False) -> tuple[Path, tuple[Any, ...]]:
@@ -439,10 +337,10 @@ def _waivers(source: Source, file: Path | None, *, new: bool = False) -> tuple[P
 @click.option(
     "--select",
     metavar="CODES",
-    callback=_codes,
+    callback=options.codes,
     help="Run only these rules: codes or prefixes, such as B,D001.",
 )
-@click.option("--ignore", metavar="CODES", callback=_codes, help="Leave these rules out.")
+@click.option("--ignore", metavar="CODES", callback=options.codes, help="Leave these rules out.")
 @click.option(
     "--output-format",
     type=click.Choice(["text", "json", "github", "sarif"]),
@@ -480,9 +378,8 @@ def audit(
     Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The
     dataset itself is only ever read.
     """
-    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import auditing, output
     from trainworthy_audit import config as settings
-    from trainworthy_audit import output
     from trainworthy_audit.source import open_source
 
     if (
@@ -493,7 +390,7 @@ def audit(
     source = open_source(dataset)
     wanted = _config(dataset, config, {"format": kind, "annotations": annotations} | given)
     if show_settings:
-        _echo(settings.show(wanted), newline=False)
+        console.echo(settings.show(wanted), newline=False)
         return DONE
     folder = output.folder_for(out, source.name if name is None else name)
     output.check_folder(folder, source)
@@ -512,7 +409,9 @@ def audit(
         _write(folder, made, source, measurer, listed=out is None)
     _print(made, folder, output_format, colour=not no_color)
     if other:
-        _echo(f"note: {folder} held the report of {other}; it was replaced (--name keeps both)", err=True)
+        console.echo(
+            f"note: {folder} held the report of {other}; it was replaced (--name keeps both)", err=True
+        )
     return FAILED if made.crashed else REJECTED if made.verdict == "rejected" else DONE
 
 
@@ -533,7 +432,7 @@ def _command(context: click.Context) -> str:
     return shlex.join(["trainworthy", *context.obj])
 
 
-def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, listed: bool) -> None:
+def _write(folder: Path, audit: AuditResult, source: Source, measurer: Measurer, *, listed: bool) -> None:
     """Write the report to `folder`, and where it is `listed` the list of all reports beside it."""
     from trainworthy_audit import certificate, output
     from trainworthy_audit.report import html, index, sarif
@@ -553,7 +452,7 @@ def _write(folder: Path, audit: Audit, source: Source, measurer: Measurer, *, li
         output.write_index(folder.parent, index.render)
 
 
-def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
+def _print(audit: AuditResult, folder: Path, kind: str, *, colour: bool) -> None:
     from trainworthy_audit import certificate
     from trainworthy_audit.report import github, sarif, text
     from trainworthy_audit.report import json as as_json
@@ -561,15 +460,15 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
     report = str(folder / "index.html")
     if kind == "json":
         for piece in as_json.chunks(audit):
-            _echo(piece, newline=False)
+            console.echo(piece, newline=False)
     elif kind == "sarif":
-        _echo(sarif.render(audit), newline=False)
+        console.echo(sarif.render(audit), newline=False)
     elif kind == "github":
-        _echo(github.render(audit, report=report), newline=False)
+        console.echo(github.render(audit, report=report), newline=False)
     else:
         shown = colour and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         proof = str(folder / "certificate.json") if certificate.due(audit) else ""
-        _echo(text.render(audit, color=shown, report=report, certificate=proof), newline=False)
+        console.echo(text.render(audit, color=shown, report=report, certificate=proof), newline=False)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -577,7 +476,7 @@ def _print(audit: Audit, folder: Path, kind: str, *, colour: bool) -> None:
 
 
 @main.command()
-@click.argument("dataset", type=Place())
+@click.argument("dataset", type=options.Place())
 @click.option(
     "--certificate",
     "file",
@@ -599,7 +498,7 @@ def verify(*, dataset: Path | Url, file: Path | None) -> int:
         file or Path("reports") / source.name / "certificate.json", dataset=shlex.quote(str(dataset))
     )
     found = certificate.verify(source, proof)
-    _echo(_visible(certificate.describe(found, proof, dataset)))
+    console.echo(console.visible(certificate.describe(found, proof, dataset)))
     return DONE if found.holds else REJECTED
 
 
@@ -651,8 +550,7 @@ def waive(
     """
     import dataclasses
 
-    from trainworthy_audit import audit as auditing
-    from trainworthy_audit import output, waivers
+    from trainworthy_audit import auditing, output, waivers
     from trainworthy_audit.source import open_source
 
     promise = {
@@ -673,7 +571,7 @@ def waive(
     waiver = waivers.excuse(found, code, **promise)
     output.replace_text(file, waivers.appended(file.read_text("utf-8-sig") if file.exists() else "", waiver))
     count = f"{found.height:,} finding{'' if found.height == 1 else 's'}"
-    _echo(
+    console.echo(
         f"{count} of {code} accepted until {waiver.expires}, in {file}\n  next: trainworthy audit {dataset}"
     )
     return DONE
@@ -751,7 +649,7 @@ def browse(
     DATASET is a folder or zip, or the folder of its report. Tag images or boxes `waive` or `fix` in the App, and
     `--collect` prints them as proposed waivers and as a list. The dataset itself is only ever read.
     """
-    from trainworthy_audit import audit as auditing
+    from trainworthy_audit import auditing
     from trainworthy_audit import browse as browsing
     from trainworthy_audit import demo as making
     from trainworthy_audit.source import open_source
@@ -772,13 +670,13 @@ def browse(
     fiftyone = _fiftyone()
     with contextlib.ExitStack() as stack:
         media = browsing.media_folder(fiftyone, made.name)
-        done = browsing.publish(made, source, media, fiftyone, _progress(stack, "into FiftyOne"))
+        done = browsing.publish(made, source, media, fiftyone, console.progress(stack, "into FiftyOne"))
     page = browsing.page(fiftyone, made.name, rule=code, images=images)
     session = browsing.launch(fiftyone, made.name, port)
     url = f"http://localhost:{port}{page}"
-    _echo(f"{done}\n{url}\n  Ctrl-C ends the App; the dataset stays in FiftyOne.")
+    console.echo(f"{done}\n{url}\n  Ctrl-C ends the App; the dataset stays in FiftyOne.")
     browsing.wait(session, url, window=not no_open)
-    _echo(f"  next: trainworthy browse {dataset} --collect", err=True)
+    console.echo(f"  next: trainworthy browse {dataset} --collect", err=True)
     return DONE
 
 
@@ -786,7 +684,7 @@ def _fiftyone() -> Any:  # noqa: ANN401 - FiftyOne has no types
     from trainworthy_audit import browse as browsing
 
     if sys.stderr.isatty():
-        _echo("starting FiftyOne: this takes up to half a minute", err=True)
+        console.echo("starting FiftyOne: this takes up to half a minute", err=True)
     return browsing.connect()
 
 
@@ -800,9 +698,9 @@ def _collect(name: str, waiver_file: Path) -> int:
     except ConfigError:
         author = ""
     told = browsing.told(decisions, author, waiver_file)
-    _echo(told, newline=False)
+    console.echo(told, newline=False)
     if not told:
-        _echo(f"nothing in {browsing.name_of(name)} is tagged waive or fix", err=True)
+        console.echo(f"nothing in {browsing.name_of(name)} is tagged waive or fix", err=True)
     return DONE
 
 
@@ -831,11 +729,11 @@ def rule(*, code: str | None, as_json: bool, markdown: bool) -> int:
     from trainworthy_audit.report import rule_reference
 
     if markdown:
-        _echo(rule_reference.markdown(), newline=False)
+        console.echo(rule_reference.markdown(), newline=False)
     elif code is None:
-        _echo(rule_reference.listed(as_json=as_json), newline=False)
+        console.echo(rule_reference.listed(as_json=as_json), newline=False)
     else:
-        _echo(rule_reference.explained(code, as_json=as_json), newline=False)
+        console.echo(rule_reference.explained(code, as_json=as_json), newline=False)
     return DONE
 
 

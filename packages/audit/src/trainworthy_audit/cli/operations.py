@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit import cli
+from trainworthy_audit.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +73,13 @@ def conclude(changes: Changes, out: Path, *, zipped: bool) -> int:
         f"{count:,} {_ONE.get(name, name) if count == 1 else name}" for name, count in changes.numbers.items()
     )
     noted = out.with_name(f"{out.stem}.changes.json") if zipped else out / "changes.json"
-    cli._echo(  # noqa: SLF001 - one command line in two files
-        cli._visible(  # noqa: SLF001
+    console.echo(
+        console.visible(
             f"{changes.command}: {out}: {said}\n{changes.text()}changes: {noted}\n"
             f"next: trainworthy audit {shlex.quote(str(out))}"
         )
     )
-    return cli.DONE
+    return console.DONE
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -87,7 +88,9 @@ def conclude(changes: Changes, out: Path, *, zipped: bool) -> int:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(cli.FORMATS), required=True, help="The format of the new dataset.")
+@click.option(
+    "--to", type=click.Choice(options.FORMATS), required=True, help="The format of the new dataset."
+)
 @writing
 @reading
 def convert(
@@ -134,10 +137,10 @@ def convert(
 @click.option(
     "--select",
     metavar="CODES",
-    callback=cli._codes,  # noqa: SLF001
+    callback=options.codes,
     help="Answer only these rules: codes or prefixes, such as B,D001.",
 )
-@click.option("--ignore", metavar="CODES", callback=cli._codes, help="Leave these rules alone.")  # noqa: SLF001
+@click.option("--ignore", metavar="CODES", callback=options.codes, help="Leave these rules alone.")
 @click.option("--unsafe", is_flag=True, help="Also move class ids that look shifted by one (C007).")
 @click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
 @grouping
@@ -180,8 +183,8 @@ def fix(
         told = (
             f"{changes.diff()}\n{changes.text()}" if changes.rows else f"nothing to repair\n{changes.text()}"
         )
-        cli._echo(cli._visible(f"{told}nothing was written: --dry-run"))  # noqa: SLF001
-        return cli.DONE
+        console.echo(console.visible(f"{told}nothing was written: --dry-run"))
+        return console.DONE
     return conclude(changes, place, zipped=zipped)
 
 
@@ -204,7 +207,9 @@ def _pairs(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dic
 )
 @writing
 @click.option(
-    "--to", type=click.Choice(cli.FORMATS), help="The format of the new dataset, in place of the first one's."
+    "--to",
+    type=click.Choice(options.FORMATS),
+    help="The format of the new dataset, in place of the first one's.",
 )
 @click.option(
     "--rename",
@@ -362,6 +367,6 @@ def resize(
             out=place,
             zipped=zipped,
             workers=workers,
-            progress=cli._progress(stack, "resizing"),  # noqa: SLF001
+            progress=console.progress(stack, "resizing"),
         )
     return conclude(changes, place, zipped=zipped)

@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw, ImageFilter
 
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import config
+from trainworthy_audit import auditing, config
 from trainworthy_audit.errors import OutputError
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trainworthy_audit.measure import Measurer
-    from trainworthy_audit.types import Audit, Example, Picture, Rule
+    from trainworthy_audit.types import AuditResult, Example, Picture, Rule
 
 
 def write(example: Example, folder: Path) -> None:
@@ -270,7 +269,7 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def audit(folder: Path, measurer: Measurer, *, command: str = "") -> Audit:
+def audit(folder: Path, measurer: Measurer, *, command: str = "") -> AuditResult:
     """Audit what `make` wrote, each folder for its own rule only, as one audit named "demo".
 
     Paths start with the rule's folder, so that a `Source` of the whole `folder` has the pictures.
@@ -289,7 +288,7 @@ def _config_file(folder: Path) -> Path | None:
     return file if file.exists() else Path(os.devnull)
 
 
-def _merged(parts: Mapping[str, Audit], folder: Path, command: str) -> Audit:
+def _merged(parts: Mapping[str, AuditResult], folder: Path, command: str) -> AuditResult:
     """Several audits as one: paths below their folders, images numbered through."""
     first = next(iter(parts.values()))
     offsets = dict(
@@ -303,7 +302,7 @@ def _merged(parts: Mapping[str, Audit], folder: Path, command: str) -> Audit:
         f"{name}/{path}": digest for name, part in parts.items() for path, digest in part.digests.items()
     }
 
-    def frames(pick: Callable[[Audit], pl.DataFrame]) -> pl.DataFrame:
+    def frames(pick: Callable[[AuditResult], pl.DataFrame]) -> pl.DataFrame:
         return pl.concat([_moved(pick(part), name, offsets[name]) for name, part in parts.items()])
 
     dataset = Dataset(

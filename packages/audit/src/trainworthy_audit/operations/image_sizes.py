@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from trainworthy_audit.audit import joined
+from trainworthy_audit.auditing import joined
 from trainworthy_audit.images import headers
 from trainworthy_audit.source import fetch
 from trainworthy_audit.types import PAIRS, PIXELS, empty

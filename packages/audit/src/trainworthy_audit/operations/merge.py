@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit import audit as auditing
+from trainworthy_audit import auditing, duplicates, formats, roles
 from trainworthy_audit import config as settings
-from trainworthy_audit import duplicates, formats, roles
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence import classes, scenes
 from trainworthy_audit.operations import writers

@@ -1,1 +1,1 @@
-"""The reports: one file per output, each turns an `Audit` into text and knows no rule by name."""
+"""The reports: one file per output, each turns an `AuditResult` into text and knows no rule by name."""

@@ -12,7 +12,7 @@ import polars as pl
 from trainworthy_audit.report.groups import count
 
 if TYPE_CHECKING:
-    from trainworthy_audit.types import Audit, Evidence
+    from trainworthy_audit.types import AuditResult, Evidence
 
 LABELS = 60  # rows of the label table; the rest is counted
 SPLITS = 6
@@ -76,7 +76,7 @@ class Heat:
     sentence: str
 
 
-def labels(audit: Audit, variety: pl.DataFrame) -> Labels:
+def labels(audit: AuditResult, variety: pl.DataFrame) -> Labels:
     """The label table, rarest label first: what is short is what people must act on. `variety` is of `scenes`."""
     evidence = audit.evidence
     scenes = _scenes(variety, "label")
@@ -115,7 +115,7 @@ def labels(audit: Audit, variety: pl.DataFrame) -> Labels:
     )
 
 
-def recommended_images(audit: Audit) -> float | None:
+def recommended_images(audit: AuditResult) -> float | None:
     """How many images a label should have: the limit of the rule that counts images by label."""
     for setting in audit.settings:
         if setting.name.startswith("rules.") and setting.name.endswith(".images-per-label"):

@@ -15,7 +15,7 @@ from trainworthy_audit.types import SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trainworthy_audit.types import Audit, Outcome
+    from trainworthy_audit.types import AuditResult, Outcome
 
 State = Literal["passed", "error", "warning", "info", "judge", "unchecked"]
 
@@ -70,12 +70,12 @@ DEBUGGING = (
 )
 
 
-def answer(audit: Audit, items: tuple[Item, ...]) -> list[Answer]:
+def answer(audit: AuditResult, items: tuple[Item, ...]) -> list[Answer]:
     """Each item with its state, a sentence, and the rules that found something."""
     return [_answer(audit, item) for item in items]
 
 
-def _answer(audit: Audit, item: Item) -> Answer:
+def _answer(audit: AuditResult, item: Item) -> Answer:
     if not item.codes:
         return Answer(item, "judge", "Yours to judge.", ())
     asked = [audit.outcomes[code] for code in item.codes if code in audit.outcomes]

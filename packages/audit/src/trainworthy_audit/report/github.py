@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainworthy_audit.report.groups import Group
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 #: GitHub shows this many annotations of each kind a step, and silently drops the rest.
 SHOWN = 10
@@ -20,7 +20,7 @@ SHOWN = 10
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
-def render(audit: Audit, *, report: str = "") -> str:
+def render(audit: AuditResult, *, report: str = "") -> str:
     """Workflow commands, a line each: the worst places of every rule, and last the verdict."""
     lines: list[str] = []
     left = 0
@@ -63,7 +63,7 @@ def _rows(group: Group) -> list[dict[str, Any]]:
     return group.worst.head(min(group.open, SHOWN)).to_dicts()
 
 
-def _command(command: str, audit: Audit, group: Group, row: Mapping[str, Any]) -> str:
+def _command(command: str, audit: AuditResult, group: Group, row: Mapping[str, Any]) -> str:
     rule = group.outcome.rule
     title = _property(f"{rule.code} {rule.name}")
     if not row:

@@ -14,7 +14,7 @@ from trainworthy_audit.types import SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainworthy_audit.types import Audit, Outcome, Verdict
+    from trainworthy_audit.types import AuditResult, Outcome, Verdict
 
 #: A mark for each severity and status. Their shapes differ, so that they can be told apart without colour.
 MARKS = {
@@ -61,7 +61,7 @@ class Group:
         return self.outcome.status == "crashed" or (self.outcome.severity == "error" and self.open > 0)
 
 
-def groups(audit: Audit) -> list[Group]:
+def groups(audit: AuditResult) -> list[Group]:
     """The rules that found something or crashed: what blocks, then errors, warnings, infos, each in its order."""
     tally = audit.findings.group_by("rule").agg(pl.len(), pl.col("waived").count())
     counts = {code: (total, waived) for code, total, waived in tally.iter_rows()}
@@ -85,7 +85,7 @@ def _worst(findings: pl.DataFrame) -> pl.DataFrame:
     return findings[order.group_by("rule", maintain_order=True).head(KEPT)["at"]]
 
 
-def verdict(audit: Audit, found: list[Group]) -> str:
+def verdict(audit: AuditResult, found: list[Group]) -> str:
     """The verdict in a sentence; `found` are the audit's groups."""
     blockers = [group for group in found if group.blocks]
     crashed = len(audit.crashed)
@@ -102,7 +102,7 @@ def verdict(audit: Audit, found: list[Group]) -> str:
     return f"approved: nothing blocks training{_in_part(audit)}"
 
 
-def _in_part(audit: Audit) -> str:
+def _in_part(audit: AuditResult) -> str:
     """What is to be known of an approval for which not every blocking rule was asked."""
     if not audit.switched_off:
         return ""

@@ -21,7 +21,7 @@ from trainworthy_audit.report.sanitize import clean
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from trainworthy_audit.types import Audit, Outcome, Severity
+    from trainworthy_audit.types import AuditResult, Outcome, Severity
 
 SIZE_LIMIT = 10_000_000  # bytes of the whole file: what can be mailed
 CARDS = {"error": 24, "warning": 16, "info": 8}  # findings of a rule that are shown with a picture
@@ -162,13 +162,13 @@ class Section:
         return [*self.notes, *self.cards, *self.rows]
 
 
-def wanted(audit: Audit) -> list[str]:
+def wanted(audit: AuditResult) -> list[str]:
     """The images whose pictures the report shows, the most needed first."""
     found = groups.groups(audit)
     return _wanted(audit, found, spotcheck.choose(audit), _relations(audit, found))
 
 
-def render(audit: Audit, pictures: Pictures) -> str:
+def render(audit: AuditResult, pictures: Pictures) -> str:
     """The whole page, below `SIZE_LIMIT`: what does not fit is counted, with a pointer to audit.json."""
     found = groups.groups(audit)
     relations = _relations(audit, found)
@@ -187,7 +187,7 @@ def render(audit: Audit, pictures: Pictures) -> str:
 # Pictures
 
 
-def _wanted(audit: Audit, found: list[Group], spot: list[str], relations: Relations) -> list[str]:
+def _wanted(audit: AuditResult, found: list[Group], spot: list[str], relations: Relations) -> list[str]:
     """Half of the spot check first, then the rules in turn, each with its worst finding, then the rest."""
     half = len(spot) * 2 // 3
     queues = [
@@ -214,7 +214,7 @@ def _beside(row: Mapping[str, Any], relations: Relations) -> list[str]:
     return sorted(related, key=lambda path: frozenset((row["image"], path)) not in relations)[:RELATED]
 
 
-def _images(audit: Audit, paths: list[str], pictures: Pictures) -> dict[str, Image]:
+def _images(audit: AuditResult, paths: list[str], pictures: Pictures) -> dict[str, Image]:
     shots = _shots(paths, pictures)
     evidence = audit.evidence
     boxes = evidence.boxes.filter(pl.col("path").is_in(paths))
@@ -278,7 +278,7 @@ def _facts(row: Mapping[str, Any], boxes: int) -> str:
     return " · ".join(parts)
 
 
-def _hues(audit: Audit) -> dict[str, int]:
+def _hues(audit: AuditResult) -> dict[str, int]:
     """The most frequent labels each have a colour; the others share one."""
     common = (
         audit.evidence.boxes["label"]
@@ -326,7 +326,7 @@ def _view(image: Image, box: Drawn | None) -> View:
 
 
 def _sections(
-    audit: Audit, found: list[Group], images: Mapping[str, Image], relations: Relations, cut: int
+    audit: AuditResult, found: list[Group], images: Mapping[str, Image], relations: Relations, cut: int
 ) -> list[Section]:
     """The rules; the room for rows is shared out in their order, so that what blocks comes first."""
     subjects = _subjects(audit, found)
@@ -356,7 +356,7 @@ def _sections(
     return sections
 
 
-def _subjects(audit: Audit, found: list[Group]) -> dict[tuple[Any, ...], Drawn]:
+def _subjects(audit: AuditResult, found: list[Group]) -> dict[tuple[Any, ...], Drawn]:
     """The boxes that pictured findings are about, by (image, annotation, index)."""
     places = pl.concat([audit.findings.clear(), *(_pictured(group) for group in found)])
     places = places.select(pl.col("image").alias("path"), "annotation", "box").drop_nulls().unique()
@@ -369,7 +369,7 @@ def _subjects(audit: Audit, found: list[Group]) -> dict[tuple[Any, ...], Drawn]:
     }
 
 
-def _relations(audit: Audit, found: list[Group]) -> Relations:
+def _relations(audit: AuditResult, found: list[Group]) -> Relations:
     """How the images of findings that have cards are like others, where the search for duplicates says so."""
     shown = {path for group in found for path in _pictured(group)["image"]}
     names = audit.evidence.images.select("image", "path")
@@ -417,7 +417,7 @@ def _laid(relation: Alike | None, lower: Image, upper: Image) -> Laid | None:
 
 
 def _entry(
-    audit: Audit,
+    audit: AuditResult,
     row: dict[str, Any],
     images: Mapping[str, Image],
     subjects: Mapping[tuple[Any, ...], Drawn],
@@ -448,7 +448,7 @@ def _entry(
     )
 
 
-def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
+def _options(audit: AuditResult, outcome: Outcome) -> list[tuple[str, str, str, str]]:
     """The thresholds of a rule as they were in this audit."""
     used = {setting.name: setting.value for setting in audit.settings}
     return [
@@ -467,7 +467,7 @@ def _options(audit: Audit, outcome: Outcome) -> list[tuple[str, str, str, str]]:
 
 
 def _page(
-    audit: Audit,
+    audit: AuditResult,
     found: list[Group],
     images: Mapping[str, Image],
     sections: list[Section],
@@ -539,7 +539,7 @@ def _choices(sections: list[Section]) -> dict[str, list[tuple[str, int]]]:
     }
 
 
-def _damage(audit: Audit, images: Mapping[str, Image]) -> dict[str, tuple[str, float | None]]:
+def _damage(audit: AuditResult, images: Mapping[str, Image]) -> dict[str, tuple[str, float | None]]:
     """{path: (why it does not decode as it should, share of the file at which that begins)}."""
     bad = audit.evidence.images.filter(pl.col("path").is_in(list(images)), pl.col("status") != "ok")
     return {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from trainworthy_audit.types import Audit, Waiver
+    from trainworthy_audit.types import AuditResult, Waiver
 
 SCHEMA = "trainworthy.audit/1"
 FINDINGS = '"findings": ['  # what stands after the head, at the start of a line
@@ -34,12 +34,12 @@ def read_head(file: Path) -> dict[str, Any]:
     return head
 
 
-def render(audit: Audit) -> str:
+def render(audit: AuditResult) -> str:
     """The whole document, valid JSON: what is not finite is the text "NaN", "Infinity" or "-Infinity"."""
     return "".join(chunks(audit))
 
 
-def chunks(audit: Audit) -> Iterator[str]:
+def chunks(audit: AuditResult) -> Iterator[str]:
     """The document in pieces, so that a million findings can be written without holding them all as text."""
     yield "{\n"
     for name, value in head(audit).items():
@@ -51,7 +51,7 @@ def chunks(audit: Audit) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def head(audit: Audit) -> dict[str, Any]:
+def head(audit: AuditResult) -> dict[str, Any]:
     """Everything but the findings."""
     dataset = audit.evidence.dataset
     sizes = dict(dataset.membership.group_by("split").len().iter_rows())

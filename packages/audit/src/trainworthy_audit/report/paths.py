@@ -6,10 +6,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 
-def in_repository(audit: Audit, path: str) -> str:
+def in_repository(audit: AuditResult, path: str) -> str:
     """The POSIX path of a dataset's file from the working directory; absolute where it lies elsewhere.
 
     A zip stands for its members, which no tool can open.

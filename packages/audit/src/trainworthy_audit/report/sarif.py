@@ -16,7 +16,7 @@ from trainworthy_audit.types import SEVERITIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainworthy_audit.types import Audit, Outcome
+    from trainworthy_audit.types import AuditResult, Outcome
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS = 25_000  # GitHub code scanning refuses a run with more
@@ -25,7 +25,7 @@ TEXT = 1000  # characters of a message or snippet
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def render(audit: Audit) -> str:
+def render(audit: AuditResult) -> str:
     """One run. Of more findings than a service accepts, errors are kept first, and a notification says so."""
     ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     findings = audit.findings.sort(
@@ -74,7 +74,7 @@ def _rule(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _notifications(audit: Audit, shown: int) -> list[dict[str, Any]]:
+def _notifications(audit: AuditResult, shown: int) -> list[dict[str, Any]]:
     told = [
         {"level": "error", "message": {"text": f"{outcome.rule.code} crashed: {outcome.reason}"}}
         for outcome in audit.crashed
@@ -86,7 +86,7 @@ def _notifications(audit: Audit, shown: int) -> list[dict[str, Any]]:
     return told
 
 
-def _result(audit: Audit, row: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _result(audit: AuditResult, row: Mapping[str, Any], index: int) -> dict[str, Any]:
     beside = [row["image"]] if row["annotation"] and row["image"] else []  # the place is then the annotation
     result: dict[str, Any] = {
         "ruleId": row["rule"],
@@ -111,13 +111,13 @@ def _message(row: Mapping[str, Any]) -> str:
     return f"{message} ({measured})" if measured else message
 
 
-def _locations(audit: Audit, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _locations(audit: AuditResult, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The annotation's line, else the image, else the dataset: services show no result without a place."""
     path = row["annotation"] or row["image"] or ""
     return [_location(audit, path, row["line"] if row["annotation"] else None)]
 
 
-def _location(audit: Audit, path: str, line: int | None = None) -> dict[str, Any]:
+def _location(audit: AuditResult, path: str, line: int | None = None) -> dict[str, Any]:
     whole = in_repository(audit, path)
     uri = ("file://" if whole.startswith("/") else "") + quote(whole, errors="surrogateescape")
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": line or 1}}}

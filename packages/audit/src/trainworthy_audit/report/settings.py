@@ -9,12 +9,12 @@ from trainworthy_audit.config import Config, spelled
 from trainworthy_audit.report.sanitize import clean
 
 if TYPE_CHECKING:
-    from trainworthy_audit.types import Audit, Setting
+    from trainworthy_audit.types import AuditResult, Setting
 
 SHOWN = 6  # where a report first speaks of them
 
 
-def changed(audit: Audit) -> list[Setting]:
+def changed(audit: AuditResult) -> list[Setting]:
     """The settings whose value is not the default, wherever it came from."""
     defaults = {setting.name: setting.value for setting in Config().settings}
     return [setting for setting in audit.settings if setting.value != defaults.get(setting.name)]

@@ -8,13 +8,13 @@ import polars as pl
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 #: The trainers' documentation asks people to look at 20 to 50 images across the dataset.
 IMAGES = 36
 
 
-def choose(audit: Audit) -> list[str]:
+def choose(audit: AuditResult) -> list[str]:
     """Up to `IMAGES` paths. The fingerprint seeds the choice: a dataset always gives the same.
 
     Images are taken in turn from every split and rarest label, so that the small and the rare are seen too.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainworthy_audit.report.groups import Group
-    from trainworthy_audit.types import Audit
+    from trainworthy_audit.types import AuditResult
 
 WIDTH = 100
 PLACES = 3  # shown of each rule
@@ -42,7 +42,7 @@ _STATUSES = {
 _VERDICT_MARKS = {"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}
 
 
-def render(audit: Audit, *, color: bool = False, report: str = "", certificate: str = "") -> str:
+def render(audit: AuditResult, *, color: bool = False, report: str = "", certificate: str = "") -> str:
     """The report as text of about 100 columns.
 
     `report` is the path that the last line points to, `certificate` the one that the line before it names.
@@ -56,7 +56,7 @@ def render(audit: Audit, *, color: bool = False, report: str = "", certificate: 
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _header(audit: Audit) -> list[str]:
+def _header(audit: AuditResult) -> list[str]:
     dataset = audit.evidence.dataset
     lines = [
         f"{clean(audit.name, 60)} · {FORMATS.get(dataset.format, dataset.format)} · {clean(dataset.root)}"
@@ -118,7 +118,7 @@ def _place(row: Mapping[str, Any]) -> list[str]:
     return ["    " + "  ".join(where), *told] if where else told
 
 
-def _summary(audit: Audit, *, color: bool) -> list[str]:
+def _summary(audit: AuditResult, *, color: bool) -> list[str]:
     by_status: dict[str, list[str]] = {}
     for code, outcome in audit.outcomes.items():
         by_status.setdefault(outcome.status, []).append(code)
@@ -143,7 +143,7 @@ def _summary(audit: Audit, *, color: bool) -> list[str]:
     return lines
 
 
-def _changed(audit: Audit) -> list[str]:
+def _changed(audit: AuditResult) -> list[str]:
     """What was decided by other limits than everybody's stands beside the verdict."""
     changed = settings.changed(audit)
     if not changed:
@@ -153,7 +153,7 @@ def _changed(audit: Audit) -> list[str]:
     return _wrapped(f"changed settings: {listed}{f' and {left:,} more' if left > 0 else ''}", "  ")
 
 
-def _verdict(audit: Audit, sentence: str, report: str, *, color: bool) -> str:
+def _verdict(audit: AuditResult, sentence: str, report: str, *, color: bool) -> str:
     kind = _VERDICT_MARKS[audit.verdict]
     head = VERDICTS[audit.verdict]
     line = _style(f"{MARKS[kind]} {head}", kind, color=color, bold=True) + sentence.removeprefix(head)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainworthy_audit import cli as audit_cli
+from trainworthy_audit.cli import console, options
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
 from trainworthy_train.models import catalogue
 from trainworthy_train.training.settings import DEFAULT_MODEL, Augmentation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _echo(text: str) -> None:
-    audit_cli._echo(audit_cli._visible(text))  # noqa: SLF001 - one command line in several files
+    console.echo(console.visible(text))
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("dataset", type=audit_cli.Place())
+@click.argument("dataset", type=options.Place())
 @click.option("--certificate", type=_PLACE, metavar="FILE", help="In place of reports/NAME/certificate.json.")
 @click.option(
     "--config", type=_PLACE, metavar="FILE", help="In place of the trainworthy.toml in or beside the dataset."
@@ -180,8 +180,8 @@ def train(
             given=given,
         )
     except RefusedError as error:
-        audit_cli._fail(str(error), error.next_step)  # noqa: SLF001 - as above
-        return audit_cli.REJECTED
+        console.fail(str(error), error.next_step)
+        return console.REJECTED
 
 
 def _train(
@@ -245,7 +245,7 @@ def _train(
         loop.train(
             fabric, model, settings, cleared, run, golden=judges, resume=resume, watch=progress.Silence()
         )
-        return audit_cli.DONE
+        return console.DONE
     bar = progress.Bar()
     with runs.locked(run):
         runs.sweep(run)
@@ -260,7 +260,7 @@ def _train(
             )
         except KeyboardInterrupt:
             bar.say(f"interrupted at once; {run.name} goes on from its last checkpoint with --resume")
-            return audit_cli.INTERRUPTED
+            return console.INTERRUPTED
         finally:
             bar.close()
     return _concluded(run, ending, dataset, place, out)
@@ -294,7 +294,7 @@ def _show_augmentation(sheet: Path, settings: Settings, cleared: Cleared) -> int
     except OSError as error:
         raise TrainingError(f"cannot write {sheet}: {error.strerror or error}") from error
     _echo(f"{sheet}: {len(rows)} training images, each as it is and {DRAWS} times augmented")
-    return audit_cli.DONE
+    return console.DONE
 
 
 def _named(name: str) -> str:
@@ -485,10 +485,10 @@ def _concluded(run: Run, ending: Ending, dataset: Path | Url, place: Path, out: 
         where = f" --out {shlex.quote(str(out))}" if out else f" --name {place.name}"
         lines.append(f"  next: trainworthy train {shlex.quote(str(dataset))}{where} --resume")
         _echo("\n".join(lines))
-        return audit_cli.INTERRUPTED
+        return console.INTERRUPTED
     lines.append(f"  next: trainworthy runs show {shlex.quote(run.name)}")
     _echo("\n".join(lines))
-    return audit_cli.DONE
+    return console.DONE
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -509,7 +509,7 @@ def listed() -> int:
     from trainworthy_train.report import run_text
 
     _echo(run_text.listed())
-    return audit_cli.DONE
+    return console.DONE
 
 
 @runs.command()
@@ -520,7 +520,7 @@ def show(*, run: str) -> int:
     from trainworthy_train.report import run_text
 
     _echo(run_text.shown(found.find(run)))
-    return audit_cli.DONE
+    return console.DONE
 
 
 @runs.command()
@@ -531,7 +531,7 @@ def log(*, run: str) -> int:
     from trainworthy_train.report import run_text
 
     _echo(run_text.logged(found.find(run)))
-    return audit_cli.DONE
+    return console.DONE
 
 
 @runs.command()
@@ -550,4 +550,4 @@ def compare(*, chosen: tuple[str, ...], out: Path | None) -> int:
     beside = [found.find(run) for run in chosen]
     _echo(run_text.compared(beside))
     _echo(f"page: {comparison.write(beside, out or found.FOLDER)}")
-    return audit_cli.DONE
+    return console.DONE

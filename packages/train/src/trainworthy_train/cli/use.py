@@ -37,7 +37,7 @@ def predict(*, run: str, images: tuple[Path, ...], out: Path | None, least: floa
     RUN is NAME, NAME:vN or a folder; IMAGES are files and folders. Writes predictions.json, in COCO's form with
     scores, and a drawing of each image.
     """
-    from trainworthy_audit import cli as audit_cli
+    from trainworthy_audit.cli import console
     from trainworthy_train import runs
     from trainworthy_train.inference import detector as using
     from trainworthy_train.inference import predict as predicting
@@ -48,8 +48,8 @@ def predict(*, run: str, images: tuple[Path, ...], out: Path | None, least: floa
     place = out or Path("predictions") / found.name.replace(":", "-").replace("/", "-")
     told = predicting.write(trained, using.look(trained, files, least=least), place, draw=draw)
     where = f"{place / predicting.RESULTS}" + (", and drawings beside it" if draw else "")
-    click.echo(audit_cli._visible("\n  ".join([*told, where])))  # noqa: SLF001 - one command line
-    return audit_cli.DONE
+    click.echo(console.visible("\n  ".join([*told, where])))
+    return console.DONE
 
 
 @click.command()
@@ -65,7 +65,7 @@ def export(*, run: str, to: str, out: Path | None) -> int:
     letterboxed, and give boxes, scores and labels; they are compared with the model before they are kept. The file is
     MODEL.onnx, MODEL.torchscript or MODEL.weights in the run's folder.
     """
-    from trainworthy_audit import cli as audit_cli
+    from trainworthy_audit.cli import console
     from trainworthy_train import runs
     from trainworthy_train.inference import detector as using
     from trainworthy_train.inference import export as exporting
@@ -81,9 +81,9 @@ def export(*, run: str, to: str, out: Path | None) -> int:
         classes=trained.classes,
         pictures=using.examples(found, trained.image_size),
     )
-    click.echo(audit_cli._visible("\n  ".join(said)))  # noqa: SLF001 - one command line
+    click.echo(console.visible("\n  ".join(said)))
     if to != "darknet":
         labels = ", ".join(f"{number} {name}" for number, name in enumerate(trained.classes))
-        click.echo(audit_cli._visible(f"  labels: {labels}"))  # noqa: SLF001 - one command line
+        click.echo(console.visible(f"  labels: {labels}"))
     click.echo(f"  next: trainworthy predict {shlex.quote(run)} IMAGES, to see what it finds")
-    return audit_cli.DONE
+    return console.DONE

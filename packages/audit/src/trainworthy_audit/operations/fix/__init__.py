@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import formats
+from trainworthy_audit import auditing, formats
 from trainworthy_audit.operations import writers
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect, keep

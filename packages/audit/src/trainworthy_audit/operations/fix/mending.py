@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trainworthy_audit import roles
-from trainworthy_audit.audit import NEEDS
+from trainworthy_audit.auditing import NEEDS
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.evidence import classes, findings, scenes
 from trainworthy_audit.operations.collection import EDGES

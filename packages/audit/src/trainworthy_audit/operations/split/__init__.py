@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit import audit as auditing
-from trainworthy_audit import formats
+from trainworthy_audit import auditing, formats
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.operations import writers
 from trainworthy_audit.operations.changes import Changes

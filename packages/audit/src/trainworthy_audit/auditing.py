@@ -17,7 +17,7 @@ from trainworthy_audit.formats.fractions import in_pixels
 from trainworthy_audit.measure import evidence_cache
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import digest
-from trainworthy_audit.types import FINDINGS, Audit, Evidence, Outcome
+from trainworthy_audit.types import FINDINGS, AuditResult, Evidence, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ def audit(
     accepted: Sequence[Waiver] = (),
     name: str = "",
     command: str = "",
-) -> Audit:
+) -> AuditResult:
     """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
     evidence, digests = _evidence(source, config, measurer)
     outcomes: dict[str, Outcome] = {}
@@ -49,7 +49,7 @@ def audit(
     findings, used = waivers.apply(findings, accepted, today=datetime.now(UTC).date())
     for code, outcome in outcomes.items():
         outcomes[code] = _count_waived(outcome, findings)
-    return Audit(
+    return AuditResult(
         name=name or source.name,
         evidence=evidence,
         findings=findings,
