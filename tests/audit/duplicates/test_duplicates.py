@@ -11,23 +11,15 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from support.helpers import measurer
 from support.pictures import encode, photo
+from trainworthy_audit.dihedral import NAMES, Turn
 from trainworthy_audit.duplicates import find
 from trainworthy_audit.duplicates.keypoints import packed
-from trainworthy_audit.duplicates.relation import TURNS as NAMES
 from trainworthy_audit.images.measurement import measure
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import PAIRS, PIXELS
 
 DEFAULTS = {"distance": 8, "similarity": 0.8}
-TURNS = {
-    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
-    "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
-    "rotated 180": Image.Transpose.ROTATE_180,
-    "transposed": Image.Transpose.TRANSPOSE,
-    "rotated 90": Image.Transpose.ROTATE_90,
-    "rotated 270": Image.Transpose.ROTATE_270,
-    "anti-transposed": Image.Transpose.TRANSVERSE,
-}
+TURNS = {name: Image.Transpose[turn.name] for turn, name in zip(Turn, NAMES, strict=True) if turn}
 
 
 def search(files: Sequence[bytes], options: dict[str, Any] = DEFAULTS) -> list[dict[str, Any]]:

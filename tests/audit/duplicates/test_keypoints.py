@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from support.pictures import photo
-from trainworthy_audit.duplicates import _TURN, keypoints
+from trainworthy_audit import dihedral
+from trainworthy_audit.duplicates import keypoints
 from trainworthy_audit.duplicates.keypoints import LANDMARK, SIDE, describe, packed, sightings, unpacked
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
@@ -43,7 +44,7 @@ def test_landmarks_do_not_depend_on_the_company() -> None:
 def test_turned_pictures_are_seen_turned(turn: int) -> None:
     """A picture and its flipped or rotated copy share landmarks, in the order of an image's hashes."""
     pictures = scenes(3)
-    copies = _TURN[turn](pictures)
+    copies = dihedral.turn_array(pictures, turn, axes=(1, 2))
     (every,) = sightings(describe(np.concatenate([pictures, copies])))
     found = every.rows(every.votes > 10)
     assert found.a.tolist() == [0, 1, 2]

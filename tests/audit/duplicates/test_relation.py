@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainworthy_audit.duplicates.relation import TURNS, Side, name, whole
+from trainworthy_audit.dihedral import Turn, turn_array
+from trainworthy_audit.duplicates.relation import Side, name, whole
 
 WHOLE = Side(640, 480, (0.0, 0.0, 1.0, 1.0), 0.5)
 SAME = np.eye(2, 3)
@@ -68,15 +69,12 @@ def test_rotation_is_measured_in_pixels() -> None:
     assert told(how=how) == ("rotated a little", "rotated by 3 degrees")
 
 
-@pytest.mark.parametrize("turn", range(len(TURNS)))
+@pytest.mark.parametrize("turn", Turn)
 def test_places_in_whole_images(turn: int) -> None:
     """The corner of a turned copy that lay at the top left is found there in the original as it is stored."""
     numbers = np.array(whole(SAME, WHOLE.turned(turn), WHOLE, turn)).reshape(2, 3)
     picture = np.arange(4).reshape(2, 2)
-    turned = picture.T if turn >= 4 else picture
-    turned = turned[:, ::-1] if turn in {1, 3, 6, 7} else turned
-    turned = turned[::-1] if turn in {2, 3, 5, 7} else turned
-    for (row, column), value in np.ndenumerate(turned):
+    for (row, column), value in np.ndenumerate(turn_array(picture, turn)):
         x, y = numbers @ [column, row, 1]
         assert picture[int(np.rint(y)), int(np.rint(x))] == value
 

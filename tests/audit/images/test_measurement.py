@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from support.pictures import chunk, encode, frame_header, photo, png_header, put
+from trainworthy_audit.dihedral import turn_image
 from trainworthy_audit.images import measurement
 from trainworthy_audit.images.measurement import Measurement, measure
 from trainworthy_audit.source import Locator
@@ -473,24 +474,13 @@ def test_pixel_digest_is_equal_for_equal_pixels_only() -> None:
 # -----------------------------------------------------------------------------------------------------------
 # Hashes
 
-TURNS = (
-    None,
-    Image.Transpose.FLIP_LEFT_RIGHT,
-    Image.Transpose.FLIP_TOP_BOTTOM,
-    Image.Transpose.ROTATE_180,
-    Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_90,
-    Image.Transpose.ROTATE_270,
-    Image.Transpose.TRANSVERSE,
-)
-
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=30, deadline=None)
 def test_hashes_are_those_of_imagehash_for_every_flip_and_rotation(seed: int) -> None:
     """Bit for bit what `imagehash.phash` says of the same 32 x 32 pixels, turned by Pillow."""
     square = photo(seed, (32, 32)).convert("L")
-    turned = [square if turn is None else square.transpose(turn) for turn in TURNS]
+    turned = [turn_image(square, turn) for turn in range(8)]
     assert measurement.phashes(np.asarray(square)[None])[0].tolist() == [
         int(str(imagehash.phash(image)), 16) for image in turned
     ]
@@ -499,10 +489,9 @@ def test_hashes_are_those_of_imagehash_for_every_flip_and_rotation(seed: int) ->
 @pytest.mark.parametrize("number", range(8))
 def test_turned_file_has_the_hash_that_the_original_foretells(number: int) -> None:
     """The n-th hash of an image is, within few bits, the first of a file that holds it turned so."""
-    turn = TURNS[number]
     image = photo(5, (640, 640))
     foretold = (measure(encode(image)).hashes or ())[number]
-    found = (measure(encode(image if turn is None else image.transpose(turn))).hashes or ())[0]
+    found = (measure(encode(turn_image(image, number))).hashes or ())[0]
     assert (foretold ^ found).bit_count() <= 4
 
 

@@ -16,11 +16,12 @@ from PIL import Image
 
 from support.converting import content, evidence
 from support.helpers import measurer, put, run_audit
+from trainworthy_audit import dihedral
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.operations import resize
 from trainworthy_audit.operations.resize.pixels import resized
-from trainworthy_audit.operations.resize.turning import moved, size_after, turned
+from trainworthy_audit.operations.resize.turning import moved_boxes
 from trainworthy_audit.source import open_source
 
 if TYPE_CHECKING:
@@ -245,18 +246,17 @@ def test_the_command_shows_progress_where_somebody_watches(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_points_turn_as_pictures_do(turn: int) -> None:
-    """The red box's corners lead to where the red is in the picture that was turned."""
+def test_boxes_turn_as_pictures_do(turn: int) -> None:
+    """The red box leads to where the red is in the picture that was turned."""
     image = painted()
-    upright = Image.open(io.BytesIO(resized(encoded(image, "PNG"), turn, size_after(turn, 100, 60))))
-    corners = turned(np.array([RED[:2], RED[2:]], dtype=float), turn, 100, 60)
-    assert (*corners.min(axis=0), *corners.max(axis=0)) == red(upright)
+    size = dihedral.turn_size(dihedral.from_exif(turn), 100, 60)
+    upright = Image.open(io.BytesIO(resized(encoded(image, "PNG"), turn, size)))
+    assert tuple(moved_boxes(np.array([RED], dtype=float), turn, (100, 60), size)[0]) == red(upright)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_the_far_corner_stays_the_far_corner(turn: int) -> None:
     """Turned and resized, the whole picture is the whole picture."""
     after = (31, 17)
-    corners = moved(np.array([[0, 0], [100, 60]], dtype=float), turn, (100, 60), after)
-    assert corners.min(axis=0).tolist() == [0, 0]
-    assert corners.max(axis=0).tolist() == list(after)
+    whole = moved_boxes(np.array([[0, 0, 100, 60]], dtype=float), turn, (100, 60), after)
+    assert whole.tolist() == [[0, 0, *after]]

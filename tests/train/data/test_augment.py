@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainworthy_audit import dihedral
+from trainworthy_audit.dihedral import Turn
 from trainworthy_train.data import augment
 from trainworthy_train.data.augment import contact_sheet, left_over, mosaic
 from trainworthy_train.data.batches import Letterbox, Loaded
@@ -61,6 +64,17 @@ def test_a_box_stays_on_its_object(name, box, seed):
     elif seen:
         whole = (box[2] - box[0]) * (box[3] - box[1]) / 4  # at the smallest scale
         assert (seen[2] - seen[0]) * (seen[3] - seen[1]) < 4 * whole
+
+
+@pytest.mark.parametrize(
+    ("name", "turn"), [("mirror", Turn.FLIP_LEFT_RIGHT), ("upside down", Turn.FLIP_TOP_BOTTOM)]
+)
+def test_flips_are_those_of_the_audit(name, turn):
+    """torchvision's flips move pixels and boxes exactly as the audit's own arithmetic does."""
+    square, places, _ = painted((10, 20, 40, 70))
+    flipped, moved, _ = augment.augment(square, places, LABEL, EACH[name])
+    assert np.array_equal(flipped, dihedral.turn_array(square.numpy(), turn, axes=(1, 2)))
+    assert np.array_equal(moved, dihedral.turn_boxes(places.numpy(), turn, SIDE, SIDE))
 
 
 @settings(deadline=None, max_examples=40)

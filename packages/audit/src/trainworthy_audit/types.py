@@ -189,7 +189,7 @@ PAIRS = pl.Schema(
         "b": pl.UInt32,
         # what was done to `a` to get `b`, or the other way round: "exact", "same pixels", "recompressed", "resized",
         # "brighter", "darker", "contrast", "cropped", "shifted", "letterboxed", "rotated a little", one of
-        # `relations.TURNS`, "near" (the same place, another picture), "source"
+        # `dihedral.NAMES`, "near" (the same place, another picture), "source"
         "relation": pl.String,
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed

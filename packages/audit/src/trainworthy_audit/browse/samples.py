@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 from blake3 import blake3
 
+from trainworthy_audit import dihedral
 from trainworthy_audit.errors import OutputError
 from trainworthy_audit.source import fetch
 from trainworthy_audit.source.remote import is_url
@@ -17,6 +19,7 @@ from trainworthy_audit.source.remote import is_url
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainworthy_audit.dihedral import Turn
     from trainworthy_audit.source import Entry, Source
     from trainworthy_audit.types import AuditResult
 
@@ -128,8 +131,7 @@ def _duplicate_groups(audit: AuditResult) -> dict[int, str]:
 def _metadata(image: Mapping[str, Any]) -> dict[str, Any]:
     """Size and kind, as browsers show the picture: turned by its EXIF orientation."""
     width, height = image["image_width"], image["image_height"]
-    if _turns(image) in {5, 6, 7, 8}:
-        width, height = height, width
+    width, height = dihedral.turn_size(_turn(image), width, height)
     guess = mimetypes.guess_type(image["path"])[0] or "application/octet-stream"
     return {
         "_cls": "ImageMetadata",
@@ -140,10 +142,9 @@ def _metadata(image: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _turns(image: Mapping[str, Any]) -> int:
-    """The EXIF orientation that a browser heeds: 1 is as stored."""
-    orientation: int | None = image["orientation"] if image["format"] == "jpeg" else None
-    return orientation if orientation is not None and 1 <= orientation <= 8 else 1
+def _turn(image: Mapping[str, Any]) -> Turn:
+    """How a browser turns the picture: it heeds the EXIF orientation of a JPEG."""
+    return dihedral.from_exif(image["orientation"] if image["format"] == "jpeg" else None)
 
 
 def _boxes(
@@ -181,7 +182,7 @@ def _boxes(
 
 
 def _box(box: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    x1, y1, x2, y2 = _turned(box["share"], _turns(box))
+    ((x1, y1, x2, y2),) = dihedral.turn_boxes(np.array([box["share"]]), _turn(box)).tolist()
     return {
         "label": _label(box),
         "bounding_box": [x1, y1, x2 - x1, y2 - y1],
@@ -200,18 +201,6 @@ def _box(box: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> dict[str,
 
 def _label(box: Mapping[str, Any]) -> str:
     return box["label"] if box["label"] is not None else f"(class {box['class_id']}, in no list)"
-
-
-def _turned(edges: Sequence[float], orientation: int) -> tuple[float, float, float, float]:
-    """Edges as fractions of the stored picture, made those of the picture as a browser turns it by its EXIF."""
-    x1, y1, x2, y2 = edges
-    if orientation in {5, 6, 7, 8}:  # stored on its side
-        x1, y1, x2, y2 = y1, x1, y2, x2
-    if orientation in {2, 3, 6, 7}:  # then mirrored
-        x1, x2 = 1 - x2, 1 - x1
-    if orientation in {3, 4, 7, 8}:  # and upside down
-        y1, y2 = 1 - y2, 1 - y1
-    return x1, y1, x2, y2
 
 
 def _undrawable(box: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from trainworthy_audit import dihedral
 from trainworthy_audit.duplicates import alignment, keypoints
 from trainworthy_audit.duplicates.hamming import LOT, Pairs, candidates
 from trainworthy_audit.duplicates.relation import Side, name, whole
@@ -44,17 +45,6 @@ COVERED = 0.8
 
 #: An image is laid on at most this many others because of landmarks: those with which it has the most in common.
 _MOST_LIKE = 32
-
-_TURN: tuple[Callable[[Any], Any], ...] = (
-    lambda x: x,
-    lambda x: x[:, :, ::-1],
-    lambda x: x[:, ::-1],
-    lambda x: x[:, ::-1, ::-1],
-    lambda x: x.swapaxes(1, 2),
-    lambda x: x.swapaxes(1, 2)[:, ::-1],
-    lambda x: x.swapaxes(1, 2)[:, :, ::-1],
-    lambda x: x.swapaxes(1, 2)[:, ::-1, ::-1],
-)
 
 #: Pairs whose thumbnails are compared at once, 32 KB each, and laid on one another at once.
 _AT_ONCE = 1_024
@@ -281,7 +271,7 @@ class _Search:
         left, right = small[places[: len(laid.a)]], small[places[len(laid.a) :]]
         for turn in np.unique(laid.turn):
             rows = np.flatnonzero(laid.turn == turn)
-            left[rows] = _TURN[turn](left[rows])
+            left[rows] = dihedral.turn_array(left[rows], turn, axes=(1, 2))
         return left, right
 
     def _correlation(self, laid: _Laid) -> Floats:
@@ -313,8 +303,8 @@ class _Search:
 
     def _guessed(self, a: Numbers, b: Numbers, turn: Numbers, frame_a: Floats, frame_b: Floats) -> Floats:
         """How thumbnails lie if two frames, given in shares of their images, show the same."""
-        inner_a, inner_b = _turned_boxes(self._boxes[a], turn), self._boxes[b]
-        frame_a = _turned_boxes(frame_a, turn)
+        inner_a, inner_b = dihedral.turn_boxes(self._boxes[a], turn), self._boxes[b]
+        frame_a = dihedral.turn_boxes(frame_a, turn)
         # a place c in a thumbnail lies at low + c * size in its image, and so does a place in its frame
         size = [box[:, 2:] - box[:, :2] for box in (inner_a, inner_b, frame_a, frame_b)]
         scale = size[1] * size[2] / (size[0] * size[3])
@@ -345,17 +335,6 @@ class _Search:
     def _side(self, row: int) -> Side:
         width, height, brightness = self._sizes[row]
         return Side(width, height, tuple(self._boxes[row].tolist()), brightness)
-
-
-def _turned_boxes(boxes: Floats, turn: Numbers) -> Floats:
-    """Boxes in shares of the sides, (n, 4), of pictures that are transposed, then flipped, as `turn` says."""
-    turned = np.where((turn >= 4)[:, None], boxes[:, [1, 0, 3, 2]], boxes)
-    mirrored = np.isin(turn, (1, 3, 6, 7))[:, None]
-    upside_down = np.isin(turn, (2, 3, 5, 7))[:, None]
-    flipped = 1 - turned[:, [2, 3, 0, 1]]
-    across = np.where(mirrored, flipped, turned)
-    down = np.where(upside_down, flipped, turned)
-    return np.stack([across[:, 0], down[:, 1], across[:, 2], down[:, 3]], axis=1)
 
 
 def _in_shares(lies: Floats) -> Floats:

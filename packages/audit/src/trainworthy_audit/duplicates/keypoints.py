@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainworthy_audit import dihedral
+from trainworthy_audit.dihedral import Turn
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -204,7 +207,7 @@ def unpacked(stored: Sequence[bytes]) -> tuple[Floats, Any, list[bytes]]:
 class Sightings(NamedTuple):
     """Pictures `a` and `b` that seem to show the same: what is at p in b is at scale * p + offset in a, turned.
 
-    `scale` and `offset` are (n, 2), x before y, in pixels of `SIDE`; `turn` counts as `relations.TURNS`.
+    `scale` and `offset` are (n, 2), x before y, in pixels of `SIDE`; `turn` is a `dihedral.Turn`.
     """
 
     a: Numbers
@@ -344,38 +347,15 @@ def _rank(group: Numbers) -> Numbers:
 
 def _turned(table: Any, marks: Numbers, turn: Numbers) -> Floats:  # noqa: ANN401 - an array of LANDMARK
     """Where landmarks lie, (n, 2), when their pictures are transposed, then flipped, as `turn` says."""
-    x, y = (table[name][marks].astype(np.float32) / 4 for name in ("x", "y"))
-    transposed = turn >= 4
-    x, y = np.where(transposed, y, x), np.where(transposed, x, y)
-    x, y = np.where(_MIRRORED[turn], SIDE - 1 - x, x), np.where(_UPSIDE_DOWN[turn], SIDE - 1 - y, y)
-    return np.stack([x, y], axis=1).astype(np.float32)
-
-
-#: Which of the eight turns, once what they transpose is transposed, are mirrored, and which stand upside down.
-_MIRRORED = np.array([0, 1, 0, 1, 0, 0, 1, 1], bool)
-_UPSIDE_DOWN = np.array([0, 0, 1, 1, 0, 1, 0, 1], bool)
+    places = np.stack([table["x"][marks], table["y"][marks]], axis=1).astype(np.float32) / 4
+    return dihedral.turn_points(places, turn, SIDE - 1, SIDE - 1)
 
 
 def _turn_table() -> Numbers:
     """[how a's landmark was set upright, how b's was] -> how a is turned to lie as b does."""
-    plain = np.arange(9).reshape(3, 3)
-
-    def flipped(picture: Any, mirrored: int, upside_down: int) -> Any:  # noqa: ANN401 - an array
-        return picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
-
-    upright = [flipped(plain, turn & 1, turn & 2) for turn in range(4)]
-    upright += [each.T for each in upright]
-    turned = [
-        flipped(plain.T if turn >= 4 else plain, _MIRRORED[turn], _UPSIDE_DOWN[turn]) for turn in range(8)
-    ]
-    table = np.zeros((8, 8), np.int64)
-    for a in range(8):
-        for b in range(8):
-            # b is the picture that lies so that upright[b] of it equals upright[a] of `plain`
-            lies = np.empty(9, int)
-            lies[upright[b].reshape(-1)] = upright[a].reshape(-1)
-            table[a, b] = next(k for k in range(8) if np.array_equal(turned[k].reshape(-1), lies))
-    return table
+    code = np.arange(8)
+    upright = dihedral.compose(code % 4, np.where(code >= 4, Turn.TRANSPOSE, Turn.IDENTITY))
+    return dihedral.compose(upright[:, None], dihedral.inverse(upright)[None, :])
 
 
 _TURNS = _turn_table()

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainworthy_audit import dihedral
+
 if TYPE_CHECKING:
     Map = np.ndarray[Any, np.dtype[np.float64]]
-
-#: The flips and turns, in the order of an image's eight hashes: "rotated 90" means that b is a rotated by 90
-#: degrees counter-clockwise.
-TURNS = (
-    "as is", "mirrored", "upside down", "rotated 180", "transposed", "rotated 90", "rotated 270",
-    "anti-transposed",
-)  # fmt: skip
 
 #: From these on a change is named: what compression and rounding leave lies below.
 CUT = 0.03  # share of the area that only one of the two shows
@@ -40,16 +35,9 @@ class Side:
     brightness: float  # mean luma, 0..1
 
     def turned(self, turn: int) -> Side:
-        """The same, flipped and transposed."""
-        x1, y1, x2, y2 = self.box
-        width, height = self.width, self.height
-        if turn >= 4:
-            x1, y1, x2, y2, width, height = y1, x1, y2, x2, height, width
-        if turn in {1, 3, 6, 7}:
-            x1, x2 = 1 - x2, 1 - x1
-        if turn in {2, 3, 5, 7}:
-            y1, y2 = 1 - y2, 1 - y1
-        return Side(width, height, (x1, y1, x2, y2), self.brightness)
+        """The same, flipped and turned."""
+        (box,) = dihedral.turn_boxes(np.array([self.box]), turn).tolist()
+        return Side(*dihedral.turn_size(turn, self.width, self.height), tuple(box), self.brightness)
 
     @property
     def content(self) -> tuple[float, float]:
@@ -64,7 +52,7 @@ def name(a: Side, b: Side, turn: int, lies: Map, *, gain: float, agreeing: float
     """
     changes: list[tuple[str, str]] = []
     if turn:
-        changes.append((TURNS[turn], TURNS[turn]))
+        changes.append((dihedral.NAMES[turn], dihedral.NAMES[turn]))
     linear = np.diag(a.content) @ lies[:, :2] @ np.diag([1 / side for side in b.content])
     degrees = math.degrees(math.atan2(linear[0, 1] - linear[1, 0], linear[0, 0] + linear[1, 1]))
     rotated = abs(degrees) >= DEGREES
@@ -144,20 +132,11 @@ def _exposed(a: Side, b: Side, gain: float) -> list[tuple[str, str]]:
     return []
 
 
-#: The maps that flip and transpose the unit square, as `TURNS` says.
-_TURNED = [
-    np.array([[x, 0.0, x0], [0.0, y, y0]]) if turn < 4 else np.array([[0.0, x, x0], [y, 0.0, y0]])
-    for turn in range(8)
-    for x, x0 in [(-1.0, 1.0) if turn in {1, 3, 6, 7} else (1.0, 0.0)]
-    for y, y0 in [(-1.0, 1.0) if turn in {2, 3, 5, 7} else (1.0, 0.0)]
-]
-
-
 def whole(lies: Map, a: Side, b: Side, turn: int) -> list[float]:
     """The six numbers of the map between whole images, bars and all, from b's places to those of a as it is stored."""
     spans = [np.array([side.box[2] - side.box[0], side.box[3] - side.box[1]]) for side in (a, b)]
     linear = spans[0][:, None] * lies[:, :2] / spans[1][None, :]
     shift = np.array(a.box[:2]) + spans[0] * lies[:, 2] - linear @ np.array(b.box[:2])
-    back = _inverse(_TURNED[turn])
+    back = dihedral.affine(dihedral.inverse(turn))
     stored = np.column_stack([back[:, :2] @ linear, back[:, :2] @ shift + back[:, 2]])
     return [round(float(value), 5) for value in stored.reshape(-1)]

@@ -21,6 +21,7 @@ import simplejpeg
 from blake3 import blake3
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from trainworthy_audit import dihedral
 from trainworthy_audit.duplicates import keypoints
 from trainworthy_audit.images import headers, letterbox
 from trainworthy_audit.source import Locator, fetch, remote
@@ -456,30 +457,14 @@ def _sharpness(values: np.ndarray[Any, np.dtype[np.float32]]) -> list[float | No
 
 #: The first eight rows of the DCT-II of 32 samples, as scipy scales it.
 _DCT = 2 * np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(32)[None, :] + 1) / 64)
-_EVEN_ODD = np.where(np.arange(8) % 2, -1.0, 1.0)
-
-#: What a mirrored image's coefficients are multiplied by, one upside down, and one rotated by 180 degrees: (4, 8, 8).
-_FLIPS = np.stack(
-    [
-        np.ones((8, 8)),
-        np.tile(_EVEN_ODD, (8, 1)),
-        np.tile(_EVEN_ODD[:, None], (1, 8)),
-        np.outer(_EVEN_ODD, _EVEN_ODD),
-    ]
-)
 
 
 def phashes(squares: Grey) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """The perceptual hashes (as imagehash.phash) of grey images and of their seven flips and rotations.
 
-    (n, 32, 32) -> (n, 8), in the order of `types.PIXELS`. A mirrored image has the same coefficients with every odd
-    column negated, a transposed one has them transposed: one transform gives all eight. Rotated by 90 degrees
-    counter-clockwise, as Pillow counts, is transposed and then upside down.
+    (n, 32, 32) -> (n, 8), in the order of `dihedral.Turn`.
     """
-    plain = _DCT @ squares.astype(np.float64) @ _DCT.T
-    turned = plain.swapaxes(1, 2)
-    eight = np.concatenate([plain[:, None] * _FLIPS, turned[:, None] * _FLIPS[[0, 2, 1, 3]]], axis=1)
-    eight = eight.reshape(-1, 8, 64)
+    eight = dihedral.turn_coefficients(_DCT @ squares.astype(np.float64) @ _DCT.T).reshape(-1, 8, 64)
     middle = np.sort(eight, axis=2)[
         :, :, 31:33
     ]  # of 64 values the median is the mean of the two in the middle

@@ -15,7 +15,7 @@ from lxml import etree
 from trainworthy_audit.formats import coco, voc
 from trainworthy_audit.formats.coco_masks import UnfitError, number
 from trainworthy_audit.operations.collection import EDGES
-from trainworthy_audit.operations.resize.turning import moved
+from trainworthy_audit.operations.resize.turning import moved_points
 from trainworthy_audit.source import text
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class Originals:
         for part in parts:
             assert part is not None
             if not self.stays(image):
-                part = moved(part, self._turn[image], self._before[image], self._after[image])  # noqa: PLW2901
+                part = moved_points(part, self._turn[image], self._before[image], self._after[image])  # noqa: PLW2901
             made.append(part)
         low, high = np.array([row["x1"], row["y1"]]), np.array([row["x2"], row["y2"]])
         whole = np.concatenate(made)

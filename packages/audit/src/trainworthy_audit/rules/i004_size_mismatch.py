@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit.dihedral import EXIF_TRANSPOSES
 from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainworthy_audit.types import Evidence
-
-#: EXIF orientations that exchange width and height.
-TURNED = (5, 6, 7, 8)
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
@@ -47,7 +45,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
             pl.format("{} x {}", "width", "height").alias("real"),
             pl.format("{} x {}", _plain("declared_width"), _plain("declared_height")).alias("said"),
             ((width == declared_height) & (height == declared_width)).alias("swapped"),
-            pl.col("orientation").is_in(TURNED).fill_null(value=False).alias("turned"),
+            pl.col("orientation").is_in(EXIF_TRANSPOSES).fill_null(value=False).alias("turned"),
         )
     )
     why = (

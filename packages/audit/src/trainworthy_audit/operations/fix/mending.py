@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import roles
+from trainworthy_audit import dihedral, roles
 from trainworthy_audit.auditing import NEEDS
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.evidence import classes, findings, scenes
@@ -294,9 +294,8 @@ def _drawn_elsewhere(work: Mended) -> set[int]:
     declared_width, declared_height = pl.col("declared_width"), pl.col("declared_height")
     reach = work.evidence.boxes.group_by("image").agg(pl.col("x2").max(), pl.col("y2").max())
     images = work.evidence.images.filter(declared_width >= 1, declared_height >= 1).join(reach, on="image")
-    turned = (
-        (width == declared_height) & (height == declared_width) & pl.col("orientation").is_in([5, 6, 7, 8])
-    )
+    sideways = pl.col("orientation").is_in(dihedral.EXIF_TRANSPOSES)
+    turned = (width == declared_height) & (height == declared_width) & sideways
     scaled = (declared_width / declared_height / (width / height) - 1).abs() < 0.01
     beyond = (pl.col("x2") > width + 1) | (pl.col("y2") > height + 1)
     within = (pl.col("x2") <= declared_width + 1) & (pl.col("y2") <= declared_height + 1)

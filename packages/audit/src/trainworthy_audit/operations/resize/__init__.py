@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from trainworthy_audit import formats
+from trainworthy_audit import dihedral, formats
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.measure.engines.local import Engine, Failure
 from trainworthy_audit.operations import writers
@@ -18,7 +18,7 @@ from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect
 from trainworthy_audit.operations.image_sizes import from_pixels
 from trainworthy_audit.operations.resize.pixels import WRITTEN
-from trainworthy_audit.operations.resize.turning import flips, moved, size_after
+from trainworthy_audit.operations.resize.turning import moved_boxes
 from trainworthy_audit.operations.sink import check, open_sink
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _plans(evidence: Evidence, max_side: int, changes: Changes) -> dict[int, Pla
             left[reason] += 1
             continue
         stored = (row["width"], row["height"])
-        shown = size_after(turn, *stored)
+        shown = dihedral.turn_size(dihedral.from_exif(turn), *stored)
         scale = min(1.0, max_side / max(shown))
         after = (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))
         if shown != stored and (row["declared_width"], row["declared_height"]) == shown:
@@ -144,12 +144,7 @@ def _moved(boxes: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
             )
         ).to_series()
         where = rows.fill_null(value=False).to_numpy()
-        ends = [
-            moved(edges[where][:, at : at + 2], turn, tuple(sizes[:2]), tuple(sizes[2:])) for at in (0, 2)
-        ]
-        flipped = np.array(flips(turn))
-        low, high = np.where(flipped, ends[1], ends[0]), np.where(flipped, ends[0], ends[1])
-        edges[where] = np.concatenate([low, high], axis=1)
+        edges[where] = moved_boxes(edges[where], turn, tuple(sizes[:2]), tuple(sizes[2:]))
     return boxes.with_columns(pl.Series(edge, edges[:, at]) for at, edge in enumerate(EDGES))
 
 

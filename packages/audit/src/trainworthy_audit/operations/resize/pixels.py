@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, JpegImagePlugin
 
+from trainworthy_audit import dihedral
 from trainworthy_audit.source import Locator, fetch
 
 if TYPE_CHECKING:
@@ -18,17 +19,6 @@ WRITTEN = frozenset({"jpeg", "png", "bmp", "tiff", "webp", "gif", "ppm"})
 
 #: What the eye takes for the original, in JPEG and WebP.
 QUALITY = 95
-
-#: What shows a picture of each EXIF orientation upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 #: Modes that cannot be averaged, and what they become.
 _AVERAGED = {"1": "L", "P": "RGB", "PA": "RGBA"}
@@ -53,9 +43,7 @@ def resized(data: bytes, turn: int, size: tuple[int, int]) -> bytes:
         kind = image.format or "PNG"
         options = _options(image, kind)
         image.load()
-        pixels: Image.Image = image
-        if turn in _UPRIGHT:
-            pixels = pixels.transpose(_UPRIGHT[turn])
+        pixels = dihedral.turn_image(image, dihedral.from_exif(turn))
         if pixels.size != size:
             pixels = _averaged(pixels).resize(size, Image.Resampling.LANCZOS)
         if kind == "GIF":

@@ -1,4 +1,4 @@
-"""Points of a picture after its EXIF orientation was applied and its size changed."""
+"""Where points and boxes of a picture are after its EXIF orientation was applied and its size changed."""
 
 from __future__ import annotations
 
@@ -6,41 +6,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainworthy_audit import dihedral
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Orientations that exchange width and height.
-SIDEWAYS = frozenset({5, 6, 7, 8})
+Size = tuple[float, float]
 
 
-def turned(points: NDArray[np.float64], turn: int, width: float, height: float) -> NDArray[np.float64]:
-    """(N, 2) points x, y of a picture of this size, as stored, where EXIF orientation `turn` (1..8) shows them."""
-    x, y = points[:, 0], points[:, 1]
-    ways = {
-        2: (width - x, y),
-        3: (width - x, height - y),
-        4: (x, height - y),
-        5: (y, x),
-        6: (height - y, x),
-        7: (height - y, width - x),
-        8: (y, width - x),
-    }
-    return np.stack(ways.get(turn, (x, y)), axis=1)
+def moved_points(points: NDArray[np.float64], turn: int, before: Size, after: Size) -> NDArray[np.float64]:
+    """(N, 2) points of a picture of size `before`, as stored -> where EXIF `turn` (1..8) and resizing put them."""
+    upright = dihedral.from_exif(turn)
+    return dihedral.turn_points(points, upright, *before) * after / dihedral.turn_size(upright, *before)
 
 
-def flips(turn: int) -> tuple[bool, bool]:
-    """Whether low and high edges of a box change places, in x and in y of the picture as shown."""
-    return turn in {2, 3, 6, 7}, turn in {3, 4, 7, 8}
-
-
-def size_after(turn: int, width: int, height: int) -> tuple[int, int]:
-    """(width, height) as shown."""
-    return (height, width) if turn in SIDEWAYS else (width, height)
-
-
-def moved(
-    points: NDArray[np.float64], turn: int, before: tuple[float, float], after: tuple[float, float]
-) -> NDArray[np.float64]:
-    """(N, 2) points after a picture of size `before`, as stored, was turned and resized to `after`."""
-    width, height = before[::-1] if turn in SIDEWAYS else before
-    return turned(points, turn, *before) * after / (width, height)
+def moved_boxes(boxes: NDArray[np.float64], turn: int, before: Size, after: Size) -> NDArray[np.float64]:
+    """(N, 4) boxes x1, y1, x2, y2, as `moved_points`."""
+    upright = dihedral.from_exif(turn)
+    shown = dihedral.turn_size(upright, *before)
+    moved: NDArray[np.float64] = (
+        dihedral.turn_boxes(boxes, upright, *before) * np.tile(after, 2) / np.tile(shown, 2)
+    )
+    return moved
