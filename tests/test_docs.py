@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 import trainworthy_audit
+from support.command import run
 from support.helpers import write
 from trainworthy_audit.cli import main
 from trainworthy_audit.rules import catalogue
@@ -49,11 +49,9 @@ def test_documented_commands_exist_with_their_options(line: str) -> None:
     assert given <= known | {"--help"}
 
 
-def test_the_life_of_a_dataset_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_life_of_a_dataset_in_the_readme(workplace: Path) -> None:
     """Audit, waive, audit again and verify, as the README tells it: rejected, then approved with a waiver."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    write(catalogue()["B001"].dirty, tmp_path / "data")
+    write(catalogue()["B001"].dirty, workplace / "data")
     readme = (ROOT / "README.md").read_text()
     waive = next(
         line for line in commands() if line.startswith("trainworthy waive DATASET") and line in readme
@@ -61,19 +59,16 @@ def test_the_life_of_a_dataset_in_the_readme(tmp_path: Path, monkeypatch: pytest
     later = datetime.now(UTC).date() + timedelta(days=30)
     waive = re.sub(r"\d{4}-\d\d-\d\d", later.isoformat(), waive)
 
-    def run(line: str) -> int:
+    def code(line: str) -> int:
         words = shlex.split(line.replace("...", "x"))[1:]
         words = ["data" if word in {"DATASET", "path/to/dataset"} else word for word in words]
-        return (
-            CliRunner()
-            .invoke(main, [*words, *(["--author", "A. Person"] if words[0] == "waive" else [])])
-            .exit_code
-        )
+        author = ["--author", "A. Person"] if words[0] == "waive" else []
+        return run(*words, *author).exit_code
 
-    assert run("trainworthy audit path/to/dataset") == 1
-    assert run(waive) == 0
-    assert run("trainworthy audit path/to/dataset") == 0
-    assert run("trainworthy verify DATASET") == 0
+    assert code("trainworthy audit path/to/dataset") == 1
+    assert code(waive) == 0
+    assert code("trainworthy audit path/to/dataset") == 0
+    assert code("trainworthy verify DATASET") == 0
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
-from trainworthy_audit import cli, demo, output
+from support.command import run
+from trainworthy_audit import demo, output
 from trainworthy_audit.types import Box, Example, Picture
 
 if TYPE_CHECKING:
@@ -32,16 +33,14 @@ COMMAND = [sys.executable, "-m", "trainworthy_audit"]
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder and a cache of its own; whatever a test does, no traceback and no rest of a file."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield tmp_path
-    assert not list(tmp_path.rglob(f"*{output.TEMPORARY}*"))
+def nothing_left(workplace: Path) -> Iterator[None]:
+    """Each test runs in a folder of its own; whatever it does, no part of a file is left there."""
+    yield
+    assert not list(workplace.rglob(f"*{output.TEMPORARY}*"))
 
 
 def audit(*words: object) -> Result:
-    result = CliRunner().invoke(cli.main, ["audit", *(str(word) for word in words), "--workers", "1"])
+    result = run("audit", *words, "--workers", 1)
     assert "Traceback" not in result.output
     return result
 
@@ -371,7 +370,7 @@ def test_undecodable_names() -> None:
     result = audit(data)
     assert result.exit_code == 0, result.output
     assert [finding["image"] for finding in findings("A003")] == ["images/train/\\xff\\xfe.jpg"]
-    assert CliRunner().invoke(cli.main, ["verify", str(data)]).exit_code == 0
+    assert run("verify", data).exit_code == 0
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -477,7 +476,7 @@ def test_waiver_file_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> 
     ]
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
-        result = CliRunner().invoke(cli.main, words)
+        result = run(*words)
     assert result.exit_code == 2
     assert "data.waivers.toml: No space left on device\n  Nothing was changed.\n" in result.stderr
     assert Path("data.waivers.toml").read_text() == "# mine\n"
@@ -559,7 +558,7 @@ def test_two_audits_at_once() -> None:
     report = json.loads(Path("reports/data/audit.json").read_text("utf-8"))
     proof = json.loads(Path("reports/data/certificate.json").read_text("utf-8"))
     assert report["created"] == proof["created"]
-    assert CliRunner().invoke(cli.main, ["verify", str(data)]).exit_code == 0
+    assert run("verify", data).exit_code == 0
 
 
 def test_output_that_cannot_be_printed() -> None:

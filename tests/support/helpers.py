@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from trainworthy_audit import auditing, demo
 from trainworthy_audit.config import Config
 from trainworthy_audit.measure import Measurer
@@ -17,8 +19,16 @@ from trainworthy_audit.types import AuditResult, Example
 #: The checkout, and its tests, which programs that tests start import from.
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
+#: Real datasets and training logs, which may lie beside the checkout.
 SHARED = ROOT.parent / "shared"
 DATASETS = SHARED / "real" / "datasets"
+LOGS = SHARED / "real" / "curves"
+
+#: Why a test is skipped that needs them; the summary of the test run counts these.
+NO_REAL_DATA = "../shared has no real data"
+
+needs_real_datasets = pytest.mark.skipif(not DATASETS.is_dir(), reason=NO_REAL_DATA)
+needs_real_logs = pytest.mark.skipif(not LOGS.is_dir(), reason=NO_REAL_DATA)
 
 
 @functools.cache

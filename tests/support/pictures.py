@@ -29,7 +29,7 @@ def encode(image: Image.Image, format: str = "jpeg", **save: Any) -> bytes:  # n
     return buffer.getvalue()
 
 
-def put(data: bytes, at: int, replacement: bytes) -> bytes:
+def overwrite(data: bytes, at: int, replacement: bytes) -> bytes:
     """The same number of bytes, with some of them replaced."""
     return data[:at] + replacement + data[at + len(replacement) :]
 

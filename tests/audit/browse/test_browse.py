@@ -13,24 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from click.testing import CliRunner
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from support.browser import needs_chromium
+from support.command import run
 from support.helpers import run_audit, write
-from trainworthy_audit import browse, cli, waivers
+from trainworthy_audit import browse, waivers
 from trainworthy_audit.errors import BrowseError
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import AuditResult, Box, Example, Picture
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MONGOD = importlib.util.find_spec("fiftyone") and (
     Path(importlib.util.find_spec("fiftyone").submodule_search_locations[0]) / "db/bin/mongod"  # type: ignore[union-attr, index]
 )
@@ -53,10 +45,6 @@ def marked(test: Any) -> Any:
         test = mark(test)
     return test
 
-
-in_browser = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="there is no /usr/bin/chromium to open the App in"
-)
 
 CAT = Box("cat", 20, 30, 80, 90)
 BEYOND = Box("dog", 100, 40, 190, 100)
@@ -269,15 +257,15 @@ def test_collect_on_the_command_line(fo: Any, folder: Path, monkeypatch: pytest.
     """`browse --collect` prints what was tagged, says when that is nothing, and changes nothing."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     dataset = fo.load_dataset(publish(fo, folder).name)
-    run = CliRunner().invoke(cli.main, ["browse", str(folder), "--collect"])
-    assert (run.exit_code, run.stdout) == (0, "")
-    assert "nothing in trainworthy-" in run.stderr
+    result = run("browse", folder, "--collect")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing in trainworthy-" in result.stderr
     sample = by_name(dataset)["cut.jpg"]
     sample.tags.append("waive")
     sample.save()
-    run = CliRunner().invoke(cli.main, ["browse", str(folder), "--collect"])
-    assert run.stdout.startswith("# Proposed: write the reasons, then add this to ")
-    assert 'rule = "B001"' in run.stdout
+    result = run("browse", folder, "--collect")
+    assert result.stdout.startswith("# Proposed: write the reasons, then add this to ")
+    assert 'rule = "B001"' in result.stdout
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -304,14 +292,6 @@ def app(fo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     session = browse.launch(fo, "shown", port)
     yield App(*(f"http://localhost:{port}{page}" for page in pages))
     session.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -344,7 +324,7 @@ def open_whole(tab: Page, app: App) -> None:
 
 @marked
 @pytest.mark.browser
-@in_browser
+@needs_chromium
 def test_the_app_shows_the_samples(app: App, tab: Page) -> None:
     """The page shows every image, with the findings on it; the one that is damaged is there too."""
     open_whole(tab, app)
@@ -354,7 +334,7 @@ def test_the_app_shows_the_samples(app: App, tab: Page) -> None:
 
 @marked
 @pytest.mark.browser
-@in_browser
+@needs_chromium
 def test_the_sidebar_filters_by_a_rule(app: App, tab: Page) -> None:
     """The sidebar's filter of one rule leaves exactly its images; the filter on boxes exactly its boxes."""
     open_whole(tab, app)
@@ -366,7 +346,7 @@ def test_the_sidebar_filters_by_a_rule(app: App, tab: Page) -> None:
 
 @marked
 @pytest.mark.browser
-@in_browser
+@needs_chromium
 def test_the_sidebar_filters_boxes_by_a_rule(app: App, tab: Page) -> None:
     """The filter below the labels leaves exactly the boxes with that finding, and the images that have one."""
     open_whole(tab, app)
@@ -382,7 +362,7 @@ def test_the_sidebar_filters_boxes_by_a_rule(app: App, tab: Page) -> None:
 
 @marked
 @pytest.mark.browser
-@in_browser
+@needs_chromium
 def test_a_saved_view_opens(app: App, tab: Page) -> None:
     """A rule's view can be chosen in the App, and opens from its address, as `browse --rule` prints it."""
     open_whole(tab, app)
@@ -396,7 +376,7 @@ def test_a_saved_view_opens(app: App, tab: Page) -> None:
 
 @marked
 @pytest.mark.browser
-@in_browser
+@needs_chromium
 def test_a_tag_set_in_the_app_comes_back(fo: Any, app: App, tab: Page) -> None:
     """An image that is tagged `waive` by hand in the App is a proposed waiver of its findings."""
     tab.goto(app.chosen)
@@ -440,10 +420,10 @@ def test_without_fiftyone_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch:
     """Where FiftyOne is not installed, `browse` says how to install it, and exits with 2."""
     monkeypatch.setitem(sys.modules, "fiftyone", None)
     folder = write(Example((Picture("a.jpg", boxes=(CAT,)),)), tmp_path / "data")
-    run = CliRunner().invoke(cli.main, ["browse", str(folder), "--workers", "1", "--no-cache"])
-    assert run.exit_code == 2
-    assert "error: FiftyOne is not installed" in run.stderr
-    assert "next: pip install 'trainworthy-audit[browse]'" in run.stderr
+    result = run("browse", folder, "--workers", 1, "--no-cache")
+    assert result.exit_code == 2
+    assert "error: FiftyOne is not installed" in result.stderr
+    assert "next: pip install 'trainworthy-audit[browse]'" in result.stderr
 
 
 def test_a_taken_port_is_said() -> None:

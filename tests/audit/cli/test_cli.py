@@ -15,6 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from support.command import run
 from support.helpers import ROOT
 from trainworthy_audit import cli, demo
 from trainworthy_audit import measure as measuring
@@ -33,18 +34,7 @@ SOUND = Example((Picture("a.jpg", scene=1, boxes=(CAT,)), Picture("b.jpg", scene
 BAD = Example((Picture("a.jpg", scene=1, boxes=(CAT, OUT)), Picture("b.jpg", scene=2, boxes=(OUT,))))
 
 
-@pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder and a cache of its own; git does not know who works here."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
-    return tmp_path
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(word) for word in words])
+pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def audit(*words: object) -> Result:

@@ -6,29 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from support.command import run
 from support.helpers import measurer
-from trainworthy_audit import auditing, cli, config, demo
+from trainworthy_audit import auditing, config, demo
 from trainworthy_audit.errors import OutputError
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 
 
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(cli.main, ["demo", "--workers", "1", *words])
+def demonstrate(*words: str) -> Result:
+    return run("demo", "--workers", 1, *words)
 
 
 @pytest.mark.usefixtures("workplace")
 def test_demo_shows_every_rule() -> None:
     """One command, exit code 0: every rule of the catalogue finds something, and the report lies where it says."""
-    result = run()
+    result = demonstrate()
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1].endswith("reports/demo/index.html")
     report = json.loads(Path("reports/demo/audit.json").read_text("utf-8"))
@@ -47,7 +42,7 @@ def test_demo_shows_every_rule() -> None:
 @pytest.mark.usefixtures("workplace")
 def test_findings_point_into_their_own_folder() -> None:
     """Each finding of the demo lies below its rule's folder, at a file that exists where one is named."""
-    assert run().exit_code == 0
+    assert demonstrate().exit_code == 0
     report = json.loads(Path("reports/demo/audit.json").read_text("utf-8"))
     for finding in report["findings"]:
         own = demo.folder_of(catalogue()[finding["rule"]])
@@ -88,13 +83,13 @@ def test_merged_audit_is_consistent(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("workplace")
 def test_demo_replaces_its_own_old_one() -> None:
     """Run again after a file was edited or removed, the demo is whole again."""
-    assert run().exit_code == 0
+    assert demonstrate().exit_code == 0
     label = next(Path("reports/demo/dataset/B001-box-out-of-bounds").rglob("cut.txt"))
     told = label.read_text()
     label.write_text("edited")
     next(Path("reports/demo/dataset/D001-exact-duplicate").rglob("*.jpg")).unlink()
     before = sorted(path.name for path in Path("reports/demo").iterdir())
-    assert run().exit_code == 0
+    assert demonstrate().exit_code == 0
     assert label.read_text() == told
     assert sorted(path.name for path in Path("reports/demo").iterdir()) == before
 
@@ -104,14 +99,14 @@ def test_demo_keeps_foreign_files() -> None:
     """A folder with somebody else's files, beside or among the demo's, is refused and stays as it is."""
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("mine")
-    beside = run("--out", "mine")
+    beside = demonstrate("--out", "mine")
     assert beside.exit_code == 2
     assert beside.stderr.startswith("error: mine holds files that trainworthy did not write: notes.txt\n")
     assert [path.name for path in Path("mine").iterdir()] == ["notes.txt"]
 
-    assert run("--out", "demo").exit_code == 0
+    assert demonstrate("--out", "demo").exit_code == 0
     Path("demo/dataset/notes.txt").write_text("mine")
-    among = run("--out", "demo")
+    among = demonstrate("--out", "demo")
     assert among.exit_code == 2
     assert among.stderr == (
         "error: demo/dataset holds files that the demo did not write: notes.txt\n"
@@ -123,7 +118,7 @@ def test_demo_keeps_foreign_files() -> None:
 def test_interrupted_demo_can_be_made_again(tmp_path: Path) -> None:
     """Datasets without a report, as an interruption leaves them, do not stand in the way."""
     demo.make(tmp_path / "demo" / "dataset")
-    assert run("--out", str(tmp_path / "demo")).exit_code == 0
+    assert demonstrate("--out", str(tmp_path / "demo")).exit_code == 0
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as pycoco
 
-from support.helpers import write
+from support.helpers import put, write
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import coco
@@ -53,14 +53,6 @@ def whole(images: Any = None, annotations: Any = None, categories: Any = None, *
             **more,
         }
     )
-
-
-def put(root: Path, files: dict[str, str | bytes]) -> Path:
-    for path, content in files.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
 
 
 def load(root: Path, within: str = "") -> Dataset:

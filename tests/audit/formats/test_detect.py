@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.helpers import write
+from support.helpers import put, write
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, NoDatasetError
 from trainworthy_audit.source import Source, open_source
@@ -15,17 +15,14 @@ XML = "<annotation><object><name>cat</name></object></annotation>"
 COCO = '{"images": [], "annotations": [], "categories": []}'
 
 
-def put(root: Path, *paths: str, **contents: str) -> Source:
+def opened(root: Path, *paths: str, **contents: str) -> Source:
+    """Empty files at `paths`, and those with contents, below `root`, which is made."""
     root.mkdir(parents=True, exist_ok=True)
-    for path, content in {**dict.fromkeys(paths, ""), **contents}.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content, encoding="utf-8")
-    return open_source(root)
+    return open_source(put(root, dict.fromkeys(paths, "") | contents))
 
 
 def detect(root: Path, files: dict[str, str], within: str = "") -> str:
-    return formats.detect(put(root, "images/a.jpg", **files), within)
+    return formats.detect(opened(root, "images/a.jpg", **files), within)
 
 
 @pytest.mark.parametrize("kind", ["voc", "coco", "yolo", "darknet"])
@@ -89,7 +86,7 @@ def test_coco_is_recognised_by_its_first_keys(tmp_path: Path, content: str) -> N
 
 def test_coco_named_as_such_is_coco_although_empty(tmp_path: Path) -> None:
     """An empty _annotations.coco.json is a damaged annotation, not a missing one."""
-    source = put(tmp_path, "train/a.jpg", "train/_annotations.coco.json")
+    source = opened(tmp_path, "train/a.jpg", "train/_annotations.coco.json")
     assert formats.read(source).unread["reason"].to_list() == ["the file is empty"]
 
 
@@ -107,7 +104,7 @@ def test_coco_named_as_such_is_coco_although_empty(tmp_path: Path) -> None:
 )
 def test_voc_is_recognised_by_its_root_element(tmp_path: Path, content: str, kind: str) -> None:
     """CVAT's <annotations> and files with an <annotation> somewhere inside are not VOC."""
-    source = put(tmp_path, "images/a.jpg", **{"x/other.xml": content})
+    source = opened(tmp_path, "images/a.jpg", **{"x/other.xml": content})
     assert bool(formats.voc.sniff(source, "")) == bool(kind)
 
 
@@ -134,7 +131,7 @@ def test_two_formats_are_a_question(tmp_path: Path) -> None:
 
 def test_annotations_below_a_like_named_folder_do_not_count(tmp_path: Path) -> None:
     """--annotations gts/v1 does not mean gts/v1_old."""
-    source = put(tmp_path, "a.jpg", "b.jpg", **{"gts/v1/a.xml": XML, "gts/v1_old/b.xml": XML})
+    source = opened(tmp_path, "a.jpg", "b.jpg", **{"gts/v1/a.xml": XML, "gts/v1_old/b.xml": XML})
     dataset = formats.read(source, "voc", "gts/v1")
     assert dataset.references["source"].to_list() == ["gts/v1/a.xml"]
 
@@ -142,21 +139,21 @@ def test_annotations_below_a_like_named_folder_do_not_count(tmp_path: Path) -> N
 @pytest.mark.parametrize("written", ["gts/pascal/", "./gts/pascal", "gts\\pascal", "/gts/pascal"])
 def test_annotations_may_be_written_loosely(tmp_path: Path, written: str) -> None:
     """Slashes of either kind, before and behind, do not matter."""
-    source = put(tmp_path, "a.jpg", **{"gts/pascal/a.xml": XML})
+    source = opened(tmp_path, "a.jpg", **{"gts/pascal/a.xml": XML})
     assert formats.read(source, "", written).format == "voc"
 
 
 @pytest.mark.parametrize("written", ["gts/pascall", "../gts"])
 def test_annotations_that_are_not_there(tmp_path: Path, written: str) -> None:
     """A folder that does not exist is an error that names the ones that do."""
-    source = put(tmp_path, "a.jpg", **{"gts/pascal/a.xml": XML})
+    source = opened(tmp_path, "a.jpg", **{"gts/pascal/a.xml": XML})
     with pytest.raises(ConfigError, match=r"(?s)no such folder or file.*relative to the dataset.*gts"):
         formats.read(source, "", written)
 
 
 def test_images_without_labels(tmp_path: Path) -> None:
     """The message says what was found, what each format looks for, and what to do."""
-    source = put(tmp_path, "photos/a.jpg", "photos/b.PNG", "photos/notes.csv", "README")
+    source = opened(tmp_path, "photos/a.jpg", "photos/b.PNG", "photos/notes.csv", "README")
     with pytest.raises(NoDatasetError) as caught:
         formats.read(source)
     message = str(caught.value)
@@ -199,14 +196,14 @@ def test_nothing_at_all(tmp_path: Path, zipped: bool) -> None:  # noqa: FBT001
 def test_archive_inside_is_named(tmp_path: Path) -> None:
     """Who audits the folder that holds dataset.zip is told that the zip was not opened."""
     with pytest.raises(NoDatasetError, match=r"archives inside, which are not opened: dataset\.zip"):
-        formats.read(put(tmp_path, "dataset.zip"))
+        formats.read(opened(tmp_path, "dataset.zip"))
 
 
 @pytest.mark.parametrize("kind", ["voc", "coco"])
 def test_format_that_is_not_there(tmp_path: Path, kind: str) -> None:
     """--format of a format of which nothing is there is told, not read as a dataset without labels."""
     with pytest.raises(NoDatasetError, match=formats.FORMATS[kind].TITLE):
-        formats.read(put(tmp_path, "a.jpg"), kind)
+        formats.read(opened(tmp_path, "a.jpg"), kind)
 
 
 def test_multiformat(real: Path) -> None:

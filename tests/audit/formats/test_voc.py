@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.helpers import write
+from support.helpers import put, write
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import voc
@@ -40,14 +40,6 @@ def thing(
     label = "" if name is None else f"<name>{name}</name>"
     corners = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
     return f"<object>{label}{more}<bndbox>{corners}</bndbox></object>"
-
-
-def put(root: Path, files: dict[str, str | bytes]) -> Path:
-    for path, content in files.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content.encode() if isinstance(content, str) else content)
-    return root
 
 
 def load(root: Path, within: str = "") -> Dataset:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from support.pictures import chunk, encode, frame_header, photo, png_header, put
+from support.pictures import chunk, encode, frame_header, overwrite, photo, png_header
 from trainworthy_audit.dihedral import turn_image
 from trainworthy_audit.images import measurement
 from trainworthy_audit.images.measurement import Measurement, measure
@@ -46,7 +46,7 @@ def middle(data: bytes, rng: np.random.Generator) -> int:
 
 
 def zeroed_sector(data: bytes, rng: np.random.Generator) -> bytes:
-    return put(data, middle(data, rng), bytes(4096))
+    return overwrite(data, middle(data, rng), bytes(4096))
 
 
 def dropped_sector(data: bytes, rng: np.random.Generator) -> bytes:
@@ -56,25 +56,25 @@ def dropped_sector(data: bytes, rng: np.random.Generator) -> bytes:
 
 def swapped_sector(data: bytes, rng: np.random.Generator) -> bytes:
     at = len(data) // 8
-    return put(data, middle(data, rng), data[at : at + 4096])
+    return overwrite(data, middle(data, rng), data[at : at + 4096])
 
 
 def random_sector(data: bytes, rng: np.random.Generator) -> bytes:
-    return put(data, middle(data, rng), rng.bytes(4096))
+    return overwrite(data, middle(data, rng), rng.bytes(4096))
 
 
 def random_bytes(data: bytes, rng: np.random.Generator) -> bytes:
     for at in rng.integers(len(data) // 5, len(data) - 100, 10):
-        data = put(data, int(at), rng.bytes(1))
+        data = overwrite(data, int(at), rng.bytes(1))
     return data
 
 
 def doubled_height(data: bytes, _: np.random.Generator) -> bytes:
-    return put(data, frame_header(data) + 5, struct.pack(">H", 720))
+    return overwrite(data, frame_header(data) + 5, struct.pack(">H", 720))
 
 
 def halved_height(data: bytes, _: np.random.Generator) -> bytes:
-    return put(data, frame_header(data) + 5, struct.pack(">H", 180))
+    return overwrite(data, frame_header(data) + 5, struct.pack(">H", 180))
 
 
 DAMAGE = {
@@ -122,7 +122,7 @@ def test_most_jpegs_with_plausible_bytes_in_a_wrong_place_are_found(kind: object
 def test_zeroed_sector_is_said_to_begin_where_it_does() -> None:
     """Where a lost sector begins is known, and said as the share of the file."""
     data = jpeg()
-    found = measure(put(data, len(data) // 2, bytes(4096)))
+    found = measure(overwrite(data, len(data) // 2, bytes(4096)))
     assert found.damage_at == pytest.approx(0.5, abs=0.001)
 
 
@@ -143,8 +143,8 @@ def test_jpeg_that_hides_damage_behind_a_harmless_oddity_is_found() -> None:
     [
         (lambda data: data[: len(data) // 2], "ends within a chunk"),
         (lambda data: data[:-12], "before its end chunk"),
-        (lambda data: put(data, len(data) // 2, bytes(4096)), "wrong checksum"),
-        (lambda data: put(data, data.find(b"IDAT") + 500, b"\x00\x01\x02"), "wrong checksum"),
+        (lambda data: overwrite(data, len(data) // 2, bytes(4096)), "wrong checksum"),
+        (lambda data: overwrite(data, data.find(b"IDAT") + 500, b"\x00\x01\x02"), "wrong checksum"),
         (lambda data: data[:40_000] + data[44_096:], "wrong checksum"),
     ],
     ids=["cut", "no end chunk", "zeroed", "flipped", "dropped"],
@@ -318,7 +318,7 @@ def test_decompression_bomb_is_not_decoded(size: tuple[int, int]) -> None:
 def test_jpeg_over_the_pixel_limit_is_not_decoded() -> None:
     """The limit holds for JPEGs too, whose decoder has none of its own."""
     data = jpeg()
-    found = measure(put(data, frame_header(data) + 5, b"\xff\xff\xff\xff"))
+    found = measure(overwrite(data, frame_header(data) + 5, b"\xff\xff\xff\xff"))
     assert (found.status, found.width, found.height) == ("too-large", 65535, 65535)
 
 
@@ -326,14 +326,14 @@ def test_jpeg_over_the_pixel_limit_is_not_decoded() -> None:
 def test_unusual_jpeg_process_does_no_harm(marker: int) -> None:
     """Lossless and other rare JPEGs, on which the fast decoder would crash, never reach it."""
     data = jpeg()
-    found = measure(put(data, frame_header(data) + 1, bytes([marker])))
+    found = measure(overwrite(data, frame_header(data) + 1, bytes([marker])))
     assert found.status in {"unreadable", "damaged"}
 
 
 def test_twelve_bit_jpeg_is_unsupported_not_damaged() -> None:
     """A precision that decoders lack is said to be that."""
     data = jpeg()
-    found = measure(put(data, frame_header(data) + 4, b"\x0c"))
+    found = measure(overwrite(data, frame_header(data) + 4, b"\x0c"))
     assert found.status == "unreadable"
     assert "12-bit JPEG" in (found.reason or "")
 
@@ -368,7 +368,7 @@ def test_arbitrary_bytes_never_raise(data: bytes, start: bytes) -> None:
 def test_broken_headers_never_raise(at: int, junk: bytes, format_: str) -> None:
     """Whatever stands in a header, it is measured, and nothing is raised or warned of."""
     data = encode(photo(0, (40, 30)), format_)
-    assert measure(put(data, at % len(data), junk)).size_bytes
+    assert measure(overwrite(data, at % len(data), junk)).size_bytes
 
 
 # -----------------------------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from support.command import run
 from support.converting import STRUCTURAL, content, converted, evidence, same
 from support.helpers import codes, put, run_audit
-from trainworthy_audit import cli, demo
+from trainworthy_audit import demo
 from trainworthy_audit.formats import FORMATS
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -186,18 +186,13 @@ def test_changes_json_lists_every_image(tmp_path: Path) -> None:
 # The command
 
 
-def run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(cli.main, [str(word) for word in words])
-    return result.exit_code, result.output
-
-
 def test_the_command_says_what_it_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 0, counts, losses, the list of changes and the next command."""
     monkeypatch.chdir(tmp_path)
     demo.write(example("voc"), tmp_path / "voc")
-    code, output = run("convert", "voc", "--to", "yolo", "--out", "new", "--no-cache")
-    assert code == 0
-    assert output == (
+    result = run("convert", "voc", "--to", "yolo", "--out", "new", "--no-cache")
+    assert result.exit_code == 0
+    assert result.output == (
         "convert: new: 4 images, 3 boxes, 2 classes\n"
         "        4  copied\n"
         "Not taken along:\n"
@@ -216,10 +211,10 @@ def test_a_zip_becomes_a_zip_in_the_documented_layout(
     """Annotations and JPEGImages at the top, images stored as they are, the list of changes beside the zip."""
     monkeypatch.chdir(tmp_path)
     demo.write(example("coco"), tmp_path / "coco")
-    assert run("convert", "coco", "--to", "coco", "--out", "in", "--zip")[0] == 0
-    code, output = run("convert", "in.zip", "--to", "voc", "--out", "new.zip")
-    assert code == 0
-    assert "changes: new.changes.json" in output
+    assert run("convert", "coco", "--to", "coco", "--out", "in", "--zip").exit_code == 0
+    result = run("convert", "in.zip", "--to", "voc", "--out", "new.zip")
+    assert result.exit_code == 0
+    assert "changes: new.changes.json" in result.output
     with zipfile.ZipFile("new.zip") as made:
         names = {member.filename: member.compress_type for member in made.infolist()}
     assert {name.partition("/")[0] for name in names} == {"Annotations", "ImageSets", "JPEGImages"}
@@ -237,9 +232,9 @@ def test_nothing_is_ever_overwritten(out: str, tmp_path: Path, monkeypatch: pyte
     demo.write(example("voc"), tmp_path / "voc")
     put(tmp_path / "full", {"notes.txt": "mine"})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    code, output = run("convert", "voc", "--to", "yolo", "--out", out)
-    assert code == 2
-    assert "next: " in output
+    result = run("convert", "voc", "--to", "yolo", "--out", out)
+    assert result.exit_code == 2
+    assert "next: " in result.output
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

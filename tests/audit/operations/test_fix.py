@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from support.helpers import DATASETS, codes, measurer, put, rows, run_audit, write
-from trainworthy_audit import cli
+from support.command import run
+from support.helpers import DATASETS, codes, measurer, needs_real_datasets, put, rows, run_audit, write
 from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, OutputError
@@ -365,7 +364,7 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(tmp_path: Path) -> None:
         voc(Picture("a.jpg", scene=1, boxes=boxes), Picture("b.jpg", scene=2, boxes=(DOG,))), tmp_path / "d"
     )
     before = files(tmp_path)
-    told = CliRunner().invoke(cli.main, ["fix", str(dataset), "--dry-run", "--no-cache"])
+    told = run("fix", dataset, "--dry-run", "--no-cache")
     assert told.exit_code == console.DONE
     assert told.stdout == (
         "Annotations/a.xml\n"
@@ -410,7 +409,7 @@ def test_a_quarantine_that_is_there_is_not_mixed_with(tmp_path: Path) -> None:
     assert not (tmp_path / "fixed").exists()
 
 
-@pytest.mark.skipif(not DATASETS.exists(), reason="the real datasets are not here")
+@needs_real_datasets
 @pytest.mark.parametrize(
     "name", ["bccd_voc", "raccoon_voc", "medwaste_coco", "pallet_yolo", "stopsign_yolo", "nuts_coco"]
 )

@@ -11,10 +11,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
-from support.helpers import DATASETS, measurer, put, run_audit, write
-from trainworthy_audit import cli
+from support.command import run
+from support.helpers import DATASETS, measurer, needs_real_datasets, put, run_audit, write
 from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError, OutputError
@@ -193,9 +192,7 @@ def test_zips_come_in_and_go_out(three: list[Path], tmp_path: Path) -> None:
     """A zip among the sources is read in place, and --zip writes one in the documented layout."""
     packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", three[1]))
     out = tmp_path / "new.zip"
-    told = CliRunner().invoke(
-        cli.main, ["merge", str(three[0]), str(packed), "--out", str(out), "--no-cache"]
-    )
+    told = run("merge", three[0], packed, "--out", out, "--no-cache")
     assert told.exit_code == console.DONE
     assert boxes(out) == boxes(three[0]) + boxes(three[1])
     assert {path.partition("/")[0] for path in open_source(out).entries} >= {"Annotations", "JPEGImages"}
@@ -207,8 +204,8 @@ def test_each_dataset_is_read_with_its_own_settings(three: list[Path], tmp_path:
     copy = {"other/a.xml": (three[0] / "Annotations/a.xml").read_bytes().replace(b"cat", b"cow")}
     put(three[0], copy)
     put(three[0], {"trainworthy.toml": 'annotations = "other"\n'})
-    args = ["merge", *map(str, three[:2]), "--out", str(tmp_path / "new"), "--no-cache"]
-    assert CliRunner().invoke(cli.main, args).exit_code == console.DONE
+    result = run("merge", *three[:2], "--out", tmp_path / "new", "--no-cache")
+    assert result.exit_code == console.DONE
     assert set(run_audit(tmp_path / "new").evidence.boxes["label"]) == {"cow", "dog"}
 
 
@@ -220,7 +217,7 @@ def test_wrong_arguments_are_refused(
 ) -> None:
     """One dataset alone, and a renaming without a new name, are errors that say what is wanted."""
     monkeypatch.chdir(three[0].parent)
-    told = CliRunner().invoke(cli.main, ["merge", *args, "--out", "new", "--no-cache"])
+    told = run("merge", *args, "--out", "new", "--no-cache")
     assert told.exit_code == console.FAILED
     assert "two datasets" in told.stderr or "OLD=NEW" in told.stderr
     assert not Path("new").exists()
@@ -237,7 +234,7 @@ def test_the_result_cannot_lie_inside_a_source(three: list[Path]) -> None:
         )
 
 
-@pytest.mark.skipif(not DATASETS.exists(), reason="the real datasets are not here")
+@needs_real_datasets
 def test_four_real_datasets_of_three_formats_are_one(tmp_path: Path) -> None:
     """All 841 images, byte for byte, and all boxes of four datasets, under the eight labels they have together."""
     names = ("bccd_voc", "raccoon_voc", "pallet_yolo", "nuts_coco")

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.helpers import DATASETS, codes, measurer, rows, run_audit, write
-from trainworthy_audit import cli
+from support.command import run
+from support.helpers import DATASETS, codes, measurer, needs_real_datasets, rows, run_audit, write
 from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError
@@ -211,9 +210,7 @@ def test_ratios_that_make_no_sense_are_refused(ratios: str, tmp_path: Path) -> N
     """Two or three positive numbers are wanted; anything else is said to be wrong, and nothing is written."""
     dataset = write(undivided(*pictures(4)), tmp_path / "d")
     out = tmp_path / "new"
-    told = CliRunner().invoke(
-        cli.main, ["split", str(dataset), "--out", str(out), f"--ratios={ratios}", "--no-cache"]
-    )
+    told = run("split", dataset, "--out", out, f"--ratios={ratios}", "--no-cache")
     assert told.exit_code == console.FAILED
     assert "--ratios" in told.stderr
     assert not out.exists()
@@ -223,16 +220,14 @@ def test_the_command_says_what_each_split_has(tmp_path: Path) -> None:
     """The summary counts images by label and by split, and ends with the next command."""
     dataset = write(undivided(*pictures(10)), tmp_path / "d")
     out = tmp_path / "new"
-    told = CliRunner().invoke(
-        cli.main, ["split", str(dataset), "--out", str(out), "--ratios", "4,1", "--no-cache"]
-    )
+    told = run("split", dataset, "--out", out, "--ratios", "4,1", "--no-cache")
     assert told.exit_code == console.DONE
     assert 'images with "cat": train 8, val 2' in told.stdout
     assert "Images by split: train 8, val 2. Seed 0." in told.stdout
     assert told.stdout.rstrip().endswith(f"next: trainworthy audit {out}")
 
 
-@pytest.mark.skipif(not DATASETS.exists(), reason="the real datasets are not here")
+@needs_real_datasets
 @pytest.mark.parametrize("name", ["medwaste_coco", "bccd_voc", "pallet_yolo"])
 def test_a_fresh_split_of_a_real_dataset_has_no_leak(name: str, tmp_path: Path) -> None:
     """Scenes stay together, every label reaches every split, and the shares are as wanted to 2 %."""

@@ -6,35 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from support import made
+from support.browser import IN_BROWSER, violations
 from trainworthy_audit.report import html, index
 from trainworthy_audit.report import json as as_json
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium to open the report in"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield browser
-        browser.close()
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -236,8 +215,6 @@ def test_command_can_be_copied(tab: Page, report: Path) -> None:
 @pytest.mark.parametrize("width", [1280, 400])
 def test_accessible(chromium: Browser, report: Path, name: str, scheme: Any, width: int) -> None:
     """axe-core finds nothing, in light and dark, wide and narrow, and nothing is wider than the screen."""
-    package = pytest.importorskip("axe_playwright_python")
-    axe = Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     context = chromium.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
@@ -249,14 +226,11 @@ def test_accessible(chromium: Browser, report: Path, name: str, scheme: Any, wid
     page.add_style_tag(content=".shot { content-visibility: visible !important }")
     for details in page.locator("details").all():
         details.evaluate("element => element.open = true")
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if page.locator("button.shot").count():
         page.locator("button.shot").first.click()
-        found = page.evaluate("axe.run('#lightbox', {resultTypes: ['violations']})")
-        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+        assert violations(page, "#lightbox") == []
     context.close()
 
 

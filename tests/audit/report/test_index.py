@@ -10,7 +10,7 @@ from trainworthy_audit.report import index
 from trainworthy_audit.report import json as as_json
 
 
-def put(folder: Path, audit: made.AuditResult) -> None:
+def save(folder: Path, audit: made.AuditResult) -> None:
     folder.mkdir()
     (folder / "audit.json").write_text(as_json.render(audit), encoding="utf-8")
 
@@ -18,7 +18,7 @@ def put(folder: Path, audit: made.AuditResult) -> None:
 def test_newest_audit_is_first(tmp_path: Path) -> None:
     """Audits are listed by when they were made, with what blocks in each."""
     for day, name in ((3, "a"), (9, "b c#"), (5, "d")):
-        put(tmp_path / name, dataclasses.replace(made.cells(), created=f"2026-11-{day:02}T10:00:00+00:00"))
+        save(tmp_path / name, dataclasses.replace(made.cells(), created=f"2026-11-{day:02}T10:00:00+00:00"))
     page = index.render(tmp_path)
     assert page.index("b%20c%23/index.html") < page.index("d/index.html") < page.index("a/index.html")
     assert 'href="a/index.html#rule-B001">B001</a> <span class="n">1</span>' in page
@@ -30,7 +30,7 @@ def test_newest_audit_is_first(tmp_path: Path) -> None:
 )
 def test_files_that_are_not_ours_are_left_out(tmp_path: Path, content: str) -> None:
     """A damaged or foreign audit.json is not listed, and does not keep the others from being listed."""
-    put(tmp_path / "good", made.cells())
+    save(tmp_path / "good", made.cells())
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/audit.json").write_text(content)
     page = index.render(tmp_path)
@@ -40,7 +40,7 @@ def test_files_that_are_not_ours_are_left_out(tmp_path: Path, content: str) -> N
 
 def test_findings_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what stands before the findings is read: it may be cut anywhere after."""
-    put(tmp_path / "cells", made.cells())
+    save(tmp_path / "cells", made.cells())
     whole = (tmp_path / "cells/audit.json").read_text(encoding="utf-8")
     (tmp_path / "cells/audit.json").write_text(whole[: whole.index('"findings": [') + 60], encoding="utf-8")
     assert "cells/index.html" in index.render(tmp_path)

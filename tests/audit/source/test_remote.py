@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.command import run
 from support.helpers import put, write
 from support.pictures import encode, photo
-from trainworthy_audit import auditing, certificate, cli
+from trainworthy_audit import auditing, certificate
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.measure import Measurer
@@ -213,17 +213,6 @@ def test_certificate_holds_until_an_object_changes(store: Store, tmp_path: Path,
 
 # ------------------------------------------------------------------------------------------------------------
 # The command
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(word) for word in words])
 
 
 def test_audit_and_verify_take_a_url(store: Store, workplace: Path) -> None:

@@ -13,6 +13,7 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.helpers import put
 from trainworthy_audit import formats
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
 from trainworthy_audit.source import Source, fetch, lines, open_source, text
@@ -22,14 +23,6 @@ XML = (
     b"</object></annotation>"
 )
 DATASET = {"JPEGImages/a.jpg": b"picture", "Annotations/a.xml": XML}
-
-
-def put(root: Path, files: dict[str, bytes]) -> Path:
-    for path, content in files.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    return root
 
 
 def pack(path: Path, files: dict[str, bytes], **options: Any) -> Path:

@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from support import families
-from trainworthy_audit.cli import main
+from support import command, families
 from trainworthy_train.types import PATTERNS, Curves
 
+pytestmark = pytest.mark.usefixtures("workplace")
+
 COLUMNS = {"loss": "train/box_loss", "val_loss": "val/box_loss", "map50": "metrics/mAP50(B)"}
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test runs in an empty folder, into which reports/ goes."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def log(run: Curves, folder: str = "run7") -> Path:
@@ -39,7 +33,7 @@ def log(run: Curves, folder: str = "run7") -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["diagnose", *map(str, arguments)])
+    return command.run("diagnose", *arguments)
 
 
 def document(*arguments: object) -> Any:

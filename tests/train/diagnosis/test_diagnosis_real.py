@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from support.helpers import SHARED
+from support.helpers import LOGS, needs_real_logs
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train.diagnosis import audit_facts, diagnose, logs
 from trainworthy_train.report import diagnosis_page, json, text
 from trainworthy_train.report.view import Told
 
-CURVES = SHARED / "real" / "curves"
-pytestmark = pytest.mark.skipif(not CURVES.is_dir(), reason="the real logs are not beside this checkout")
+pytestmark = needs_real_logs
 
 
 def every_log() -> Iterator[Path]:
-    for folder in sorted(CURVES.iterdir()):
+    for folder in sorted(LOGS.iterdir()):
         if folder.is_dir():
             yield from sorted(folder.iterdir())
 
@@ -45,12 +44,12 @@ def test_every_real_log_gives_a_diagnosis_or_a_clear_error() -> None:
 def test_labels_of_which_their_author_was_sure() -> None:
     """Of the logs that were labelled with a confidence of 0.9 or more nineteen in twenty are named so."""
     words = {"insufficient data": "insufficient-data", "good training": "good-training"}
-    with (CURVES / "labels.csv").open(newline="") as lines:
+    with (LOGS / "labels.csv").open(newline="") as lines:
         sure = [
             row for row in csv.DictReader(lines) if float(row["confidence"]) >= 0.9 and row["label"] in words
         ]
     right = 0
     for row in sure:
-        [file] = (CURVES / row["id"]).iterdir()
+        [file] = (LOGS / row["id"]).iterdir()
         right += diagnoses(file)[-1].diagnosis.pattern == words[row["label"]]
     assert right >= 0.95 * len(sure)

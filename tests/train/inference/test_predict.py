@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from support import tiny
+from support.command import run
 from support.pictures import encode, photo
-from trainworthy_audit.cli import main
 from trainworthy_train import runs
 from trainworthy_train.cli.progress import Silence
 from trainworthy_train.data import gate
@@ -33,19 +33,15 @@ from trainworthy_train.training.settings import resolve
 EVERYTHING = ("--least", "0")  # what has hardly been trained is sure of nothing
 
 
-def command(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments)])
-
-
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset `data`, its certificate, a run of the small model, and a copy of it as v2."""
-    folder = tmp_path_factory.mktemp("workplace")
+    folder = tmp_path_factory.mktemp("project")
     tiny.certify(tiny.dataset(folder / "data"), folder / "reports")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with contextlib.chdir(folder):
-        result = command(
+        result = run(
             "train", "data", "--weights", "none", "--image-size", 64, "--epochs", 2, "--batch-size", 4,
             "--workers", 0, "--devices", 1, "--stop", "never",
         )  # fmt: skip
@@ -59,10 +55,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The workplace, as the current folder."""
-    monkeypatch.chdir(workplace)
-    return workplace
+def there(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project, as the current folder."""
+    monkeypatch.chdir(project)
+    return project
 
 
 def said(result: Result, code: int) -> str:
@@ -81,7 +77,7 @@ def test_detections_are_a_coco_file_that_pycocotools_reads(there: Path, tmp_path
     from pycocotools.coco import COCO
 
     out = tmp_path / "found"
-    told = said(command("predict", "data:v1", "data/images/val", "--out", out, *EVERYTHING), 0)
+    told = said(run("predict", "data:v1", "data/images/val", "--out", out, *EVERYTHING), 0)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(out / predict.RESULTS))
     assert [image["file_name"] for image in coco.dataset["images"]] == [
@@ -106,7 +102,7 @@ def test_detections_are_what_the_model_finds(there: Path, tmp_path: Path) -> Non
     file = Path("data/images/val/val00.png")
     run = runs.find("data")
     one = next(detector.look(detector.load(run), [file], least=0.0))
-    said(command("predict", "data", file, "--out", tmp_path / "found", *EVERYTHING), 0)
+    said(run("predict", "data", file, "--out", tmp_path / "found", *EVERYTHING), 0)
     found = json.loads((tmp_path / "found" / predict.RESULTS).read_text())["annotations"]
     assert [row["score"] for row in found] == [round(float(score), 4) for score in one.found.scores]
     assert list(one.found.scores) == sorted(one.found.scores, reverse=True)
@@ -130,11 +126,11 @@ def test_each_image_has_its_drawing(there: Path, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         shutil.copy("data/images/val/val00.png", tmp_path / name / "x.png")
     out = tmp_path / "found"
-    said(command("predict", "data", tmp_path / "a", tmp_path / "b", "--out", out, *EVERYTHING), 0)
+    said(run("predict", "data", tmp_path / "a", tmp_path / "b", "--out", out, *EVERYTHING), 0)
     assert sorted(file.name for file in out.iterdir()) == ["predictions.json", "x-2.jpg", "x.jpg"]
     with Image.open(out / "x.jpg") as drawing:
         assert drawing.size == (48, 40)
-    said(command("predict", "data", tmp_path / "a", "--out", tmp_path / "json", "--no-draw"), 0)
+    said(run("predict", "data", tmp_path / "a", "--out", tmp_path / "json", "--no-draw"), 0)
     assert [file.name for file in (tmp_path / "json").iterdir()] == ["predictions.json"]
 
 
@@ -180,7 +176,7 @@ def test_images_that_do_not_decode_are_named(there: Path, tmp_path: Path) -> Non
     for name, content in {"cut.jpg": header, "empty.jpg": b"", "text.png": b"hello"}.items():
         (tmp_path / name).write_bytes(content)
     shutil.copy("data/images/val/val00.png", tmp_path / "good.png")
-    told = said(command("predict", "data", tmp_path, "--out", tmp_path / "found", *EVERYTHING), 0)
+    told = said(run("predict", "data", tmp_path, "--out", tmp_path / "found", *EVERYTHING), 0)
     failed = [line.strip() for line in told.splitlines() if "not decoded" in line]
     assert [line.partition(": ")[2].partition(": ")[0] for line in failed] == [
         str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "text.png")
@@ -193,7 +189,7 @@ def test_images_that_do_not_decode_are_named(there: Path, tmp_path: Path) -> Non
 
 def test_image_without_anything_found_is_in_the_file(there: Path, tmp_path: Path) -> None:
     """Nothing found is a result: the image is listed, without boxes."""
-    said(command("predict", "data", "data/images/val/val00.png", "--out", tmp_path / "x", "--least", "1"), 0)
+    said(run("predict", "data", "data/images/val/val00.png", "--out", tmp_path / "x", "--least", "1"), 0)
     found = json.loads((tmp_path / "x" / predict.RESULTS).read_text())
     assert (len(found["images"]), found["annotations"]) == (1, [])
 
@@ -201,23 +197,23 @@ def test_image_without_anything_found_is_in_the_file(there: Path, tmp_path: Path
 def test_folder_with_files_is_refused(there: Path, tmp_path: Path) -> None:
     """Nothing of the user's is written over, nor mixed with."""
     (tmp_path / "mine.txt").write_text("mine")
-    told = said(command("predict", "data", "data/images/val", "--out", tmp_path), 2)
+    told = said(run("predict", "data", "data/images/val", "--out", tmp_path), 2)
     assert f"{tmp_path} is not empty: mine.txt" in told
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_place_is_the_runs_own_unless_told(there: Path) -> None:
     """Without --out detections go to predictions/RUN, and a second time is refused."""
-    told = said(command("predict", "data:v1", "data/images/val/val00.png"), 0)
+    told = said(run("predict", "data:v1", "data/images/val/val00.png"), 0)
     assert str(Path("predictions/data-v1/predictions.json")) in told
-    assert "not empty" in said(command("predict", "data:v1", "data/images/val/val00.png"), 2)
+    assert "not empty" in said(run("predict", "data:v1", "data/images/val/val00.png"), 2)
     shutil.rmtree("predictions")
 
 
 @pytest.mark.parametrize("place", ["nowhere", "data/labels"])
 def test_images_that_are_not_there_are_an_error(there: Path, tmp_path: Path, place: str) -> None:
     """A path that is missing, and a folder without images, are said."""
-    told = said(command("predict", "data", place, "--out", tmp_path / "found"), 2)
+    told = said(run("predict", "data", place, "--out", tmp_path / "found"), 2)
     assert place in told
     assert not (tmp_path / "found").exists()
 
@@ -241,7 +237,7 @@ def spoil(run: runs.Run, **changes: Any) -> None:
 def test_run_without_weights_says_so(copied: runs.Run) -> None:
     """A run that has not completed an epoch has nothing to use."""
     copied.file(runs.BEST).unlink()
-    told = said(command("predict", copied.folder, "data/images/val"), 2)
+    told = said(run("predict", copied.folder, "data/images/val"), 2)
     assert "has no weights yet" in told
     assert "trainworthy runs" in told
 
@@ -254,7 +250,7 @@ def test_weights_of_a_stranger_are_not_loaded_and_run_nothing(copied: runs.Run, 
             return (Path.touch, (tmp_path / "ran",))
 
     copied.file(runs.BEST).write_bytes(pickle.dumps(Trap(), protocol=2))
-    told = said(command("predict", copied.folder, "data/images/val"), 2)
+    told = said(run("predict", copied.folder, "data/images/val"), 2)
     assert "cannot be read as weights" in told
     assert not (tmp_path / "ran").exists()
 
@@ -291,7 +287,7 @@ def test_weights_that_do_not_fit_the_model_are_said(copied: runs.Run) -> None:
 
 def test_unknown_run_names_those_there_are(there: Path) -> None:
     """A name that is no run is an error that lists the runs."""
-    assert "There are: data." in said(command("predict", "dta", "data/images/val"), 2)
+    assert "There are: data." in said(run("predict", "dta", "data/images/val"), 2)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -302,7 +298,7 @@ def test_unknown_run_names_those_there_are(there: Path) -> None:
 def test_export_writes_a_file_that_finds_the_same(there: Path, tmp_path: Path) -> None:
     """The TorchScript file finds in an image what `predict` does; the labels are named in their order."""
     file = tmp_path / "small.torchscript"
-    told = said(command("export", "data:v2", "--to", "torchscript", "--out", file), 0)
+    told = said(run("export", "data:v2", "--to", "torchscript", "--out", file), 0)
     assert "pictures of 64 x 64, 2 labels; equal to the model on 4 pictures" in told
     assert "labels: 0 cat, 1 dog" in told
     picture = detector.examples(runs.find("data:v2"), 64, 1)[0][None]
@@ -316,7 +312,7 @@ def test_export_writes_a_file_that_finds_the_same(there: Path, tmp_path: Path) -
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_export_goes_into_the_run_unless_told(there: Path) -> None:
     """Without --out the file is named after its model, and lies in the run's folder."""
-    said(command("export", "data:v1", "--to", "torchscript"), 0)
+    said(run("export", "data:v1", "--to", "torchscript"), 0)
     file = Path("runs/data/v1/small.torchscript")
     assert file.is_file()
     file.unlink()
@@ -324,7 +320,7 @@ def test_export_goes_into_the_run_unless_told(there: Path) -> None:
 
 def test_export_to_what_the_model_has_no_form_for_is_said(there: Path, tmp_path: Path) -> None:
     """Only YOLO goes to darknet; nothing is left behind."""
-    told = said(command("export", "data", "--to", "darknet", "--out", tmp_path / "x.weights"), 2)
+    told = said(run("export", "data", "--to", "darknet", "--out", tmp_path / "x.weights"), 2)
     assert "only YOLOv3" in told
     assert "next: trainworthy export RUN --to onnx" in told
     assert list(tmp_path.iterdir()) == []
@@ -362,10 +358,10 @@ def test_image_that_was_changed_is_not_shown(there: Path, tmp_path: Path) -> Non
     for name in ("data", "runs", "reports"):
         shutil.copytree(name, tmp_path / name)
     pair = [runs.Run(tmp_path / f"runs/data/v{number}") for number in (1, 2)]
-    for run in pair:
-        record = run.record()
+    for one in pair:
+        record = one.record()
         record["dataset"]["root"] = str(tmp_path / "data")
-        run.file(runs.RECORD).write_text(json.dumps(record))
+        one.file(runs.RECORD).write_text(json.dumps(record))
     (tmp_path / "data/images/val/val01.png").write_bytes(
         (tmp_path / "data/images/val/val02.png").read_bytes()
     )
@@ -417,7 +413,7 @@ class Heard(Silence):
 
 
 def train(folder: Path, epochs: int, watch: Silence) -> loop.Ending:
-    """Train the tiny model on the dataset of the workplace."""
+    """Train the tiny model on the dataset of the project."""
     model = tiny.model()
     settings = resolve(model, {"workers": 0, "devices": "1", "epochs": epochs, "stop": "never"})
     fabric = loop.open_fabric(settings)

@@ -1,34 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from support import families
+from support.browser import IN_BROWSER, violations
 from trainworthy_train.diagnosis import audit_facts, diagnose
 from trainworthy_train.report import diagnosis_page
 from trainworthy_train.report.view import Told
 from trainworthy_train.types import Curves
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium to open the page in"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
-        yield browser
-        browser.close()
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +31,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_can_be_read_by_everybody(chromium: Browser, written: Path, scheme: str, width: int) -> None:
     """axe-core finds nothing, nothing is wider than the screen, nothing is asked of a network, no error is logged."""
-    package = pytest.importorskip("axe_playwright_python")
-    axe = Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     tab = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     wrong: list[str] = []
     tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     tab.on("request", lambda request: None if request.url.startswith("file:") else wrong.append(request.url))
     tab.goto(written.as_uri())
-    tab.evaluate(axe)
-    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert violations(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.locator("svg[role=img]").count() >= 10
     tab.close()

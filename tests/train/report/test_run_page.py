@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from support import told_runs
-from trainworthy_audit.cli import main
+from support.browser import IN_BROWSER, violations
+from support.command import run
 from trainworthy_audit.errors import OutputError
 from trainworthy_train import runs
 from trainworthy_train.report import comparison, run_page
 
 HOSTILE = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-
-CHROMIUM = Path("/usr/bin/chromium")
-in_a_browser = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no /usr/bin/chromium to open the page in"),
-]
 
 
 def words(page: str) -> str:
@@ -271,7 +264,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[runs.Run]:
 
 
 def compare(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["runs", "compare", *map(str, arguments)])
+    return run("runs", "compare", *arguments)
 
 
 def test_comparison_is_written_and_named(pair: list[runs.Run]) -> None:
@@ -355,24 +348,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found | {"compare": comparison.write([whole, early], folder / "runs")}
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("name", ["cells:v1", "cells:v2", "cells:v3", "compare"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_accessible(chromium: Any, pages: dict[str, Path], name: str, scheme: Any, width: int) -> None:
     """axe-core finds nothing, in light and dark, wide and narrow; nothing is wider than the screen or goes wrong."""
-    package = pytest.importorskip("axe_playwright_python")
-    axe = Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     context = chromium.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
     )
@@ -381,12 +361,10 @@ def test_accessible(chromium: Any, pages: dict[str, Path], name: str, scheme: An
     page.on("console", lambda message: wrong.append(message.text))
     page.on("request", lambda ask: None if ask.url.startswith(("file:", "data:")) else wrong.append(ask.url))
     page.goto(pages[name].as_uri())
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+    assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert wrong == []
     context.close()
 
 
-test_accessible.pytestmark += in_a_browser  # type: ignore[attr-defined]
+test_accessible.pytestmark += IN_BROWSER  # type: ignore[attr-defined]

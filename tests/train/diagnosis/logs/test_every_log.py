@@ -25,7 +25,7 @@ a_few = settings(
 )
 
 
-def put(folder: Path, form: str, content: bytes) -> Path:
+def save(folder: Path, form: str, content: bytes) -> Path:
     path = folder / SAMPLES[form][0]
     path.write_bytes(content)
     return path
@@ -79,7 +79,7 @@ def test_read(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", SAMPLES)
 def test_series_are_those_of_the_types(form: str, tmp_path: Path) -> None:
     """Series have the names that the types document, steps rise, and shares lie between 0 and 1."""
-    (curves,) = read(put(tmp_path, form, sample(form)))
+    (curves,) = read(save(tmp_path, form, sample(form)))
     for name, series in curves.series.items():
         assert name in SERIES or name.startswith(("loss/", "val_loss/"))
         assert series.step.dtype == series.value.dtype == np.float64
@@ -96,7 +96,7 @@ def test_series_are_those_of_the_types(form: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_planned(form: str, tmp_path: Path) -> None:
     """How long the run was to be is read where the log says it."""
-    (curves,) = read(put(tmp_path, form, sample(form)))
+    (curves,) = read(save(tmp_path, form, sample(form)))
     assert curves.planned == (8 * LENGTH if form in BY_ITERATION else 8)
 
 
@@ -113,8 +113,8 @@ def test_line_ends_and_encodings(form: str, how: str, tmp_path: Path) -> None:
     }[how]
     if how == "windows" and form == "ultralytics_console":
         content = text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
-    expected = read(put(tmp_path, form, plain))
-    assert same(read(put(tmp_path, form, content)), expected)
+    expected = read(save(tmp_path, form, plain))
+    assert same(read(save(tmp_path, form, content)), expected)
 
 
 @pytest.mark.parametrize("form", SAMPLES)
@@ -123,10 +123,10 @@ def test_line_ends_and_encodings(form: str, how: str, tmp_path: Path) -> None:
 def test_cut_off(form: str, tmp_path: Path, data: st.DataObject) -> None:
     """A log cut off at any byte gives a beginning of the whole one's curves, or one clear error."""
     content = sample(form)
-    (whole,) = read(put(tmp_path, form, content))
+    (whole,) = read(save(tmp_path, form, content))
     at = data.draw(st.integers(0, len(content)))
     try:
-        (part,) = read(put(tmp_path, form, content[:at]))
+        (part,) = read(save(tmp_path, form, content[:at]))
     except LogError:
         return
     if form in {"mmdetection", "lightning_csv"} or "map50" not in part.series or part.unit != whole.unit:
@@ -156,7 +156,7 @@ def test_damaged(form: str, tmp_path: Path, data: st.DataObject) -> None:
                 st.sampled_from([b"NaN", b"1e999", b"{", b"}", b'"', b"\n", b"\x00", b"-", b"99999999999"])
             )
     try:
-        found = read(put(tmp_path, form, bytes(content)))
+        found = read(save(tmp_path, form, bytes(content)))
     except LogError:
         return
     assert found
@@ -181,9 +181,9 @@ def test_anything(tmp_path: Path, content: bytes) -> None:
 def test_runs_in_one_file(form: str, tmp_path: Path) -> None:
     """A run that begins again in the same file is a run of its own."""
     first, second = sample(form, 3), sample(form, 4)
-    one, other = read(put(tmp_path, form, first + second))
+    one, other = read(save(tmp_path, form, first + second))
     assert (one.name, other.name) == ("run 1 of 2", "run 2 of 2")
-    assert same([other], [replace_name(read(put(tmp_path, form, second))[0], "run 2 of 2")])
+    assert same([other], [replace_name(read(save(tmp_path, form, second))[0], "run 2 of 2")])
     assert len(one.series["map50"].step) == 3
 
 

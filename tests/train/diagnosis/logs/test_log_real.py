@@ -42,13 +42,10 @@ Logs = dict[str, tuple[Path, dict[str, str]]]
 
 
 @pytest.fixture(scope="module")
-def logs(real: Path) -> Logs:
+def logs(real_logs: Path) -> Logs:
     """Each log of the index: its file and its row."""
-    folder = real.parent / "curves"
-    if not folder.is_dir():
-        pytest.skip("the real logs are not beside this checkout")
-    with (folder / "index.csv").open(newline="") as file:
-        return {row["id"]: (folder / row["id"] / row["file"], row) for row in csv.DictReader(file)}
+    with (real_logs / "index.csv").open(newline="") as file:
+        return {row["id"]: (real_logs / row["id"] / row["file"], row) for row in csv.DictReader(file)}
 
 
 def some(logs: Logs, most: int) -> list[str]:

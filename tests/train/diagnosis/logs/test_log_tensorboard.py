@@ -14,7 +14,7 @@ from trainworthy_train.diagnosis.logs.tensorboard import scalars_of
 NAME = "events.out.tfevents.17000000{}.host"
 
 
-def put(folder: Path, content: bytes, second: int = 0) -> Path:
+def save(folder: Path, content: bytes, second: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME.format(f"{second:02}")
     path.write_bytes(content)
@@ -57,7 +57,7 @@ def test_training_and_evaluation_apart(tmp_path: Path) -> None:
         event(s, scalar("Loss/total_loss", 9 / s, tensor=True), scalar("learning_rate", 0.1, tensor=True))
         for s in (100, 200, 300)
     ]
-    put(tmp_path / "train", VERSION + b"".join(train), 1)
+    save(tmp_path / "train", VERSION + b"".join(train), 1)
     evaluation = [
         event(
             s,
@@ -66,7 +66,7 @@ def test_training_and_evaluation_apart(tmp_path: Path) -> None:
         )
         for s in (150, 300)
     ]
-    put(tmp_path / "eval", VERSION + b"".join(evaluation), 2)
+    save(tmp_path / "eval", VERSION + b"".join(evaluation), 2)
     (curves,) = read(tmp_path)
     assert curves.unit == "iteration"
     assert curves.series["loss"].step.tolist() == [100, 200, 300]
@@ -76,23 +76,23 @@ def test_training_and_evaluation_apart(tmp_path: Path) -> None:
 
 def test_a_run_that_was_resumed_in_a_second_file(tmp_path: Path) -> None:
     """A later file that goes on where the first was cut off is the same run."""
-    put(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 1.0)) for s in (10, 20, 30, 40)), 1)
-    put(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 2.0)) for s in (30, 40, 50)), 2)
+    save(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 1.0)) for s in (10, 20, 30, 40)), 1)
+    save(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 2.0)) for s in (30, 40, 50)), 2)
     (curves,) = read(tmp_path)
     assert curves.series["loss"].value.tolist() == [1, 1, 2, 2, 2]
 
 
 def test_a_second_run_in_the_same_folder(tmp_path: Path) -> None:
     """A later file that begins again is another run."""
-    put(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 1.0)) for s in (10, 20)), 1)
-    put(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 2.0)) for s in (10, 20)), 2)
+    save(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 1.0)) for s in (10, 20)), 1)
+    save(tmp_path, VERSION + b"".join(event(s, scalar("total_loss", 2.0)) for s in (10, 20)), 2)
     assert [run.series["loss"].value.tolist() for run in read(tmp_path)] == [[1, 1], [2, 2]]
 
 
 def test_runs_in_folders(tmp_path: Path) -> None:
     """A log directory of several runs gives each by its folder's name, v2 before v10."""
     for name in ("v10", "v2"):
-        put(tmp_path / name, tensorboard(3))
+        save(tmp_path / name, tensorboard(3))
     assert [run.name for run in read(tmp_path)] == ["v2", "v10"]
 
 
@@ -100,7 +100,7 @@ def test_the_best_weights_are_no_epoch(tmp_path: Path) -> None:
     """Scores of the best weights, logged after the last epoch under its step or the next, are left out."""
     ending = event(2, scalar("metrics/mAP_0.5", 0.99)), event(3, scalar("metrics/mAP_0.5", 0.99))
     for place, last in enumerate(ending):
-        path = put(tmp_path / str(place), tensorboard(3) + last)
+        path = save(tmp_path / str(place), tensorboard(3) + last)
         (curves,) = read(path)
         assert curves.series["map50"].step.tolist() == [1, 2, 3]
         assert curves.series["map50"].value.max() < 0.9
@@ -110,7 +110,7 @@ def test_the_best_weights_are_no_epoch(tmp_path: Path) -> None:
 def test_damage_in_the_middle(tmp_path: Path) -> None:
     """A record whose content is damaged is left out; behind one whose length is damaged nothing is read."""
     bad = record(b"\x10\x01" + message(5, b"\x0a\xff"))
-    path = put(tmp_path, tensorboard(2) + bad + event(2, scalar("train/box_loss", 1.0)))
+    path = save(tmp_path, tensorboard(2) + bad + event(2, scalar("train/box_loss", 1.0)))
     found, notes = scalars_of(path)
     assert len(found["train/box_loss"]) == 3
     assert notes == ["Damaged records are left out."]
@@ -123,4 +123,4 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
 def test_no_scalars(tmp_path: Path) -> None:
     """A file with nothing but its version gives one clear error."""
     with pytest.raises(LogError, match="no point of a curve"):
-        read(put(tmp_path, VERSION))
+        read(save(tmp_path, VERSION))
