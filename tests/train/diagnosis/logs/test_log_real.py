@@ -62,7 +62,11 @@ def some(logs: Logs, most: int) -> list[str]:
 
 
 def check(name: str, path: Path, row: dict[str, str]) -> None:
-    """Read a log and compare with what the index says of it."""
+    """Read a log and compare with what the index says of it, which of some logs is neither format nor length."""
+    if row["format"] not in {*FORMATS, "other_csv"}:
+        with contextlib.suppress(LogError):
+            assert read(path)
+        return
     counted = int(row["n_epochs"] or 0)
     if (
         name in DIED
