@@ -19,6 +19,6 @@ class OneVersion(MetadataHookInterface):
         text = next(place for place in places if place.exists()).read_text("utf-8")
         found = re.search(r'^__version__ = "(.+)"$', text, flags=re.MULTILINE)
         if found is None:
-            raise ValueError(f"none of {', '.join(map(str, places))} holds a line __version__ = \"...\"")
+            raise ValueError(f'none of {", ".join(map(str, places))} holds a line __version__ = "..."')
         metadata["version"] = found[1]
         metadata["dependencies"] = [*self.config["dependencies"], f"trainworthy-audit=={found[1]}"]

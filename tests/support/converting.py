@@ -62,7 +62,8 @@ def content(found: Evidence, names: Mapping[str, str] | None = None) -> dict[Pla
     places: dict[int, Place] = {}
     for row in found.images.iter_rows(named=True):
         path = names[row["path"]] if names else row["path"]
-        split = splits.role(row["split"]) or row["split"]
+        role = splits.role(row["split"])
+        split = row["split"] if role == "other" else role
         places[row["image"]] = (split, stem(path), row["annotation"] is not None)
     made: dict[Place, list[tuple[Any, ...]]] = {place: [] for place in places.values()}
     assert len(made) == len(places), "no two pictures share a place"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from support.frames import box, evidence, found
 from support.helpers import DATASETS, rows, run_audit, write
-from trainworthy_audit import roles
 from trainworthy_audit.evidence import scenes
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -215,16 +214,6 @@ def test_components_are_the_smallest_members(edges: list[tuple[int, int]]) -> No
             reach[b] |= reach[a]
     a, b = (np.array([edge[side] for edge in edges], dtype=int) for side in (0, 1))
     assert scenes.components(20, a, b).tolist() == [min(reach[node]) for node in range(20)]
-
-
-def test_roles_of_splits() -> None:
-    """The usual names of splits are understood, also with years, prefixes and capitals; others are not guessed."""
-    names = {
-        "train": "train", "Training": "train", "train2017": "train", "instances_val2017": "validation",
-        "valid": "validation", "VAL": "validation", "dev": "validation", "test-dev": "other",
-        "test": "test", "trainval": "other", "fold_3": "other", "evaluation": "validation", "invalid": "other",
-    }  # fmt: skip
-    assert {name: roles.of(name) for name in names} == names
 
 
 def test_mirrored_copy_in_real_pictures(tmp_path: Path) -> None:

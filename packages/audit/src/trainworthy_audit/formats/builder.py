@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from trainworthy_audit.errors import AmbiguousFormatError
-from trainworthy_audit.splits import of_folder
+from trainworthy_audit.splits import split_of_folder
 from trainworthy_audit.types import BOXES, IMAGES, MEMBERSHIP, REFERENCES, UNREAD, Dataset, NameList
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class Draft:
     def split_by_folders(self) -> None:
         """Put each image in the split that its folders name, if any."""
         for path, number in self.number.items():
-            if (name := of_folder(path)) is not None:
+            if (name := split_of_folder(path)) is not None:
                 self.split(number, name)
 
     def refer(

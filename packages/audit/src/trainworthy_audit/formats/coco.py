@@ -469,7 +469,7 @@ def read(source: Source, within: str) -> Dataset:
     """Read every COCO json below `within`."""
     files, notes = _chosen(_files(source, within))
     sheets = [_open(source, path) for path in files]
-    named = splits.proper(made.split for made in sheets if made.split)
+    named = splits.dividing(made.split for made in sheets if made.split)
     candidates = source.images()
     resolver, there = Resolver(candidates), source.folders()
     meant = {made.path: _resolve(there, made, resolver) for made in sheets}
@@ -499,9 +499,11 @@ def _chosen(files: list[str]) -> tuple[list[str], list[str]]:
     instances = {folder(path) for path in files if name(path).startswith("instances_")}
     tasks = [path for path in files if name(path).startswith(OTHER_TASKS) and folder(path) in instances]
     kept = [path for path in files if path not in tasks]
-    parts = {folder(path) for path in kept if splits.role(splits.of_file(path)) in {"train", "val"}}
+    parts = {folder(path) for path in kept if splits.role_of_file(path) in {"train", "val"}}
     wholes = [
-        path for path in kept if (splits.of_file(path) or "").lower() == "trainval" and folder(path) in parts
+        path
+        for path in kept
+        if (splits.split_of_file(path) or "").lower() == "trainval" and folder(path) in parts
     ]
     notes = []
     if tasks:
@@ -512,7 +514,7 @@ def _chosen(files: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _open(source: Source, path: str) -> Sheet:
-    split = splits.of_file(path)
+    split = splits.split_of_file(path)
     try:
         return sheet(path, source.read(path), split)
     except OSError as error:
@@ -550,9 +552,9 @@ def _search(written: str, bases: list[str], split: str | None, resolver: Resolve
     for name in dict.fromkeys((written, unquote(written))):
         found, outside = resolver.find(name, bases)
         candidates = [found] if found is not None else resolver.named(name)
-        fitting = [one for one in candidates if role is None or splits.role_of(one) in {None, role}]
+        fitting = [one for one in candidates if splits.compatible(splits.role_of_folder(one), role)]
         if len(fitting) > 1:
-            fitting = [one for one in fitting if splits.role_of(one) == role is not None]
+            fitting = [one for one in fitting if splits.role_of_folder(one) == role != "other"]
         if len(fitting) == 1:
             return Meant(fitting[0])
     return Meant(None, outside)
@@ -613,11 +615,11 @@ def _note_untold(
         return
     role = splits.role(made.split)
     for path, image in draft.number.items():
-        there = splits.role_of(path)
-        if path in annotated or (role is not None and there not in {None, role}):
+        there = splits.role_of_folder(path)
+        if path in annotated or not splits.compatible(there, role):
             continue
         draft.untold.add(image)
-        if split is not None and role is not None and there == role:
+        if split is not None and there == role != "other":
             draft.split(image, split)
 
 

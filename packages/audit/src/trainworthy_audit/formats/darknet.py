@@ -9,7 +9,7 @@ from trainworthy_audit.formats import yolo, yolo_labels
 from trainworthy_audit.formats.builder import folder, stem, within_folder
 from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
 from trainworthy_audit.source import lines
-from trainworthy_audit.splits import WHOLES, word
+from trainworthy_audit.splits import WHOLES, split_name
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Source
@@ -124,7 +124,7 @@ def _add_lists(places: Places, plan: Plan, within: str) -> None:
     at_images = {path.rpartition(".")[0] for path in places.images.exact}
     for path in yolo_labels.texts(places.source, within):
         name = stem(path)
-        speaks = name.lower() in WHOLES or any(word(part) for part in re.split(r"[_\-\s.]+", name))
+        speaks = name.lower() in WHOLES or any(split_name(part) for part in re.split(r"[_\-\s.]+", name))
         if speaks and path.rpartition(".")[0] not in at_images and yolo_labels.is_list(places.source, path):
             part = Part(name, path)
             places.read_list(part, plan, (folder(path), folder(folder(path)), ""))

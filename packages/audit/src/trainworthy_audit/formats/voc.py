@@ -362,9 +362,8 @@ class Finder:
         Several in a tie. None lies in the folder of another split.
         """
         candidates = self.named(name)
-        role = splits.role_of(f"{near}/")
-        if role is not None:
-            candidates = [path for path in candidates if splits.role_of(path) in {None, role}]
+        role = splits.role_of_folder(f"{near}/")
+        candidates = [path for path in candidates if splits.compatible(splits.role_of_folder(path), role)]
         if len(candidates) < 2:
             return candidates
         scores = {path: (_shared(folder(path), near), _count(path, hints)) for path in candidates}
@@ -555,7 +554,7 @@ def _add_lists(draft: Draft, finder: Finder, homes: set[str], by_xml: dict[str, 
             continue
         if not _is_class_file(path, rows):
             found[path] = rows
-    named = splits.proper(stem(path) for path in found)
+    named = splits.dividing(stem(path) for path in found)
     for path, rows in found.items():
         split = stem(path) if stem(path) in named else None
         draft.content.add(path)

@@ -12,7 +12,7 @@ from trainworthy_audit.formats import yolo_labels
 from trainworthy_audit.formats.builder import folder, stem, within_folder
 from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
 from trainworthy_audit.source import text
-from trainworthy_audit.splits import of_folder
+from trainworthy_audit.splits import role, split_of_folder
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ YAML_COUNT = 100
 
 _SPLITS = ("train", "val", "valid", "validation", "test")
 _OWN_NAMES = frozenset({"data", "dataset"})
-_VALIDATION = frozenset({"val", "valid", "validation"})
 #: Roboflow writes its splits as `../test/images`, for a yaml that lies beside `test`, there or not. Ultralytics
 #: looks beside the yaml, too.
 _ROBOFLOW = re.compile(r"\.\./(train|valid|val|test)/images/?$")
@@ -241,8 +240,8 @@ def _add_split(places: Places, plan: Plan, split: str, written: tuple[str, int],
 
 def _own_word(split: str, found: str) -> str:
     """The key, but the folder's word for it where the folder says `valid` and the key `val`."""
-    word = of_folder(f"{found}/x")
-    return word if word and {word.lower(), split} <= _VALIDATION else split
+    word = split_of_folder(f"{found}/x")
+    return word if word and role(word) == role(split) == "val" else split
 
 
 def _names(places: Places, settings: Settings, plan: Plan) -> NameList | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainworthy_audit.formats.builder import folder, stem, within_folder
 from trainworthy_audit.source import IMAGE_SUFFIXES, text
-from trainworthy_audit.splits import of_folder
+from trainworthy_audit.splits import split_of_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,12 +123,12 @@ def _pair_by_name(labels: Labels, bare: list[str], found: list[str], written: Ma
 
 def _of_no_image(labels: Labels, proper: list[str], images: list[str]) -> list[str]:
     """The files in folders named labels that fit no image; those of images with other labels are ignored."""
-    by_split = {(stem(image), of_folder(image)) for image in images}
+    by_split = {(stem(image), split_of_folder(image)) for image in images}
     stems = {name for name, _ in by_split}
     used = {path for path, _ in labels.pairs}
     loose = []
     for path in proper:
-        split = of_folder(path)
+        split = split_of_folder(path)
         known = (stem(path), split) in by_split or (split is None and stem(path) in stems)
         if not known:
             loose.append(path)
@@ -139,7 +139,7 @@ def _of_no_image(labels: Labels, proper: list[str], images: list[str]) -> list[s
 
 def _same_split(label: str, image: str) -> bool:
     """Whether folders named like splits do not speak against it."""
-    here, there = of_folder(label), of_folder(image)
+    here, there = split_of_folder(label), split_of_folder(image)
     return here is None or there is None or here.lower() == there.lower()
 
 

@@ -13,7 +13,7 @@ from trainworthy_audit.formats import yolo_labels as labelling
 from trainworthy_audit.formats.builder import Draft, Resolver, folder, normalise, within_folder
 from trainworthy_audit.formats.yolo_rows import read_labels
 from trainworthy_audit.source import lines
-from trainworthy_audit.splits import of_folder, proper
+from trainworthy_audit.splits import dividing, split_of_folder
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def _note_left_out(draft: Draft, everything: list[str], plan: Plan) -> None:
 
 def _fill_splits(draft: Draft, plan: Plan) -> None:
     """What the plan says of splits; where it leads nowhere, the folders named like splits."""
-    wanted = proper(part.name for part in plan.parts)
+    wanted = dividing(part.name for part in plan.parts)
     for part in plan.parts:
         for mention in part.mentions:
             number = draft.number[mention.image] if mention.image else None
@@ -356,7 +356,7 @@ def _fill_splits(draft: Draft, plan: Plan) -> None:
         for image in images if part.name in wanted else ():
             draft.split(draft.number[image], part.name)
     if not plan.images():
-        by_folder = {image: split for image in draft.paths if (split := of_folder(image))}
+        by_folder = {image: split for image in draft.paths if (split := split_of_folder(image))}
         for image, split in by_folder.items():
             draft.split(draft.number[image], split)
         if plan.parts and by_folder:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit import auditing, duplicates, formats, roles
+from trainworthy_audit import auditing, duplicates, formats, splits
 from trainworthy_audit import config as settings
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence import classes, scenes
@@ -128,10 +128,10 @@ def _same_splits(parts: Sequence[Collection], changes: Changes) -> list[Collecti
     first: dict[str, str] = {}
     made = []
     for part in parts:
-        purpose = Counter(roles.of(name) for name in part.splits)
+        purpose = Counter(splits.role(name) for name in part.splits)
         new = {
             name: first.setdefault(role, name)
-            if (role := roles.of(name)) != "other" and purpose[role] == 1
+            if (role := splits.role(name)) != "other" and purpose[role] == 1
             else name
             for name in part.splits
         }

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import roles
 from trainworthy_audit.evidence import findings, scenes
+from trainworthy_audit.splits import ROLES, role
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ KINDS = {
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each scene, at an image in the split that is used last (test, else validation)."""
     found = scenes.links(evidence, recordings=True)
-    order = sorted(evidence.dataset.splits, key=lambda name: roles.ROLES.index(roles.of(name)))
+    order = sorted(evidence.dataset.splits, key=lambda name: ROLES.index(role(name)))
     rank = {name: number for number, name in enumerate(order)}
     members = (
         evidence.dataset.membership.unique()

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit import roles
 from trainworthy_audit.evidence import findings
+from trainworthy_audit.splits import with_role
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for the dataset, or none."""
     splits = evidence.dataset.splits
-    if roles.named(splits, "validation"):
+    if with_role(splits, "val"):
         return findings.NONE
     has = f"it has only {', '.join(splits)}" if len(splits) > 1 else "it is not divided"
     return findings.one(f"the dataset has no split for validation: {has}", measured=0, limit=1, unit="splits")

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import roles
 from trainworthy_audit.evidence import findings
+from trainworthy_audit.splits import with_role
 from trainworthy_audit.types import Box, Example, Option, Picture, Rule
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each validation split that has too few images, or else too small a share."""
     parts = [findings.NONE]
-    for split in roles.named(evidence.dataset.splits, "validation"):
+    for split in with_role(evidence.dataset.splits, "val"):
         members = evidence.dataset.membership
         count = members.filter(pl.col("split") == split)["image"].n_unique()
-        known = [split, *roles.named(evidence.dataset.splits, "train")]
+        known = [split, *with_role(evidence.dataset.splits, "train")]
         share = count / max(members.filter(pl.col("split").is_in(known))["image"].n_unique(), 1)
         noun = "image" if count == 1 else "images"
         if count < options["images"]:

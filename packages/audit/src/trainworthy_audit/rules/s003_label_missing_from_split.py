@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import roles
 from trainworthy_audit.evidence import findings
+from trainworthy_audit.splits import role
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     splits = pl.DataFrame(
         {
             "split": list(evidence.dataset.splits),
-            "role": [roles.of(name) for name in evidence.dataset.splits],
+            "role": [role(name) for name in evidence.dataset.splits],
             "order": range(len(evidence.dataset.splits)),
         },
         schema={"split": pl.String, "role": pl.String, "order": pl.UInt32},
@@ -70,7 +70,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     consequence = (
         pl.when(pl.col("role") == "train")
         .then(pl.lit("it cannot be learnt"))
-        .when(pl.col("role").is_in(["validation", "test"]))
+        .when(pl.col("role").is_in(["val", "test"]))
         .then(pl.lit("it is never measured there"))
         .otherwise(pl.lit("it is unknown there"))
     )

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
-from trainworthy_audit import formats, roles
+from trainworthy_audit import formats, splits
 from trainworthy_audit.errors import CertificateError
 from trainworthy_audit.formats.fractions import in_pixels
 from trainworthy_audit.operations.split.division import RATIOS, divide
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #: What follows every refusal, so that nobody wonders whether something was trained.
 STOPS = "  Training stops, because nobody has approved"
 
-#: What the splits of a dataset are to training.
-PARTS: Mapping[roles.Role, str] = {"train": "train", "validation": "val", "test": "test"}
+#: The roles of splits that training uses.
+PARTS: tuple[splits.Role, ...] = ("train", "val", "test")
 
 REJECTED = "the audit rejected this dataset"
 
@@ -307,32 +307,34 @@ def _divided(
 ) -> dict[str, str]:
     """{image: "train", "val" or "test"}: the dataset's own splits, completed by the rule of `trainworthy split`."""
     images = dataset.images.filter(~pl.col("path").is_in(list(excluded)))
-    there = {roles.of(split) for split in images["split"].drop_nulls().unique()}
-    if {"train", "validation"} <= there:
+    there = {splits.role(split) for split in images["split"].drop_nulls().unique()}
+    if {"train", "val"} <= there:
         given = dict(images.select("path", "split").iter_rows())
-        unused = Counter(split for split in given.values() if split is None or roles.of(split) not in PARTS)
+        unused = Counter(
+            split for split in given.values() if split is None or splits.role(split) not in PARTS
+        )
         notes += [
             f"{count:,} image{'s' if count > 1 else ''} of "
             f"{'no split' if split is None else f'the split {split!r}'} not used"
             for split, count in unused.items()
         ]
         return {
-            path: PARTS[role] for path, split in given.items() if split and (role := roles.of(split)) in PARTS
+            path: role for path, split in given.items() if split and (role := splits.role(split)) in PARTS
         }
     if there and not there & {"train", "other"}:
         return {
-            path: PARTS[roles.of(split)]
-            for path, split in images.select("path", "split").iter_rows()
-            if split
+            path: splits.role(split) for path, split in images.select("path", "split").iter_rows() if split
         }
     ratios = RATIOS if not there else RATIOS[:2]
     scenes = np.array([proof["images"][path][2] for path in images["path"]], dtype=np.int64)
     division = divide(images, dataset.boxes, scenes, ratios, seed)
-    parts = {path: PARTS[roles.of(split)] for path, split in zip(images["path"], division.split, strict=True)}
+    parts: dict[str, str] = {
+        path: splits.role(split) for path, split in zip(images["path"], division.split, strict=True)
+    }
     counts = Counter(parts.values())
     notes.append(
         "The dataset does not say which images are for validation: divided by the rule of `trainworthy split` into "
-        + ", ".join(f"{name} {counts[name]:,}" for name in PARTS.values() if counts[name])
+        + ", ".join(f"{name} {counts[name]:,}" for name in PARTS if counts[name])
     )
     return parts
 
@@ -370,7 +372,7 @@ def _samples(  # noqa: PLR0917 - as above
         key[0]: part for key, part in whole.partition_by("path", as_dict=True, maintain_order=True).items()
     }
     nothing = whole.clear()
-    made: dict[str, list[Sample]] = {name: [] for name in PARTS.values()}
+    made: dict[str, list[Sample]] = {name: [] for name in PARTS}
     for path in sorted(parts):
         rows = by_path.get(path, nothing)
         width, height, _scene = proof["images"][path]

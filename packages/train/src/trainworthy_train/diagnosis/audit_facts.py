@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from trainworthy_audit import splits
 from trainworthy_audit.errors import TrainworthyError
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _SHARES = {
     "unlabelled": ("A003",),
 }
 _DISAGREE = ("C002", "C007")
-_TRAIN, _VAL = ("train", "trainval", "training"), ("val", "valid", "validation", "dev")
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,7 @@ def of(audit: Mapping[str, Any], file: str = "") -> Facts:
         raise ValueError(audit["schema"])
     dataset, findings = audit["dataset"], audit["findings"]
     images = max(1, int(dataset["images"]))
-    splits = {name.lower(): float(size) for name, size in dataset["splits"].items()}
-    values = {
-        fact: sum(splits[name] for name in names if name in splits)
-        for fact, names in (("train_images", _TRAIN), ("val_images", _VAL))
-        if any(name in splits for name in names)
-    }
+    values = _split_sizes(dataset["splits"])
     ran = {code for code, rule in audit["rules"].items() if rule["status"] in {"passed", "failed"}}
     for fact, codes in _SHARES.items():
         if ran & set(codes):
@@ -112,6 +107,16 @@ def of(audit: Mapping[str, Any], file: str = "") -> Facts:
     if "I008" in ran:
         values["mixed"] = float(any(finding["rule"] == "I008" for finding in findings))
     return Facts(values | _variety(audit, ran, values), _cited(audit), file)
+
+
+def _split_sizes(sizes: Mapping[str, Any]) -> dict[str, float]:
+    """{"train_images", "val_images": their number}, of those that the dataset has; 'trainval' is trained on."""
+    values: dict[str, float] = {}
+    for name, size in sizes.items():
+        role = "train" if name.lower() == "trainval" else splits.role(name)
+        if role in {"train", "val"}:
+            values[f"{role}_images"] = values.get(f"{role}_images", 0.0) + float(size)
+    return values
 
 
 def _share(findings: Sequence[Mapping[str, Any]], codes: Sequence[str], images: int) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import dihedral, roles
+from trainworthy_audit import dihedral, splits
 from trainworthy_audit.auditing import NEEDS
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.evidence import classes, findings, scenes
@@ -376,7 +376,7 @@ def _find_homes(work: Mended) -> None:
         .len()
         .filter(pl.len().over("scene") > 1)
     )
-    order = sorted(evidence.dataset.splits, key=lambda name: roles.ROLES.index(roles.of(name)))
+    order = sorted(evidence.dataset.splits, key=lambda name: splits.ROLES.index(splits.role(name)))
     best: dict[int, tuple[int, int]] = {}
     for scene, split, count in counts.iter_rows():
         rank = (-count, order.index(split))

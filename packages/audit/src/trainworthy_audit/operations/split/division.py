@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from trainworthy_audit import roles
+from trainworthy_audit import splits
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.operations.split.stratification import assign, count_labels
 
@@ -95,13 +95,15 @@ def _splits(
     'trainval'.
     """
     present = given.drop_nulls().unique(maintain_order=True).to_list()
-    by_role = {roles.of(name): name for name in reversed(present)}
-    shares = {by_role.get(roles.of(name), name): share for name, share in wanted.items()}
+    by_role = {splits.role(name): name for name in reversed(present)}
+    shares = {by_role.get(splits.role(name), name): share for name, share in wanted.items()}
     training = next(iter(shares))
     names = [*shares, *(name for name in present if name not in shares)]
     free: set[str] = set()
     if not set(shares) <= set(present):
-        free = {training} if training in present else {name for name in present if roles.of(name) == "other"}
+        free = (
+            {training} if training in present else {name for name in present if splits.role(name) == "other"}
+        )
     if free:
         shares = {name: share for name, share in shares.items() if name in free or name not in present}
         shares = {name: share / sum(shares.values()) for name, share in shares.items()}

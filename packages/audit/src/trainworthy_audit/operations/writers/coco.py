@@ -152,7 +152,7 @@ def _area(row: dict[str, Any], own: Entry, shape: Shape | None, of_box: float, o
 
 def _unknown(collection: Collection) -> Iterator[str]:
     """Splits that readers do not recognise by their names."""
-    odd = [split for split in collection.splits if splits.word(split) is None]
+    odd = [split for split in collection.splits if splits.split_name(split) is None]
     if odd:
         yield (
             f"The splits {', '.join(odd)} are kept as files of their own, but readers know only names such as "

@@ -37,7 +37,7 @@ def write(collection: Collection, sink: Sink) -> list[str]:
     for split in collection.splits:
         names = collection.images.filter(pl.col("split") == split)["name"]
         sink.write(f"data/{split}.txt", "".join(f"data/obj/{name}\n" for name in names).encode())
-        key = _KEYS.get(splits.role(split) or "")
+        key = _KEYS.get(splits.role(split))
         if key and key not in settings:
             settings[key] = f"data/{split}.txt"
         else:

@@ -154,7 +154,7 @@ def _keys(collection: Collection) -> tuple[dict[str, str], list[str]]:
     keys: dict[str, str] = {}
     said = []
     for split in collection.splits:
-        key = _KEYS.get(splits.role(split) or "")
+        key = _KEYS.get(splits.role(split))
         if key and key not in keys:
             keys[key] = f"images/{split}"
         else:
