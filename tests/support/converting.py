@@ -10,7 +10,7 @@ from support.helpers import measurer
 from trainworthy_audit import formats, splits
 from trainworthy_audit.config import Config
 from trainworthy_audit.formats.builder import stem
-from trainworthy_audit.operations import convert, writers
+from trainworthy_audit.operations import convert, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import Collection, collect
 from trainworthy_audit.operations.image_sizes import from_headers
@@ -53,7 +53,7 @@ def written(collection: Collection, kind: str, out: Path) -> Changes:
     """Write a collection to a folder."""
     changes = Changes("test")
     with open_sink(out, collection.sources) as sink:
-        writers.write(collection, kind, sink, changes)
+        writing.write(collection, kind, sink, changes)
     return changes
 
 

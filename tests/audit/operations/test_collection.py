@@ -16,7 +16,7 @@ from trainworthy_audit import demo
 from trainworthy_audit.formats.builder import fold, stem
 from trainworthy_audit.operations.collection import BOXES, IMAGES, Collection, keep, rename_collisions
 from trainworthy_audit.source import Source
-from trainworthy_audit.types import Box, Example, Picture
+from trainworthy_audit.types import Box, Dataset, Example, Picture
 
 CAT = Box("cat", 10, 20, 60, 90)
 
@@ -38,7 +38,7 @@ def named(*rows: tuple[str, str | None], path: str = "") -> Collection:
         classes=(),
         splits=("train", "val"),
         sources=(source,),
-        formats=("coco",),
+        datasets=(Dataset("data", "coco"),),
     )
 
 
@@ -150,7 +150,7 @@ def test_an_image_in_two_splits_stays_in_the_first(tmp_path: Path) -> None:
     put(tmp_path, {"ImageSets/Main/val.txt": "a\nb\n"})
     made = collected(tmp_path)
     assert made.images["split"].to_list() == ["train", "val"]
-    assert "1 image is in several splits: kept in the first (D003)." in made.left
+    assert "1 image is in several splits: kept in the first (D003)." in made.lost
 
 
 def test_keep_numbers_images_anew(tmp_path: Path) -> None:

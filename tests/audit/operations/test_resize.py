@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pty
 import subprocess
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from support.converting import content, evidence
 from support.helpers import measurer, put, run_audit
-from trainworthy_audit import dihedral
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError
-from trainworthy_audit.operations import resize
-from trainworthy_audit.operations.resize.pixels import resized
-from trainworthy_audit.operations.resize.turning import moved_boxes
+from trainworthy_audit.operations import masks, resize
 from trainworthy_audit.source import open_source
 
 if TYPE_CHECKING:
@@ -140,6 +141,103 @@ def test_polygons_move_with_their_boxes(tmp_path: Path) -> None:
     assert (*found.min(axis=0), *found.max(axis=0)) == pytest.approx(edges, abs=1.01)
 
 
+def coco(folder: Path, orientation: int, **more: Any) -> Path:
+    """The red box of 100 x 60 as a polygon, as masks of both forms, as a crowd, and with keypoints at two corners."""
+    x1, y1, x2, y2 = RED
+    mask = np.zeros((60, 100), np.uint8)
+    mask[y1:y2, x1:x2] = 1
+    polygon = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+    packed, plain = masks.encode(mask, compressed=True), masks.encode(mask, compressed=False)
+    keypoints = [x1, y1, 2, x2 - 1, y2 - 1, 1, 0, 0, 0]
+    parts: list[dict[str, Any]] = [
+        {"segmentation": polygon, "keypoints": keypoints, "num_keypoints": 2},
+        {"segmentation": packed},
+        {"segmentation": plain, "iscrowd": 1},
+    ]
+    whole = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 60}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": 420} | part
+            for n, part in enumerate(parts)
+        ],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    png = io.BytesIO()
+    painted().save(png, "PNG", exif=exif)
+    return put(
+        folder, {"images/a.png": png.getvalue(), "annotations/instances.json": json.dumps(whole | more)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("orientation", "max_side"), [(1, 33), (2, 100), (3, 50), (4, 33), (5, 100), (6, 50), (7, 33), (8, 100)]
+)
+def test_masks_polygons_and_keypoints_stay_on_their_objects(
+    orientation: int, max_side: int, tmp_path: Path
+) -> None:
+    """pycocotools finds the red where the new picture has it, in all three forms, and as many pixels of it."""
+    resize.run(
+        open_source(coco(tmp_path / "old", orientation)),
+        Config(),
+        measurer(),
+        max_side=max_side,
+        out=tmp_path / "new",
+        workers=1,
+    )
+    picture = opened(tmp_path / "new" / "images" / "a.png").convert("RGB")
+    edges = red(picture)
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = COCO(str(tmp_path / "new" / "annotations" / "instances.json"))
+    polygon, packed, plain = found.loadAnns(found.getAnnIds())
+    assert isinstance(packed["segmentation"]["counts"], str)
+    assert isinstance(plain["segmentation"]["counts"], list)
+    assert (packed["iscrowd"], plain["iscrowd"]) == (0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        seen = [found.annToMask(annotation) for annotation in (polygon, packed, plain)]
+    assert np.array_equal(seen[1], seen[2])
+    for annotation, mask in zip((polygon, packed, plain), seen, strict=True):
+        assert mask.shape == picture.size[::-1]
+        ys, xs = np.nonzero(mask)
+        assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == pytest.approx(edges, abs=1.01)
+        x, y, width, height = annotation["bbox"]
+        assert (x, y, x + width, y + height) == pytest.approx(edges, abs=1.01)
+    rle = found.annToRLE(packed)
+    assert packed["area"] == plain["area"] == coco_mask.area(rle) == seen[1].sum()
+    assert packed["area"] == pytest.approx(420 * (max(picture.size) / 100) ** 2, rel=0.2)
+    assert polygon["area"] == pytest.approx(polygon["bbox"][2] * polygon["bbox"][3], rel=1e-3)
+    keypoints = np.array(polygon["keypoints"]).reshape(-1, 3)
+    assert keypoints[:, 2].tolist() == [2, 1, 0]
+    assert keypoints[2].tolist() == [0, 0, 0]
+    corners = keypoints[:2, :2]  # of the first and the last pixel
+    assert (*corners.min(axis=0), *(corners.max(axis=0) + 1)) == pytest.approx(edges, abs=1.01)
+    assert polygon["num_keypoints"] == 2
+
+
+def test_left_and_right_keypoints_of_mirrored_pictures_are_said(tmp_path: Path) -> None:
+    """Only mirroring exchanges left and right: which keypoints that concerns nobody knows."""
+    for orientation, said in ((2, True), (6, False)):
+        out = tmp_path / f"new{orientation}"
+        changes = run(coco(tmp_path / f"old{orientation}", orientation), out, 100)
+        assert any("left and right keypoints" in sentence for sentence in changes.lost) is said
+
+
+def test_lists_that_are_no_keypoints_are_left_behind_and_said(tmp_path: Path) -> None:
+    """Coordinates that nobody can move would be wrong."""
+    thing = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 10, 30, 14]}
+    bad = [
+        thing | {"keypoints": [1, 2], "num_keypoints": 1},
+        thing | {"keypoints": "x"},
+        thing | {"keypoints": None},
+    ]
+    changes = run(coco(tmp_path / "old", 1, annotations=bad), tmp_path / "new", 50)
+    whole = json.loads((tmp_path / "new/annotations/instances.json").read_text())
+    assert not any("keypoints" in key for one in whole["annotations"] for key in one)
+    assert any(sentence.startswith("3 lists of keypoints") for sentence in changes.lost)
+
+
 @pytest.mark.parametrize(
     ("kind", "mode", "suffix"),
     [
@@ -239,24 +337,3 @@ def test_the_command_shows_progress_where_somebody_watches(tmp_path: Path) -> No
     assert b"resizing" in shown
     assert ended.stdout.decode().startswith("resize: new: 1 image, 1 box, 1 class\n        1  rewritten\n")
     assert json.loads((tmp_path / "new" / "changes.json").read_text())["summary"]["rewritten"] == 1
-
-
-# ------------------------------------------------------------------------------------------------------------
-# Arithmetic
-
-
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_boxes_turn_as_pictures_do(turn: int) -> None:
-    """The red box leads to where the red is in the picture that was turned."""
-    image = painted()
-    size = dihedral.turn_size(dihedral.from_exif(turn), 100, 60)
-    upright = Image.open(io.BytesIO(resized(encoded(image, "PNG"), turn, size)))
-    assert tuple(moved_boxes(np.array([RED], dtype=float), turn, (100, 60), size)[0]) == red(upright)
-
-
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_the_far_corner_stays_the_far_corner(turn: int) -> None:
-    """Turned and resized, the whole picture is the whole picture."""
-    after = (31, 17)
-    whole = moved_boxes(np.array([[0, 0, 100, 60]], dtype=float), turn, (100, 60), after)
-    assert whole.tolist() == [[0, 0, *after]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from pycocotools.coco import COCO
 from support.converting import collected, content, converted, evidence, same, written
 from support.helpers import put
 from trainworthy_audit import demo
+from trainworthy_audit.operations import masks
 from trainworthy_audit.operations.collection import EDGES
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -276,14 +278,72 @@ def test_polygons_are_clipped_with_their_boxes(tmp_path: Path) -> None:
     assert made["area"] == 400
 
 
-def test_masks_of_moved_boxes_are_left_behind_and_said(tmp_path: Path) -> None:
-    """A run-length encoded mask is not cut: it goes, and is counted."""
-    mask = {"size": [80, 100], "counts": [7900, 50, 50]}
+@pytest.mark.parametrize("compressed", [True, False])
+def test_masks_are_clipped_with_their_boxes(tmp_path: Path, *, compressed: bool) -> None:
+    """What lies outside of the box is gone, in the form that the mask had; the area is counted anew."""
+    mask = np.zeros((80, 100), np.uint8)
+    mask[10:30, 60:100] = 1
+    rle = masks.encode(mask, compressed=compressed)
+    old = collected(coco(tmp_path / "old", [{"bbox": [60, 10, 40, 20], "area": 800, "segmentation": rle}]))
+    clipped = dataclasses.replace(old, boxes=old.boxes.with_columns(x2=pl.lit(90.0)))
+    changes = written(clipped, "coco", tmp_path / "new")
+    (annotation,) = read_json(tmp_path / "new")["annotations"]
+    assert isinstance(annotation["segmentation"]["counts"], str if compressed else list)
+    mask[:, 90:] = 0
+    assert np.array_equal(masks.decode(annotation["segmentation"], (100, 80)), mask)
+    assert annotation["area"] == 600
+    assert changes.lost == []
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"size": [80, 100], "counts": [7900, 50]},  # does not add up
+        {"size": [40, 50], "counts": [1900, 100]},  # of another image
+        {"size": [80, 100], "counts": [0, 80, 7920]},  # nothing of it lies in the box
+    ],
+)
+def test_masks_that_cannot_be_moved_are_left_behind_and_said(mask: dict[str, Any], tmp_path: Path) -> None:
+    """Damaged ones, and those of which nothing is left; where nothing moves they stay as they stand."""
     old = collected(coco(tmp_path / "old", [{"bbox": [80, 10, 40, 20], "segmentation": mask}]))
     clipped = dataclasses.replace(old, boxes=old.boxes.with_columns(pl.col("x2").clip(upper_bound=100)))
     changes = written(clipped, "coco", tmp_path / "new")
-    assert read_json(tmp_path / "new")["annotations"][0]["segmentation"] == []
-    assert "1 run-length encoded masks, which were not moved with their boxes." in changes.lost
+    (annotation,) = read_json(tmp_path / "new")["annotations"]
+    assert (annotation["segmentation"], annotation["area"]) == ([], 400)
+    assert [sentence.partition(" ")[0] for sentence in changes.lost if "masks" in sentence] == ["1"]
+    assert written(old, "coco", tmp_path / "same").lost == []
+    assert read_json(tmp_path / "same")["annotations"][0]["segmentation"] == mask
+
+
+@pytest.mark.parametrize(
+    "shape", [[["a", "b"] * 3], [[1, 2, 3]], [1, 2, 3, 4, 5, 6], {"size": [1], "counts": "~"}]
+)
+def test_damaged_shapes_stay_as_they_stand_where_nothing_moves(shape: Any, tmp_path: Path) -> None:
+    """They are nobody's to repair on the way; the area that is missing is that of the box."""
+    old = coco(tmp_path / "old", [{"bbox": [10, 10, 40, 20], "segmentation": shape}])
+    written(collected(old), "coco", tmp_path / "new")
+    (annotation,) = read_json(tmp_path / "new")["annotations"]
+    assert (annotation["segmentation"], annotation["area"]) == (shape, 800)
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc", "darknet"])
+def test_of_masks_other_formats_keep_the_box_and_say_so(kind: str, tmp_path: Path) -> None:
+    """Compressed or not, a crowd or not."""
+    mask = np.zeros((80, 100), np.uint8)
+    mask[10:30, 60:90] = 1
+    things = [
+        {
+            "id": n,
+            "bbox": [60, 10, 30, 20],
+            "iscrowd": n,
+            "segmentation": masks.encode(mask, compressed=n == 0),
+        }
+        for n in (0, 1)
+    ]
+    old = coco(tmp_path / "old", things)
+    changes = written(collected(old), kind, tmp_path / "new")
+    assert edges(tmp_path / "new") == [pytest.approx((60, 10, 90, 30), abs=0.01)] * 2
+    assert any("of 2 objects only the boxes are kept" in sentence for sentence in changes.lost)
 
 
 def test_yolo_polygons_become_segmentations(tmp_path: Path) -> None:

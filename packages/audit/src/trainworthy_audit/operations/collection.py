@@ -1,11 +1,10 @@
-"""What is on its way into a new dataset: images and boxes in pixels, wherever they came from."""
+"""Images and boxes on their way into a new dataset, in pixels, whatever format they were read from."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -33,7 +32,7 @@ IMAGES = pl.Schema(
         "annotation": pl.String,  # in its source: the first file that annotates it
         "from_width": pl.UInt32,  # size in its source; other than width and height where it was resized
         "from_height": pl.UInt32,
-        "turn": pl.UInt8,  # EXIF orientation that was applied on the way, 1 for none
+        "orientation": pl.UInt8,  # EXIF orientation that was applied on the way, 1 for none
     }
 )
 
@@ -85,12 +84,9 @@ class Collection:
     classes: tuple[str, ...]  # in the order of the ids that will be written
     splits: tuple[str, ...]
     sources: tuple[Source, ...]
-    formats: tuple[str, ...]  # of each source
+    datasets: tuple[Dataset, ...]  # as read from each source
     pixels: Callable[[int], bytes | None] | None = None
-    left: tuple[str, ...] = ()  # sentences: what of the sources could not be taken along
-    content: tuple[tuple[str, ...], ...] = field(
-        default=(), repr=False
-    )  # of each source: see `Dataset.content`
+    lost: tuple[str, ...] = ()  # sentences: what of the sources could not be taken along
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -98,72 +94,74 @@ class Collection:
 
 
 def collect(evidence: Evidence, source: Source) -> Collection:
-    """Return what can be taken along of one dataset, boxes in pixels; `left` says what cannot."""
+    """What can be taken along of one dataset, boxes in pixels; `lost` says what cannot."""
     dataset = evidence.dataset
-    boxes, left = _boxes(evidence)
+    boxes, lost = _boxes(evidence)
     images, more = _images(evidence, boxes)
-    names, boxes = _classes(dataset, boxes)
+    classes, boxes = _classes(dataset, boxes)
     return Collection(
         images=images,
         boxes=boxes,
-        classes=names,
+        classes=classes,
         splits=dataset.splits,
         sources=(source,),
-        formats=(dataset.format,),
-        left=(*left, *more),
-        content=(dataset.content,),
+        datasets=(dataset,),
+        lost=(*lost, *more),
     )
 
 
 def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     """The boxes that belong to an image and have finite edges, and sentences about the others.
 
-    Where edges were mended, the evidence has those that were read in `from_x1..from_y2`.
+    Where edges were repaired, the evidence has those that were read in `from_x1..from_y2`.
     """
-    found = evidence.boxes
-    homeless = found["image"].null_count()
-    unknown = _unknown(evidence)
-    endless = found.filter(pl.col("image").is_not_null(), ~pl.col("finite")).height
+    boxes = evidence.boxes
+    without_image = boxes["image"].null_count()
+    missing = _missing_images(evidence)
+    not_finite = boxes.filter(pl.col("image").is_not_null(), ~pl.col("finite")).height
     unread = evidence.dataset.unread.height
-    left = []
-    if unknown:
-        left.append(
-            f"{_many(unknown, 'annotation', 'annotations')} of images that are not there (A002), with "
-            f"{homeless:,} boxes."
+    lost = []
+    if missing:
+        lost.append(
+            f"{_left_behind(missing, 'annotation', 'annotations')} of images that are not there (A002), with "
+            f"{without_image:,} boxes."
         )
-    if endless:
-        left.append(f"{_many(endless, 'box', 'boxes')} whose edges are no finite numbers of pixels (B003).")
+    if not_finite:
+        lost.append(
+            f"{_left_behind(not_finite, 'box', 'boxes')} whose edges are no finite numbers of pixels (B003)."
+        )
     if unread:
-        left.append(f"{_many(unread, 'row', 'rows')} that could not be read (A001).")
+        lost.append(f"{_left_behind(unread, 'row', 'rows')} that could not be read (A001).")
     kept = (
-        found.filter(pl.col("image").is_not_null(), "finite")
+        boxes.filter(pl.col("image").is_not_null(), "finite")
         .with_columns(
             pl.lit(0, pl.UInt32).alias("source"),
-            *(pl.col(edge).alias(f"from_{edge}") for edge in EDGES if f"from_{edge}" not in found.columns),
+            *(pl.col(edge).alias(f"from_{edge}") for edge in EDGES if f"from_{edge}" not in boxes.columns),
         )
         .select(BOXES.names())
         .cast(BOXES)
         .sort("image", maintain_order=True)
     )
-    return kept, left
+    return kept, lost
 
 
-def _unknown(evidence: Evidence) -> int:
-    """Annotations whose image is not there, and that hence have no boxes among those of the dataset."""
+def _missing_images(evidence: Evidence) -> int:
+    """How many annotations there are whose image is not there; their boxes belong to no image."""
     references = evidence.dataset.references
     return references.filter(pl.col("kind") == "annotation", pl.col("image").is_null()).height
 
 
-def _many(count: int, one: str, several: str) -> str:
+def _left_behind(count: int, one: str, several: str) -> str:
     return f"Left behind: {count:,} {one if count == 1 else several}"
 
 
 def _images(evidence: Evidence, boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     dataset = evidence.dataset
     # Where nothing of an annotation could be read, an empty one would say that the image shows no object.
-    endless = evidence.boxes.filter(~pl.col("finite"))["image"]
-    lost = pl.concat([dataset.unread["image"], endless]).drop_nulls().unique()
-    spoilt = pl.col("image").is_in(lost.implode()) & ~pl.col("image").is_in(boxes["image"].unique().implode())
+    not_finite = evidence.boxes.filter(~pl.col("finite"))["image"]
+    affected = pl.concat([dataset.unread["image"], not_finite]).drop_nulls().unique()
+    with_boxes = boxes["image"].unique()
+    nothing_left = pl.col("image").is_in(affected.implode()) & ~pl.col("image").is_in(with_boxes.implode())
 
     def whole(side: str) -> pl.Expr:
         known = pl.col(f"image_{side}")
@@ -181,30 +179,29 @@ def _images(evidence: Evidence, boxes: pl.DataFrame) -> tuple[pl.DataFrame, list
         pl.when(pl.col("mode").is_not_null())
         .then(pl.col("mode").replace_strict(_DEPTHS, default=3, return_dtype=pl.UInt8))
         .alias("depth"),
-        (pl.col("annotation").is_not_null() & ~spoilt).alias("annotated"),
+        (pl.col("annotation").is_not_null() & ~nothing_left).alias("annotated"),
         "annotation",
         whole("width").alias("from_width"),
         whole("height").alias("from_height"),
-        pl.lit(1, pl.UInt8).alias("turn"),
+        pl.lit(1, pl.UInt8).alias("orientation"),
     ).cast(IMAGES)
-    left = []
-    several = dataset.membership["image"].is_duplicated().sum()
-    if several:
-        twice = dataset.membership.filter(pl.col("image").is_duplicated())["image"].n_unique()
-        left.append(
-            f"{twice:,} image{'s are' if twice > 1 else ' is'} in several splits: kept in the first (D003)."
+    lost = []
+    in_several = dataset.membership.filter(pl.col("image").is_duplicated())["image"].n_unique()
+    if in_several:
+        lost.append(
+            f"{in_several:,} image{'s are' if in_several > 1 else ' is'} in several splits: kept in the first (D003)."
         )
-    broken = images.filter(spoilt).height
-    if broken:
-        left.append(
-            f"{broken:,} image{'s have' if broken > 1 else ' has'} annotations of which nothing could be taken along: "
+    bare = images.filter(nothing_left).height
+    if bare:
+        lost.append(
+            f"{bare:,} image{'s have' if bare > 1 else ' has'} annotations of which nothing could be taken along: "
             "without annotation in the new dataset."
         )
-    return images, left
+    return images, lost
 
 
 def _file_name(path: str) -> str:
-    """The path's last part, less what lists of files do not survive."""
+    """The path's last part, without what lists of files cannot hold."""
     name = path.rpartition("/")[2]
     plain = _NOT_IN_NAMES.sub("_", name).strip()
     return plain if plain.strip(".") else f"image{plain}"
@@ -212,17 +209,17 @@ def _file_name(path: str) -> str:
 
 def _classes(dataset: Dataset, boxes: pl.DataFrame) -> tuple[tuple[str, ...], pl.DataFrame]:
     """The names by id, then labels that no list declares. Every box gets a label of one line."""
-    numbered = pl.concat_str(pl.lit("class_"), pl.col("class_id").fill_null(0))
-    plain = pl.col("label").str.replace_all(_CONTROL, " ").str.strip_chars("\r\n")
-    label = pl.when(plain.str.strip_chars() != "").then(plain).otherwise(numbered)
+    by_number = pl.concat_str(pl.lit("class_"), pl.col("class_id").fill_null(0))
+    one_line = pl.col("label").str.replace_all(_CONTROL, " ").str.strip_chars("\r\n")
+    label = pl.when(one_line.str.strip_chars() != "").then(one_line).otherwise(by_number)
     boxes = boxes.with_columns(label.alias("label"))
     declared = dataset.names[0].by_id() if dataset.names else {}
-    given = pl.DataFrame(
+    names = pl.DataFrame(
         {"class_id": sorted(declared), "label": [declared[number] for number in sorted(declared)]},
         schema={"class_id": pl.Int64, "label": pl.String},
     ).with_columns(label.alias("label"))
     used = boxes["label"].unique().sort()
-    return tuple(dict.fromkeys([*given["label"], *used])), boxes
+    return tuple(dict.fromkeys([*names["label"], *used])), boxes
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -230,7 +227,7 @@ def _classes(dataset: Dataset, boxes: pl.DataFrame) -> tuple[tuple[str, ...], pl
 
 
 def keep(collection: Collection, images: pl.Series) -> Collection:
-    """Only these images (numbers), numbered anew from 0 in their order, and their boxes."""
+    """Only these images (their numbers), numbered anew from 0 in their order, and their boxes."""
     chosen = collection.images.filter(pl.col("image").is_in(images.implode())).rename({"image": "old"})
     chosen = chosen.with_row_index("image").cast({"image": pl.UInt32})
     boxes = (
@@ -250,29 +247,32 @@ def rename_collisions(collection: Collection, *, flat: bool) -> Collection:
     taken: set[tuple[str | None, str]] = set()
     names: list[str] = []
     columns = collection.images.select("name", "split", "path", "source")
-    wanted = Counter((None if flat else split, fold(stem(name))) for name, split, _, _ in columns.iter_rows())
+    reserved = {(None if flat else split, fold(stem(name))) for name, split, _, _ in columns.iter_rows()}
     for name, split, path, source in columns.iter_rows():
-        room = None if flat else split
+        scope = None if flat else split
         new = name
-        if (room, fold(stem(name))) in taken:
-            new = _another(name, path, collection.sources[source].name, room, taken | wanted.keys())
-        taken.add((room, fold(stem(new))))
+        if (scope, fold(stem(name))) in taken:
+            new = _unused_name(name, path, collection.sources[source].name, scope, reserved)
+        taken.add((scope, fold(stem(new))))
+        reserved.add((scope, fold(stem(new))))
         names.append(new)
     return dataclasses.replace(
         collection, images=collection.images.with_columns(pl.Series("name", names, dtype=pl.String))
     )
 
 
-def _another(name: str, path: str, source: str, room: str | None, taken: set[tuple[str | None, str]]) -> str:
-    """A name like this one that is not taken."""
+def _unused_name(
+    name: str, path: str, source: str, scope: str | None, reserved: set[tuple[str | None, str]]
+) -> str:
+    """A name like this one that no image of its scope, a split or everything, has or wants."""
     folders = path.split("/")[:-1]
     for front in (*("_".join(folders[-count:]) for count in range(1, len(folders) + 1)), source):
         new = _file_name(f"{front}_{name}".replace("/", "_"))
-        if (room, fold(stem(new))) not in taken:
+        if (scope, fold(stem(new))) not in reserved:
             return new
     bare = stem(name)
     suffix = name[len(bare) :]
     number = 2
-    while (room, fold(f"{bare}_{number}")) in taken:
+    while (scope, fold(f"{bare}_{number}")) in reserved:
         number += 1
     return f"{bare}_{number}{suffix}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import formats
-from trainworthy_audit.operations import writers
+from trainworthy_audit.operations import writers, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect
 from trainworthy_audit.operations.image_sizes import from_headers
@@ -31,7 +31,7 @@ def run(
     dataset = formats.read(source, config.format, config.annotations)
     collection = collect(from_headers(source, dataset, measurer), source)
     changes = Changes("convert", sources=(str(source.path),))
-    changes.notes.append(f"From {formats.FORMATS[dataset.format].TITLE} to {formats.FORMATS[to].TITLE}.")
+    changes.notes.append(f"From {formats.FORMATS[dataset.format].TITLE} to {writers.load(to).title}.")
     with open_sink(out, [source], zipped=zipped) as sink:
-        writers.write(collection, to, sink, changes)
+        writing.write(collection, to, sink, changes)
     return changes

@@ -12,7 +12,7 @@ from trainworthy_audit import auditing, duplicates, formats, splits
 from trainworthy_audit import config as settings
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence import classes, scenes
-from trainworthy_audit.operations import writers
+from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import Collection, collect
 from trainworthy_audit.operations.sink import check, open_sink
@@ -61,7 +61,7 @@ def run(
     made = _joined(_same_splits(parts, changes))
     _tell_of_loose_images(made, changes)
     with open_sink(out, sources, zipped=zipped) as sink:
-        writers.write(made, kind or parts[0].formats[0], sink, changes)
+        writing.write(made, kind or parts[0].datasets[0].format, sink, changes)
     return changes
 
 
@@ -170,9 +170,8 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         classes=parts[0].classes,
         splits=tuple(dict.fromkeys(name for part in parts for name in part.splits)),
         sources=tuple(part.sources[0] for part in parts),
-        formats=tuple(part.formats[0] for part in parts),
-        left=tuple(f"{part.sources[0].name}: {said}" for part in parts for said in part.left),
-        content=tuple(part.content[0] for part in parts),
+        datasets=tuple(part.datasets[0] for part in parts),
+        lost=tuple(f"{part.sources[0].name}: {sentence}" for part in parts for sentence in part.lost),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from trainworthy_audit import auditing, formats
-from trainworthy_audit.operations import writers
+from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect, keep
 from trainworthy_audit.operations.fix.mending import Mended, mend
@@ -104,7 +104,7 @@ def _write(
     set_aside = False
     try:
         with open_sink(out, [source], zipped=zipped) as sink:
-            writers.write(made, made.formats[0], sink, changes)
+            writing.write(made, made.datasets[0].format, sink, changes)
             if aside:
                 with FolderSink(place, [source]) as beside:
                     _write_quarantine(source, aside, beside)

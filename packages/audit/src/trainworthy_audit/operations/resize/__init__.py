@@ -1,10 +1,10 @@
-"""`trainworthy resize`: smaller images, upright, and their boxes with them."""
+"""`trainworthy resize`: smaller images, upright, with their boxes, polygons, masks and keypoints."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,12 +13,12 @@ import polars as pl
 from trainworthy_audit import dihedral, formats
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.measure.engines.local import Engine, Failure
-from trainworthy_audit.operations import writers
+from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect
 from trainworthy_audit.operations.image_sizes import from_pixels
+from trainworthy_audit.operations.placement import Placement
 from trainworthy_audit.operations.resize.pixels import WRITTEN
-from trainworthy_audit.operations.resize.turning import moved_boxes
 from trainworthy_audit.operations.sink import check, open_sink
 
 if TYPE_CHECKING:
@@ -31,16 +31,12 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Evidence
 
-Size = tuple[int, int]
-
 
 class Plan(NamedTuple):
-    """What becomes of one image. None stands for an image that is copied as it is."""
+    """What becomes of an image that is written anew."""
 
-    before: Size  # of the picture on which the boxes were drawn
-    after: Size
-    turn: int  # EXIF orientation that is applied to the pixels
-    boxes_turn: int  # the same for boxes; 1 where they were drawn on the upright picture
+    orientation: int  # EXIF orientation that is applied to the pixels
+    placement: Placement  # what happens to its boxes: not turned where they were drawn on the upright image
 
 
 def run(
@@ -56,18 +52,18 @@ def run(
 ) -> Changes:
     """Write the dataset to `out`, no image wider or higher than `max_side` pixels, none enlarged.
 
-    EXIF orientation is applied to images and boxes, and removed. `progress` is called with how many images are
-    done, and of how many. Raises `DatasetError` and `OutputError`; then nothing is left of the new dataset.
+    EXIF orientation is applied to images and boxes, and removed. `workers` is the number of processes, 0 for one a
+    core; `progress` is called with how many images are done, and of how many. Raises `DatasetError` and `OutputError`;
+    then nothing is left of the new dataset.
     """
     check(out, [source], zipped=zipped)
     evidence = from_pixels(source, formats.read(source, config.format, config.annotations), measurer)
     changes = Changes("resize", sources=(str(source.path),))
-    collection = collect(evidence, source)
     plans = _plans(evidence, max_side, changes)
-    collection = _planned(collection, plans)
+    collection = _resized(collect(evidence, source), plans)
     with Engine(workers) as engine, open_sink(out, [source], zipped=zipped) as sink:
-        rewritten = _Rewritten(source, collection, plans, engine, progress)
-        writers.write(dataclasses.replace(collection, pixels=rewritten), collection.formats[0], sink, changes)
+        pixels = _Pixels(source, collection, plans, engine, progress)
+        writing.write(dataclasses.replace(collection, pixels=pixels), evidence.dataset.format, sink, changes)
     return changes
 
 
@@ -76,32 +72,32 @@ def run(
 
 
 def _plans(evidence: Evidence, max_side: int, changes: Changes) -> dict[int, Plan]:
-    """{image: what becomes of it}, of those that are written anew; what is not is said."""
+    """{image: what becomes of it}, of those that are written anew; why others are not goes to `changes`."""
     plans: dict[int, Plan] = {}
-    left: Counter[str] = Counter()
-    redrawn = 0
+    skipped: Counter[str] = Counter()
+    drawn_upright = 0
     for row in evidence.images.iter_rows(named=True):
-        turn = row["orientation"] or 1
-        if turn == 1 and row["width"] is not None and max(row["width"], row["height"]) <= max_side:
+        orientation = row["orientation"] or 1
+        if orientation == 1 and row["width"] is not None and max(row["width"], row["height"]) <= max_side:
             continue
         reason = _why_not(row)
         if reason:
-            left[reason] += 1
+            skipped[reason] += 1
             continue
         stored = (row["width"], row["height"])
-        shown = dihedral.turn_size(dihedral.from_exif(turn), *stored)
-        scale = min(1.0, max_side / max(shown))
-        after = (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))
-        if shown != stored and (row["declared_width"], row["declared_height"]) == shown:
-            redrawn += 1
-            plans[row["image"]] = Plan(shown, after, turn, 1)
-        else:
-            plans[row["image"]] = Plan(stored, after, turn, turn)
-    changes.lose(f"{_images(count)} not resized: {reason}." for reason, count in left.items())
-    if redrawn:
+        upright = dihedral.turn_size(dihedral.from_exif(orientation), *stored)
+        scale = min(1.0, max_side / max(upright))
+        after = (max(1, round(upright[0] * scale)), max(1, round(upright[1] * scale)))
+        placement = Placement(orientation, stored, after)
+        if upright != stored and (row["declared_width"], row["declared_height"]) == upright:
+            drawn_upright += 1
+            placement = Placement(1, upright, after)
+        plans[row["image"]] = Plan(orientation, placement)
+    changes.lose(f"{_images(count)} not resized: {reason}." for reason, count in skipped.items())
+    if drawn_upright:
         changes.notes.append(
-            f"The annotations of {_images(redrawn)} declare the size of the upright picture (I004): their boxes were "
-            "taken to be drawn on that, and were not turned."
+            f"The annotations of {_images(drawn_upright)} declare the size of the upright picture (I004): their boxes "
+            "were taken to be drawn on that, and were not turned."
         )
     return plans
 
@@ -113,7 +109,7 @@ def _images(count: int) -> str:
 def _why_not(row: Mapping[str, Any]) -> str:
     """Why an image is copied as it is; '' where it can be written anew."""
     if row["status"] != "ok":
-        # A damaged picture would look whole afterwards.
+        # A damaged image would look whole afterwards.
         return f"{row['status']}, copied as it is; trainworthy fix sets such images aside"
     if row["format"] not in WRITTEN:
         return f"{row['format']}, which is not written"
@@ -122,29 +118,28 @@ def _why_not(row: Mapping[str, Any]) -> str:
     return ""
 
 
-def _planned(collection: Collection, plans: Mapping[int, Plan]) -> Collection:
-    """The images with the size and orientation that they will have, and the boxes moved there."""
-    schema = dict.fromkeys(("image", "from_width", "from_height", "width", "height"), pl.UInt32)
-    rows = [(image, *plan.before, *plan.after, plan.boxes_turn) for image, plan in plans.items()]
-    changed = pl.DataFrame(rows, schema=schema | {"turn": pl.UInt8}, orient="row")
+def _resized(collection: Collection, plans: Mapping[int, Plan]) -> Collection:
+    """The images with the size and orientation that they will have, and the boxes moved with them."""
+    sizes = dict.fromkeys(("image", "from_width", "from_height", "width", "height"), pl.UInt32)
+    rows = [
+        (image, *placement.before, *placement.after, placement.orientation)
+        for image, (_, placement) in plans.items()
+    ]
+    changed = pl.DataFrame(rows, schema=sizes | {"orientation": pl.UInt8}, orient="row")
     images = collection.images.update(changed, on="image")
-    return dataclasses.replace(collection, images=images, boxes=_moved(collection.boxes, images))
+    return dataclasses.replace(collection, images=images, boxes=_moved(collection.boxes, plans))
 
 
-def _moved(boxes: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+def _moved(boxes: pl.DataFrame, plans: Mapping[int, Plan]) -> pl.DataFrame:
     """The boxes where their images show them now."""
-    placed = boxes.join(images, on="image", how="left", maintain_order="left")
     edges = boxes.select(EDGES).to_numpy().astype(np.float64)
-    columns = placed.select("turn", "from_width", "from_height", "width", "height")
-    for kind in columns.unique().drop_nulls().iter_rows():
-        turn, *sizes = kind
-        rows = columns.select(
-            pl.all_horizontal(
-                pl.col(name) == value for name, value in zip(columns.columns, kind, strict=True)
-            )
-        ).to_series()
-        where = rows.fill_null(value=False).to_numpy()
-        edges[where] = moved_boxes(edges[where], turn, tuple(sizes[:2]), tuple(sizes[2:]))
+    images = boxes["image"].to_numpy()
+    placed: dict[Placement, list[int]] = defaultdict(list)
+    for image, plan in plans.items():
+        placed[plan.placement].append(image)
+    for placement, numbers in placed.items():
+        there = np.isin(images, numbers)
+        edges[there] = placement.boxes(edges[there])
     return boxes.with_columns(pl.Series(edge, edges[:, at]) for at, edge in enumerate(EDGES))
 
 
@@ -152,7 +147,7 @@ def _moved(boxes: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
 # Pixels
 
 
-class _Rewritten:
+class _Pixels:
     """The bytes of images that are written anew, made by worker processes ahead of being asked for, in order."""
 
     def __init__(
@@ -167,10 +162,10 @@ class _Rewritten:
         self._path = dict(collection.images.select("image", "path").iter_rows())
         self._order = list(plans)
         items = [
-            (*source.entries[self._path[image]].locator, plan.turn, *plan.after)
+            (*source.entries[self._path[image]].locator, plan.orientation, *plan.placement.after)
             for image, plan in plans.items()
         ]
-        self._answers = engine.run("trainworthy_audit.operations.resize.pixels:resize_files", items)
+        self._results = engine.run("trainworthy_audit.operations.resize.pixels:resize_files", items)
         self._early: dict[int, Any] = {}
         self._done = 0
         self._progress = progress
@@ -181,15 +176,15 @@ class _Rewritten:
         if image not in self._plans:
             return None
         while image not in self._early:
-            index, answer = next(self._answers)
-            self._early[self._order[index]] = answer
+            index, result = next(self._results)
+            self._early[self._order[index]] = result
         self._done += 1
         if self._progress:
             self._progress(self._done, len(self._order))
-        answer = self._early.pop(image)
-        if isinstance(answer, Failure):
+        result = self._early.pop(image)
+        if isinstance(result, Failure):
             raise DatasetError(
-                f"cannot resize {self._path[image]}: {answer.kind}, {answer.detail}\n  Nothing was written.",
+                f"cannot resize {self._path[image]}: {result.kind}, {result.detail}\n  Nothing was written.",
                 next_step=f"trainworthy audit {shlex.quote(str(self._source.path))}",
             )
-        return bytes(answer)
+        return bytes(result)

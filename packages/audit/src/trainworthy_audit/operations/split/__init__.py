@@ -9,7 +9,7 @@ import polars as pl
 
 from trainworthy_audit import auditing, formats
 from trainworthy_audit.errors import ConfigError
-from trainworthy_audit.operations import writers
+from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect
 from trainworthy_audit.operations.scene_groups import scene_groups
@@ -70,14 +70,14 @@ def run(
         collection,
         images=collection.images.with_columns(division.split),
         splits=division.names,
-        left=tuple(sentence for sentence in collection.left if "(D003)" not in sentence or not again),
+        lost=tuple(sentence for sentence in collection.lost if "(D003)" not in sentence or not again),
     )
     _record_moves(collection, divided, changes)
     _warn_of_divided_scenes(scenes["scene"].to_numpy(), division.split, changes)
     _note_labels(divided, changes)
     changes.notes.append(f"Images by split: {_sizes(division.split, division.names)}. Seed {seed}.")
     with open_sink(out, [source], zipped=zipped) as sink:
-        writers.write(divided, divided.formats[0], sink, changes)
+        writing.write(divided, evidence.dataset.format, sink, changes)
     return changes
 
 

@@ -9,28 +9,28 @@ import polars as pl
 from trainworthy_audit import splits
 from trainworthy_audit.formats.builder import stem
 from trainworthy_audit.operations.originals import Originals
-from trainworthy_audit.operations.writers.yolo import label_rows, labelled
+from trainworthy_audit.operations.writers.shared.label_rows import label_rows, labelled
+from trainworthy_audit.operations.writers.shared.writer import Writer
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.collection import Collection
     from trainworthy_audit.operations.sink import Sink
 
-FLAT = True
-
 #: The keys of obj.data by what a split is for; darknet itself knows the first two.
 _KEYS = {"train": "train", "val": "valid", "test": "test"}
 
 
-def place(split: str | None, name: str) -> str:
+def _place(split: str | None, name: str) -> str:
     """Where an image goes."""
     del split
     return f"data/obj/{name}"
 
 
-def write(collection: Collection, sink: Sink) -> list[str]:
+def _write(collection: Collection, sink: Sink) -> list[str]:
     """Write labels, lists, names and obj.data; return what darknet cannot hold."""
     originals = Originals(collection)
-    rows, lost = label_rows(collection, originals, "darknet", polygons="darknet" in collection.formats)
+    keep_polygons = any(dataset.format == "darknet" for dataset in collection.datasets)
+    rows, lost = label_rows(collection, originals, "darknet", keep_polygons=keep_polygons)
     for image in labelled(collection).iter_rows(named=True):
         sink.write(f"data/obj/{stem(image['name'])}.txt", rows.get(image["image"], "").encode())
     settings = {"classes": str(len(collection.classes))}
@@ -46,3 +46,6 @@ def write(collection: Collection, sink: Sink) -> list[str]:
     sink.write("data/obj.names", "".join(f"{name}\n" for name in collection.classes).encode())
     sink.write("data/obj.data", "".join(f"{key} = {value}\n" for key, value in settings.items()).encode())
     return lost
+
+
+WRITER = Writer("YOLO (darknet)", _place, _write, one_folder=True)

@@ -9,15 +9,14 @@ import polars as pl
 
 from trainworthy_audit import splits
 from trainworthy_audit.formats.builder import stem
-from trainworthy_audit.operations.originals import Originals, Xml, read_xml
-from trainworthy_audit.operations.writers import losses
-from trainworthy_audit.operations.writers.numbers import DIGITS, escaped, joined, plain, snapped
+from trainworthy_audit.operations.originals import Originals
+from trainworthy_audit.operations.writers.shared import losses
+from trainworthy_audit.operations.writers.shared.numbers import DIGITS, escaped, joined, plain, snapped
+from trainworthy_audit.operations.writers.shared.writer import Writer
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.collection import Collection
     from trainworthy_audit.operations.sink import Sink
-
-FLAT = True
 
 FLAGS = ("truncated", "difficult", "occluded")
 
@@ -25,13 +24,13 @@ FLAGS = ("truncated", "difficult", "occluded")
 STEP = 10.0**-DIGITS
 
 
-def place(split: str | None, name: str) -> str:
+def _place(split: str | None, name: str) -> str:
     """Where an image goes."""
     del split
     return f"JPEGImages/{name}"
 
 
-def write(collection: Collection, sink: Sink) -> list[str]:
+def _write(collection: Collection, sink: Sink) -> list[str]:
     """Write the annotations and lists; return what VOC cannot hold."""
     originals = Originals(collection)
     boxes, lost = _corners(snapped(collection))
@@ -51,7 +50,7 @@ def write(collection: Collection, sink: Sink) -> list[str]:
         *more,
         *losses.flags(collection, ("crowd",), "Pascal VOC"),
         *losses.shapes(collection, originals, "Pascal VOC"),
-        *losses.keys(collection),
+        *losses.extras(collection, "voc"),
     ]
 
 
@@ -59,28 +58,19 @@ def _others(
     collection: Collection, boxes: pl.DataFrame, originals: Originals
 ) -> tuple[pl.DataFrame, dict[int, str], list[str]]:
     """The column `others`, {image: elements above the objects}, as they stood in Pascal VOC, and what was lost."""
-    if "voc" not in collection.formats:
+    heads = {
+        image: xml.head
+        for image, source, annotation in collection.images.select("image", "source", "annotation").iter_rows()
+        if (xml := originals.xml(source, annotation)) is not None
+    }
+    if not heads:
         return boxes.with_columns(pl.lit("").alias("others")), {}, []
-    known: dict[tuple[int, str], Xml] = {}
-
-    def xml(source: int, annotation: str | None) -> Xml | None:
-        if annotation is None or collection.formats[source] != "voc":
-            return None
-        if (source, annotation) not in known:
-            known[source, annotation] = read_xml(collection.sources[source], annotation)
-        return known[source, annotation]
-
-    heads = {}
-    for image, source, annotation in collection.images.select("image", "source", "annotation").iter_rows():
-        found = xml(source, annotation)
-        if found is not None:
-            heads[image] = found.head
     others, left = [], 0
     for row in boxes.iter_rows(named=True):
-        found = xml(row["source"], row["annotation"])
+        xml = originals.xml(row["source"], row["annotation"])
         own = placed = ""
-        if found is not None:
-            own, placed = found.objects.get(row["box"], ""), found.placed.get(row["box"], "")
+        if xml is not None:
+            own, placed = xml.objects.get(row["box"], ""), xml.placed.get(row["box"], "")
         if placed and not originals.untouched(row):
             left, placed = left + 1, ""
         others.append(own + placed)
@@ -167,3 +157,6 @@ def _write_lists(collection: Collection, sink: Sink) -> None:
         lists.setdefault("trainval", sorted(lists[halves[0]] + lists[halves[1]]))
     for split, ids in lists.items():
         sink.write(f"ImageSets/Main/{split}.txt", "".join(f"{one}\n" for one in ids).encode())
+
+
+WRITER = Writer("Pascal VOC", _place, _write, one_folder=True)

@@ -22,14 +22,13 @@ FRACTION_DIGITS = 10
 #: Larger numbers, which no picture needs, are written as they come.
 _LARGE = 1e8
 
-
 #: An edge that fractions put so near to a whole pixel, in pixels, is meant to be there.
 SNAP = 0.005
 
 
 def snapped(collection: Collection) -> pl.DataFrame:
-    """The boxes; edges that were had from fractions, which are rounded to a few digits, on whole pixels again."""
-    rounded = [number for number, kind in enumerate(collection.formats) if kind in {"yolo", "darknet"}]
+    """The boxes; edges that were read as fractions, which are rounded to a few digits, on whole pixels again."""
+    rounded = [number for number, dataset in enumerate(collection.datasets) if dataset.fractions]
     return collection.boxes.with_columns(
         pl.when(pl.col("source").is_in(rounded) & ((pl.col(edge) - pl.col(edge).round()).abs() < SNAP))
         .then(pl.col(edge).round())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trainworthy_audit.operations.originals import EXTRAS
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator
@@ -25,27 +27,21 @@ def flags(collection: Collection, names: Iterable[str], format_name: str) -> Ite
 
 def shapes(collection: Collection, originals: Originals, format_name: str) -> Iterator[str]:
     """One sentence about polygons and masks, of which only the boxes are kept."""
-    # Rows of COCO all have the shape "box": whether there is a polygon beside it, only the file says.
-    has_json = "coco" in collection.formats
-    asked = collection.boxes if has_json else collection.boxes.filter(pl.col("shape") == "polygon")
-    count = sum(originals.shape(row) is not None for row in asked.iter_rows(named=True))
+    count = sum(originals.shape(row) is not None for row in with_shape(collection).iter_rows(named=True))
     if count:
         yield f"{format_name} has no polygons or masks: of {count:,} objects only the boxes are kept."
 
 
-def keys(collection: Collection) -> Iterator[str]:
-    """What else a COCO json may hold."""
-    if "coco" in collection.formats:
-        yield "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
+def with_shape(collection: Collection) -> pl.DataFrame:
+    """The boxes that may have a polygon or a mask beside them: of COCO's rows only the file says."""
+    coco = [number for number, dataset in enumerate(collection.datasets) if dataset.format == "coco"]
+    return collection.boxes.filter(pl.col("source").is_in(coco) | (pl.col("shape") != "box"))
 
 
-def elements(collection: Collection) -> Iterator[str]:
-    """What else a VOC xml may hold."""
-    if "voc" in collection.formats:
-        yield (
-            "Elements of Pascal VOC other than name, box, size and flags (<pose>, <part>, <source>, ...), where "
-            "there are any."
-        )
+def extras(collection: Collection, format_name: str) -> Iterator[str]:
+    """What else annotations of other formats may hold."""
+    there = {dataset.format for dataset in collection.datasets} - {format_name}
+    return (sentence for name, sentence in EXTRAS.items() if name in there)
 
 
 def counted(lost: Counter[str]) -> Iterator[str]:

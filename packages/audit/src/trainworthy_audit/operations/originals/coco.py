@@ -1,0 +1,121 @@
+"""The entries of a COCO json again, with all their keys."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trainworthy_audit.formats.builder import printable
+from trainworthy_audit.source import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trainworthy_audit.source import Source
+
+Entry = dict[str, Any]
+
+#: What a COCO json holds that other formats do not.
+EXTRAS = "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
+
+
+class Json:
+    """A COCO json that was read before: entries by image, each decoded when it is asked for.
+
+    `resolved` maps each file name in it to the image that the reader found by it. `top` has all keys but the two long
+    lists.
+    """
+
+    def __init__(self, source: Source, path: str, resolved: Mapping[str, str]) -> None:
+        self.top, self._images, self._annotations = _split(source.read(path))
+        self._image_at: dict[str, int] = {}
+        self._annotation_at: dict[tuple[str, int], int] = {}
+        images: dict[int | str, str | None] = {}
+        for at, raw in enumerate(self._images):
+            key = _keys(raw, _ImageKeys)
+            name = printable(key.file_name) if isinstance(key.file_name, str) else None
+            identity = _identity(key.id)
+            if name is None or identity is None:
+                continue
+            images[identity] = image = resolved.get(
+                name
+            )  # of repeated ids the last one counts, as in the reader
+            if image is not None:
+                self._image_at.setdefault(image, at)
+        boxes: dict[str, int] = defaultdict(int)
+        for at, raw in enumerate(self._annotations):
+            identity = _identity(_keys(raw, _AnnotationKeys).image_id)
+            image = None if identity is None else images.get(identity)
+            if image is not None:
+                self._annotation_at[image, boxes[image]] = at
+                boxes[image] += 1
+
+    def image(self, path: str) -> Entry:
+        """The entry of an image; {} where there is none."""
+        return _decoded(self._images, self._image_at.get(path))
+
+    def annotation(self, path: str, box: int) -> Entry:
+        """The annotation that a box was read from: the `box`-th of this image; {} where there is none."""
+        return _decoded(self._annotations, self._annotation_at.get((path, box)))
+
+
+class _ImageKeys(msgspec.Struct):
+    id: Any = None
+    file_name: Any = None
+
+
+class _AnnotationKeys(msgspec.Struct):
+    image_id: Any = None
+
+
+def _split(data: bytes) -> tuple[Entry, Sequence[Any], Sequence[Any]]:
+    """All keys but two, and the two long lists: of `msgspec.Raw`, or decoded where the json is not quite one."""
+    try:
+        parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        lists = [
+            msgspec.json.decode(parts.pop(key, b"[]"), type=list[msgspec.Raw])
+            for key in ("images", "annotations")
+        ]
+        return {key: msgspec.json.decode(value) for key, value in parts.items()}, lists[0], lists[1]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        whole = json.loads(text(data))
+    except (ValueError, RecursionError):
+        return {}, [], []
+    if not isinstance(whole, dict):
+        return {}, [], []
+    images, annotations = (
+        found if isinstance(found := whole.pop(key, None), list) else [] for key in ("images", "annotations")
+    )
+    return whole, images, annotations
+
+
+def _keys(raw: Any, kind: type[Any]) -> Any:  # noqa: ANN401 - any json
+    """The keys of an entry that say what it belongs to; all None where it is no object."""
+    try:
+        return (
+            msgspec.json.decode(raw, type=kind)
+            if isinstance(raw, msgspec.Raw)
+            else msgspec.convert(raw, kind)
+        )
+    except msgspec.MsgspecError:
+        return kind()
+
+
+def _identity(value: Any) -> int | str | None:  # noqa: ANN401 - any json
+    """An id as the reader takes it: text, or a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _decoded(entries: Sequence[Any], at: int | None) -> Entry:
+    if at is None:
+        return {}
+    entry = entries[at]
+    found = msgspec.json.decode(entry) if isinstance(entry, msgspec.Raw) else entry
+    return found if isinstance(found, dict) else {}
