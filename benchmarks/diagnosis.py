@@ -1,7 +1,7 @@
 """How well diagnosis does: confusion by repository, caused curves held out, calibration, online delay, stopping.
 
     python benchmarks/diagnosis.py                        # all tables, on standard output
-    python benchmarks/diagnosis.py --fit                  # fits patterns/weights.json anew, on all there is
+    python benchmarks/diagnosis.py --fit                  # fits weights.json and stopping.json anew, on all data
     python benchmarks/diagnosis.py --docs docs/diagnosis.md   # writes the tables into the page, between its marks
 
 Real logs lie in a folder with index.csv (id, repo) and labels.csv (id, label, second_choice, confidence); caused curves
@@ -23,11 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train.diagnosis import alarms, patterns, stopping, unsupported
-from trainworthy_train.diagnosis import logs as curvelogs
+from trainworthy_train.diagnosis import alarms, logs, model, patterns, stopping, unsupported
 from trainworthy_train.diagnosis.features import Features, mean_ap, measure, smooth
-from trainworthy_train.diagnosis.patterns import model
-from trainworthy_train.types import PATTERNS, Curves, Series
+from trainworthy_train.types import Curves, Series
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -37,10 +35,12 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
+PATTERNS = tuple(patterns.catalogue())
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "real" / "curves"
 CAUSED = ROOT / "tests" / "data" / "caused_curves.jsonl"
-WEIGHTS = Path(patterns.__file__).parent / "weights.json"
+WEIGHTS = Path(model.__file__).parent / "weights.json"
 STOPPING = Path(stopping.__file__).parent / "stopping.json"
 MARK = "<!-- tables: python benchmarks/diagnosis.py --docs -->"
 
@@ -115,7 +115,7 @@ def _longest(folder: Path) -> Curves:
     runs: list[Curves] = []
     for file in sorted(folder.iterdir()):
         try:
-            runs += curvelogs.read(file)
+            runs += logs.read(file)
         except TrainworthyError:
             continue
     return max(runs, key=lambda run: np.nan_to_num(measure(run)["evaluations"]), default=Curves())
@@ -178,10 +178,10 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
         "copied": (1 - distinct) * exact / max(exact + near, 1e-9),
         "damaged": share("I001", "I002", "I004", "I007"),
         "broken_labels": broken,
-        "objected": broken,
+        "unwaived_broken_labels": broken,
         "wrong_classes": 1.0 if share("C002", "C007") else share("C001", "C006"),
         "unlabelled": share("A003"),
-        "mixed": float(share("I008") > 0),
+        "mixed_sources": float(share("I008") > 0),
     }
 
 
@@ -192,7 +192,7 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
 def degrees(cases: Sequence[Case]) -> Array:
     """How far each sign holds in each case (n, signs + 1); the last column is 1."""
     rows = [model.degrees(case.features) for case in cases]
-    return np.array(rows).reshape(len(rows), len(model.SIGNS) + 1)
+    return np.array(rows).reshape(len(rows), len(model.indicators()) + 1)
 
 
 #: Labels are soft, and fitted probabilities therefore too cautious: held out, they are less often wrong than they say.
@@ -201,7 +201,7 @@ SHARPEN = 1.1
 
 def fit(signs: Array, target: Array, weight: Array, hold: float = HOLD) -> Array:
     """Weights (signs + 1, 6): multinomial regression, held to those that the patterns were written with."""
-    prior = model.written()
+    prior = model.prior_weights()
     weights = prior.copy()
     step, velocity = 1.0, np.zeros_like(weights)
     share = weight / weight.sum()
@@ -470,8 +470,8 @@ def trade_off(cases: Sequence[Case], logs: Sequence[Case]) -> str:
     for limit, values, kind, runs in (
         ("RISEN", (1.1, 1.15, 1.25, 1.4, 1.6, 2.0), "overtraining", past),
         ("LASTING", (1.15, 1.2, 1.25, 1.3, np.inf), "overtraining", past),
-        ("NOTHING", (0.01, 0.02, 0.03, 0.04, 0.06), "not-learning", dead),
-        ("NOTHING_STUCK", (0.0, 0.05, 0.1, 0.2), "not-learning", dead),
+        ("NEAR_ZERO", (0.01, 0.02, 0.03, 0.04, 0.06), "not-learning", dead),
+        ("NEAR_ZERO_STUCK", (0.0, 0.05, 0.1, 0.2), "not-learning", dead),
     ):
         force = getattr(alarms, limit)
         for value in values:
@@ -526,7 +526,7 @@ def histories(runs: Iterable[tuple[str, Curves]]) -> list[History]:
                 group,
                 score,
                 loss.value if loss is not None and len(loss.value) == len(score) else None,
-                np.array([stopping.outlook(part) for _, part in beginnings(curves)]),
+                np.array([stopping.inputs(part) for _, part in beginnings(curves)]),
                 np.maximum(after - np.maximum.accumulate(score), 0),
             )
         )
@@ -537,7 +537,7 @@ def fit_stopping(runs: Sequence[History], hold: float = 0.001) -> Array:
     """Weights of the rule: logistic regression of whether mAP still gains what is worth waiting for."""
     sizes = Counter(run.group for run in runs)
     seen = np.vstack([run.outlook[4:] for run in runs])
-    gains = np.concatenate([run.gain[4:] > stopping.WORTH for run in runs]).astype(float)
+    gains = np.concatenate([run.gain[4:] > stopping.MIN_GAIN for run in runs]).astype(float)
     share = np.concatenate(
         [np.full(len(run.score) - 4, 1 / (len(run.score) - 4) / np.sqrt(sizes[run.group])) for run in runs]
     )
@@ -616,7 +616,7 @@ def stops(runs: Sequence[History], others: Sequence[History], title: str) -> str
     def ours(chance: float) -> Callable[[History], int]:
         def stop(run: History) -> int:
             likely = 1 / (1 + np.exp(-(run.outlook @ weights[run.group])))
-            likely[: stopping.LEAST - 1] = 1
+            likely[: stopping.MIN_EVALUATIONS - 1] = 1
             return _first(likely < chance)
 
         return stop
@@ -630,8 +630,8 @@ def stops(runs: Sequence[History], others: Sequence[History], title: str) -> str
     rows = [(f"patience {allowed}", patience(allowed)) for allowed in (5, 10, 15, 20, 30, 50, 100)]
     rows += [(f"GL {percent}", generalization_loss(percent)) for percent in (2, 5, 10)]
     rows += [(f"UP {strips}", rising(strips)) for strips in (2, 3, 4)]
-    for chance in sorted({0.1, 0.15, 0.2, 0.25, 0.3, 0.4, stopping.CHANCE}):
-        mark = "**" if chance == stopping.CHANCE else ""
+    for chance in sorted({0.1, 0.15, 0.2, 0.25, 0.3, 0.4, stopping.MIN_CHANCE}):
+        mark = "**" if chance == stopping.MIN_CHANCE else ""
         rows.append((f"{mark}ours, chance below {chance:.2f}{mark}", ours(chance)))
     for name, criterion in rows:
         lost, spent = replay(runs, criterion)
@@ -712,17 +712,18 @@ def write_weights(folder: Path, file: Path) -> None:
         *caused(file, label="pattern", informed=True),
     ]
     weights = fit(degrees(cases), np.array([case.target for case in cases]), weighted(cases))
-    names = [*(sign.name for sign in model.SIGNS), "always"]
+    names = [*(indicator.name for indicator in model.indicators()), model.CONSTANT]
     rows = ",\n".join(
-        f' "{name}": {[round(one, 3) for one in row]}'
+        f'  "{name}": {[round(one, 3) for one in row]}'
         for name, row in zip(names, weights.tolist(), strict=True)
     )
-    WEIGHTS.write_text("{\n" + rows + "\n}\n")
+    columns = json.dumps(PATTERNS)
+    WEIGHTS.write_text(f'{{\n "patterns": {columns},\n "weights": {{\n{rows}\n }}\n}}\n')
     made = [(case.groups["cause"], case.curves) for case in caused(file, label="pattern", informed=False)]
     rule = fit_stopping([*histories(every_real(folder)), *histories(made)])
     STOPPING.write_text(
         json.dumps(
-            {name: round(one, 3) for name, one in zip(stopping.NAMES, rule.tolist(), strict=True)}, indent=1
+            {name: round(one, 3) for name, one in zip(stopping.INPUTS, rule.tolist(), strict=True)}, indent=1
         )
         + "\n"
     )

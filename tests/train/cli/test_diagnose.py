@@ -12,7 +12,10 @@ import pytest
 from click.testing import Result
 
 from support import command, families
-from trainworthy_train.types import PATTERNS, Curves
+from trainworthy_train.diagnosis import patterns
+from trainworthy_train.types import Curves
+
+PATTERNS = tuple(patterns.catalogue())
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -129,7 +132,7 @@ def test_what_cannot_be_told_has_no_probabilities() -> None:
     """A log of losses only: the reason, what to log, and no list of patterns, in the terminal and on the page."""
     Path("losses.csv").write_text("epoch,loss\n" + "".join(f"{n},{3 - n / 30}\n" for n in range(1, 31)))
     text = run("losses.csv", "--out", "page").output
-    assert "Cannot tell. The log has no mAP" in text
+    assert "No verdict. The log has no mAP" in text
     assert "what to do:" in text
     assert "%" not in text
     assert "How probable" not in Path("page/index.html").read_text()
@@ -140,7 +143,7 @@ def test_a_file_that_is_no_log_is_told_what_is_wanted() -> None:
     Path("notes.md").write_text("# Notes\n")
     result = run("notes.md")
     assert result.exit_code == 2
-    assert "Wanted is the file that a trainer wrote its figures to" in result.output
+    assert "Expected is the file that a trainer writes its metrics to" in result.output
     assert "next: trainworthy diagnose --help" in result.output
 
 
@@ -236,7 +239,7 @@ def test_a_run_of_ours_is_told_by_what_it_was_trained_on() -> None:
     (file.parent / "audit.json").write_text(json.dumps(audited))
     record = {"schema": "trainworthy.run/1", "dataset": {"images": {"train": 12, "val": 38}}}
     (file.parent / "run.json").write_text(json.dumps(record))
-    assert any("only 12 different training images" in one["what"] for one in document("nuts")["evidence"])
+    assert any("only 12 distinct training images" in one["what"] for one in document("nuts")["evidence"])
 
 
 def test_columns_of_a_plain_csv_are_named() -> None:
@@ -285,7 +288,7 @@ def test_what_is_no_text_is_named(content: bytes, kind: str, option: list[str]) 
     Path("results.csv").write_bytes(content)
     result = run("results.csv", *option)
     assert result.exit_code == 2
-    assert f"it is no text ({kind})" in result.output
+    assert f"it is not text ({kind})" in result.output
     assert result.output.count("\n") == 2
     assert "next: " in result.output
     assert result.output.isascii()
@@ -328,7 +331,7 @@ def test_logs_of_two_formats_are_not_called_by_one() -> None:
     Path("both/b/history.csv").write_text("epoch,loss,val_loss\n" + "".join(f"{n},2,3\n" for n in range(9)))
     run("both", "--out", "page")
     page = Path("page/index.html").read_text()
-    assert "2 formats of logs · 2 runs" in page
+    assert "2 log formats · 2 runs" in page
 
 
 def test_how_much_of_a_run_has_an_map_is_noted() -> None:

@@ -12,7 +12,7 @@ from trainworthy_audit.errors import TrainworthyError
 from trainworthy_audit.report import json as as_json
 from trainworthy_audit.rules import catalogue
 from trainworthy_train.diagnosis import audit_facts, diagnose
-from trainworthy_train.diagnosis.audit_facts import Facts
+from trainworthy_train.diagnosis.audit_facts import AuditFacts
 from trainworthy_train.types import Curves, Series
 
 
@@ -47,25 +47,25 @@ def audit(
 
 def test_a_clean_dataset_has_clean_facts() -> None:
     """Splits are counted, by whatever their names are, and shares are 0."""
-    values = audit_facts.of(audit()).values
+    values = audit_facts.from_document(audit()).values
     assert (values["train_images"], values["val_images"]) == (80, 20)
-    assert (values["leaked"], values["damaged"], values["distinct"], values["mixed"]) == (0, 0, 1, 0)
+    assert (values["leaked"], values["damaged"], values["distinct"], values["mixed_sources"]) == (0, 0, 1, 0)
 
 
 def test_what_was_not_looked_for_is_unknown() -> None:
     """A rule that did not run gives no fact."""
-    assert "damaged" not in audit_facts.of(audit(ran=("D001",))).values
+    assert "damaged" not in audit_facts.from_document(audit(ran=("D001",))).values
 
 
 def test_shares_count_images_not_findings() -> None:
     """Two findings in one image are one image of a hundred."""
-    values = audit_facts.of(audit(finding("I002", "a.jpg"), finding("I002", "a.jpg"))).values
+    values = audit_facts.from_document(audit(finding("I002", "a.jpg"), finding("I002", "a.jpg"))).values
     assert values["damaged"] == pytest.approx(0.01)
 
 
 def test_leaks_and_copies() -> None:
     """A scene in two splits is one of twenty validation images; the copies of a scene count beside its first."""
-    values = audit_facts.of(
+    values = audit_facts.from_document(
         audit(finding("D003", related=1), finding("D001", related=4), finding("D002", related=15))
     ).values
     assert values["leaked"] == pytest.approx(0.05)
@@ -75,36 +75,38 @@ def test_leaks_and_copies() -> None:
 
 def test_scenes_of_a_dataset_without_splits() -> None:
     """Where no split is named, all its scenes may be learnt from."""
-    values = audit_facts.of(audit(finding("D002", related=10), splits={})).values
+    values = audit_facts.from_document(audit(finding("D002", related=10), splits={})).values
     assert values["scenes"] == pytest.approx(90)
     assert "train_images" not in values
 
 
 def test_a_runs_images_are_those_that_it_was_trained_with() -> None:
     """What a run's record counts stands in place of the dataset's numbers, and its scenes are a share of that."""
-    facts = audit_facts.of(audit(finding("D002", related=10), splits={}))
-    values = audit_facts.trained_on(facts, {"dataset": {"images": {"train": 60, "val": 30}}}).values
+    facts = audit_facts.from_document(audit(finding("D002", related=10), splits={}))
+    values = audit_facts.with_run_record(facts, {"dataset": {"images": {"train": 60, "val": 30}}}).values
     assert (values["train_images"], values["val_images"]) == (60, 30)
     assert values["scenes"] == pytest.approx(54)
-    assert audit_facts.trained_on(facts, {}) == facts
+    assert audit_facts.with_run_record(facts, {}) == facts
 
 
 def test_waived_findings_are_no_objection() -> None:
     """A share of wrong boxes counts all of them, and apart those that nobody has waived."""
-    values = audit_facts.of(audit(finding("B001", "a.jpg"), finding("B001", "b.jpg", waived=True))).values
-    assert (values["broken_labels"], values["objected"]) == (0.02, 0.01)
+    values = audit_facts.from_document(
+        audit(finding("B001", "a.jpg"), finding("B001", "b.jpg", waived=True))
+    ).values
+    assert (values["broken_labels"], values["unwaived_broken_labels"]) == (0.02, 0.01)
 
 
 def test_lists_that_disagree_are_wrong_classes_throughout() -> None:
     """Ids that look shifted by one concern every image."""
-    assert audit_facts.of(audit(finding("C007"))).values["wrong_classes"] == 1
+    assert audit_facts.from_document(audit(finding("C007"))).values["wrong_classes"] == 1
 
 
 def test_waived_findings_are_cited_first() -> None:
     """What somebody accepted is the first suspect."""
-    cited = audit_facts.of(audit(finding("I002", "a.jpg"), finding("I002", "b.jpg", waived=True))).cited[
-        "I002"
-    ]
+    cited = audit_facts.from_document(
+        audit(finding("I002", "a.jpg"), finding("I002", "b.jpg", waived=True))
+    ).cited["I002"]
     assert (cited.findings, cited.waived, cited.message) == (2, 1, "b.jpg: I002 of b.jpg")
 
 
@@ -112,7 +114,7 @@ def test_a_real_audit_is_read(tmp_path: Path, demo_dataset: Path) -> None:
     """The document that the audit writes gives facts of known names: here, that there is a copy."""
     file = tmp_path / "audit.json"
     file.write_text(as_json.render(run_audit(demo_dataset)))
-    found = audit_facts.read(file)
+    found = audit_facts.load(file)
     assert found.values["copied"] > 0
     assert set(found.values) <= set(audit_facts.FACTS)
 
@@ -128,13 +130,13 @@ def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "audit.json"
     file.write_text(text)
     with pytest.raises(TrainworthyError, match=r"not an audit\.json"):
-        audit_facts.read(file)
+        audit_facts.load(file)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The path is named."""
     with pytest.raises(TrainworthyError, match=r"nowhere\.json"):
-        audit_facts.read(tmp_path / "nowhere.json")
+        audit_facts.load(tmp_path / "nowhere.json")
 
 
 #: What audits of real datasets found: images, splits, and of each rule (findings, related images of each).
@@ -150,20 +152,22 @@ SOUND = {
 }
 
 
-def facts_of(images: int, splits: dict[str, int], found: dict[str, tuple[int, int]], **more: bool) -> Facts:
+def facts_of(
+    images: int, splits: dict[str, int], found: dict[str, tuple[int, int]], **more: bool
+) -> AuditFacts:
     findings = [
         finding(rule, f"{rule}-{number}.jpg", related=related, **more)
         for rule, (count, related) in found.items()
         for number in range(count)
     ]
-    return audit_facts.of(audit(*findings, images=images, splits=splits))
+    return audit_facts.from_document(audit(*findings, images=images, splits=splits))
 
 
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("n", [14, 30, 90])
 def test_common_findings_do_not_spoil_good_curves(name: str, n: int) -> None:
     """Mixed resolutions, some damage and a few doubtful boxes are no verdict where the curves are calm."""
-    found = diagnose(families.good(n), facts_of(*SOUND[name]).values)
+    found = diagnose(families.good(n), facts_of(*SOUND[name]))
     assert found.pattern == "good-training"
 
 
@@ -171,15 +175,13 @@ def test_common_findings_do_not_spoil_good_curves(name: str, n: int) -> None:
 def test_broken_labels_that_were_waived_do_not_decide_alone(*, waived: bool) -> None:
     """A third of the images with wrong boxes is corrupted whatever the curves, unless somebody has accepted them."""
     facts = facts_of(400, {"train": 300, "val": 100}, {"B001": (130, 0)}, waived=waived)
-    assert diagnose(families.good(60), facts.values).pattern == (
-        "good-training" if waived else "corrupted-dataset"
-    )
+    assert diagnose(families.good(60), facts).pattern == ("good-training" if waived else "corrupted-dataset")
 
 
 def test_damage_adds_to_restless_curves() -> None:
     """The same share of damaged images makes a restless run a corrupted one, and is its evidence."""
     facts = facts_of(400, {"train": 300, "val": 100}, {"I002": (80, 0)})
-    found = diagnose(families.restless(seed=5), facts.values)
+    found = diagnose(families.restless(seed=5), facts)
     assert found.pattern == "corrupted-dataset"
     assert any("20% of the images damaged" in one.what for one in found.evidence)
     assert diagnose(families.restless(seed=5)).pattern == "good-training"
@@ -187,37 +189,37 @@ def test_damage_adds_to_restless_curves() -> None:
 
 def test_too_few_images_say_so() -> None:
     """Eighteen images and sixty evaluations are learnt by heart, as the evidence says."""
-    found = diagnose(families.good(60), facts_of(18, {}, {"N001": (3, 0)}).values)
+    found = diagnose(families.good(60), facts_of(18, {}, {"N001": (3, 0)}))
     assert found.pattern == "overtraining"
-    assert "only 18 different training images" in found.evidence[0].what
+    assert "only 18 distinct training images" in found.evidence[0].what
 
 
 @pytest.mark.parametrize(("n", "longer"), [(8, True), (24, False)])
 def test_only_a_short_run_is_told_to_train_for_longer(n: int, longer: bool) -> None:  # noqa: FBT001 - a case
     """Where eight images are all that is missing, the advice is more images; a short run also needs to be longer."""
-    found = diagnose(families.good(n), facts_of(10, {"train": 8, "val": 2}, {}).values)
+    found = diagnose(families.good(n), facts_of(10, {"train": 8, "val": 2}, {}))
     assert found.pattern == "insufficient-data"
     assert ("Train for longer" in " ".join(found.advice)) is longer
     assert ("too short" in " ".join(found.causes)) is longer
-    assert found.experiment.startswith("Continue" if longer else "Train anew")
+    assert found.experiment.startswith("Continue" if longer else "Train again")
     assert any("Add images" in one for one in found.advice)
 
 
 def test_a_dataset_that_leaks_and_repeats_says_so() -> None:
     """Medical waste: 587 images of some 60 scenes, of which 15 are in training and validation."""
     found = {"D001": (28, 1), "D002": (53, 9), "D003": (15, 30), "D005": (1, 0)}
-    said = diagnose(families.good(60), facts_of(587, {"train": 512, "valid": 50, "test": 25}, found).values)
+    said = diagnose(families.good(60), facts_of(587, {"train": 512, "valid": 50, "test": 25}, found))
     assert said.pattern in {"overtraining", "low-variance"}
     assert any("scenes" in one.what for one in said.evidence)
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"), [("D003", "scenes of training in validation"), ("D001", "are exact copies")]
+    ("rule", "says"), [("D003", "scenes of the training split among"), ("D001", "are exact copies")]
 )
 def test_leaks_and_copies_say_so(rule: str, says: str) -> None:
     """A perfect curve on leaked or copied images is overtraining, and the evidence is the audit's."""
     facts = facts_of(400, {"train": 300, "val": 100}, {rule: (60, 4)})
-    found = diagnose(families.good(60), facts.values)
+    found = diagnose(families.good(60), facts)
     assert found.pattern == "overtraining"
     assert says in found.evidence[0].what
 
@@ -225,8 +227,8 @@ def test_leaks_and_copies_say_so(rule: str, says: str) -> None:
 WORST = {
     "damaged": 1.0,
     "broken_labels": 1.0,
-    "objected": 1.0,
-    "mixed": 1.0,
+    "unwaived_broken_labels": 1.0,
+    "mixed_sources": 1.0,
     "leaked": 1.0,
     "copied": 0.9,
     "distinct": 0.05,
@@ -244,7 +246,7 @@ def test_few_evaluations_are_too_few_whatever_the_audit_found(n: int, fact: str)
     for make in (families.good, families.erratic, families.dead):
         whole = make(60)
         cut = Curves({name: Series(one.step[:n], one.value[:n]) for name, one in whole.series.items()})
-        assert diagnose(cut, facts).pattern in {"insufficient-data", None}
+        assert diagnose(cut, AuditFacts(facts)).pattern in {"insufficient-data", None}
 
 
 @pytest.mark.parametrize("n", range(1, 6))

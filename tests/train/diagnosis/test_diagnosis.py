@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import families
-from trainworthy_train.diagnosis import diagnose, patterns
-from trainworthy_train.diagnosis.audit_facts import FACTS
-from trainworthy_train.diagnosis.features import NAMES, Features, measure
-from trainworthy_train.diagnosis.patterns import model
-from trainworthy_train.diagnosis.patterns.sign import Amount
-from trainworthy_train.types import PATTERNS, Curves, Series
+from trainworthy_train.diagnosis import diagnose, model, patterns
+from trainworthy_train.diagnosis.audit_facts import FACTS, AuditFacts
+from trainworthy_train.diagnosis.features import FEATURES, Features, measure
+from trainworthy_train.diagnosis.indicators import FormattedValue
+from trainworthy_train.types import Curves, Series
+
+PATTERNS = tuple(patterns.catalogue())
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -96,14 +98,14 @@ def test_two_patterns_that_fit_equally_are_told_apart_by_their_experiments(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The log lacks nothing, so that it is not told to log more: each pattern's experiment is the advice."""
-    shares = [0.05, 0.28, 0.26, 0.1, 0.1, 0.21]
-    monkeypatch.setattr(model, "probabilities", lambda _: np.array(shares))
+    shares = dict(zip(PATTERNS, [0.05, 0.28, 0.26, 0.1, 0.1, 0.21], strict=True))
+    monkeypatch.setattr(model, "probabilities", lambda _: shares)
     found = diagnose(families.good())
     assert found.pattern is None
     assert (
         found.evidence[0].what == "Two patterns fit about equally: low variance (28%) and overtraining (26%)."
     )
-    assert [one.split(":")[0] for one in found.advice] == ["Were it low variance", "Were it overtraining"]
+    assert [one.split(":")[0] for one in found.advice] == ["If it is low variance", "If it is overtraining"]
 
 
 def test_an_empty_log_supports_no_verdict() -> None:
@@ -124,7 +126,7 @@ def test_a_training_loss_that_never_is_a_number_has_two_causes() -> None:
     """NaN from the first epoch on: boxes that are no numbers, or 16-bit arithmetic, which is said."""
     found = diagnose(families.curves(loss=[np.nan] * 30, map50=[0.02] * 30))
     assert found.pattern == "corrupted-dataset"
-    assert any("32-bit numbers" in one.what for one in found.evidence)
+    assert any("32-bit floats" in one.what for one in found.evidence)
 
 
 def test_a_validation_loss_that_never_is_a_number_is_left_out() -> None:
@@ -133,7 +135,7 @@ def test_a_validation_loss_that_never_is_a_number_is_left_out() -> None:
     step = run.series["loss"].step
     found = diagnose(Curves({**run.series, "val_loss": Series(step, np.full(len(step), np.nan))}))
     assert found.pattern == "good-training"
-    assert any("nowhere a finite number" in one.what for one in found.evidence)
+    assert any("No validation loss is finite" in one.what for one in found.evidence)
 
 
 def test_one_infinite_validation_loss_decides_nothing() -> None:
@@ -156,7 +158,7 @@ def test_facts_of_the_audit_change_a_perfect_curve() -> None:
     """A perfect curve, of which the audit knows that validation leaked, is no good training."""
     run = families.good(level=0.99)
     assert diagnose(run).pattern == "good-training"
-    assert diagnose(run, {"leaked": 0.9}).pattern == "overtraining"
+    assert diagnose(run, AuditFacts({"leaked": 0.9})).pattern == "overtraining"
 
 
 def test_mixed_up_classes_show_in_the_probe() -> None:
@@ -170,7 +172,7 @@ def test_a_fine_tune_that_starts_on_its_plateau_is_told() -> None:
     """mAP that is high from the first evaluation is said to come from trained weights."""
     found = diagnose(families.curves(loss=np.linspace(1, 0.9, 30), map50=np.full(30, 0.8)))
     assert found.pattern == "good-training"
-    assert any("weights that had already learnt" in one.what for one in found.evidence)
+    assert any("weights that had already learned" in one.what for one in found.evidence)
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,38 +184,55 @@ def test_every_beginning_of_a_run_can_be_diagnosed(pattern: str, n: int) -> None
     assert all(math.isfinite(share) for share in diagnose(cut).patterns.values())
 
 
-def test_the_order_of_patterns_is_the_documentations() -> None:
-    """One file a pattern, in the order of the type."""
-    assert tuple(pattern.id for pattern in patterns.ALL) == PATTERNS
+def test_the_patterns_are_those_that_scripts_rely_on() -> None:
+    """Their names and their order in `--json`; each is called like its file."""
+    assert list(patterns.catalogue()) == [
+        "insufficient-data",
+        "low-variance",
+        "overtraining",
+        "not-learning",
+        "corrupted-dataset",
+        "good-training",
+    ]
+    files = {file.stem.replace("_", "-") for file in Path(patterns.__file__).parent.glob("[!_]*.py")}
+    assert files == set(patterns.catalogue())
 
 
-def test_signs_are_named_once_and_measure_what_exists() -> None:
-    """Names of signs are unique, and every condition is on a documented feature or fact."""
-    names = [sign.name for sign in model.SIGNS]
+def test_indicators_are_named_once_and_measure_what_exists() -> None:
+    """Names of indicators are unique, and every condition is on a documented feature or fact."""
+    names = [indicator.name for indicator in model.indicators()]
     assert len(names) == len(set(names))
-    known = NAMES.keys() | FACTS.keys()
-    used = {one.feature for sign in model.SIGNS for one in sign.conditions}
+    known = FEATURES.keys() | FACTS.keys()
+    used = {one.feature for indicator in model.indicators() for one in indicator.conditions}
     assert used <= known
 
 
-def test_sentences_of_signs_name_only_what_exists() -> None:
-    """What a sign says can be filled in from documented features and facts."""
-    filled = dict.fromkeys(itertools.chain(NAMES, FACTS), Amount(0.5))
-    assert all(sign.says.format_map(filled) for sign in model.SIGNS)
+def test_sentences_of_indicators_name_only_what_exists() -> None:
+    """A sentence can be filled in from documented features and facts."""
+    filled = dict.fromkeys(itertools.chain(FEATURES, FACTS), FormattedValue(0.5))
+    assert all(indicator.sentence.format_map(filled) for indicator in model.indicators())
 
 
 @pytest.mark.parametrize("value", [-10, -0.35, -0.004, 0.0, 0.004, 0.35, 10])
 def test_sentences_hold_whichever_way_a_feature_went(value: float) -> None:
     """No sentence tells a fall as a negative rise, a zero with a sign, or a share that means nothing."""
-    features = Features(dict.fromkeys(itertools.chain(NAMES, FACTS), value))
-    moving = [sign for sign in model.SIGNS if re.search(r":(rose|fell)", sign.says)]
+    features = Features(dict.fromkeys(itertools.chain(FEATURES, FACTS), value))
+    moving = [indicator for indicator in model.indicators() if re.search(r":(rose|fell)", indicator.sentence)]
     assert len(moving) > 8
-    for sign in moving:
-        told = sign.told(
-            Features({**features.values, "level": 0.5, "parting": 2, "drawdown_noise": 3, "evaluations": 9})
+    for indicator in moving:
+        told = indicator.describe(
+            Features(
+                {
+                    **features.values,
+                    "level": 0.5,
+                    "loss_ratio_growth": 2,
+                    "drawdown_noise": 3,
+                    "evaluations": 9,
+                }
+            )
         )
         assert not re.search(r"-\d|\b0%|\d{5}|by -", told), told
-        assert ("did not move" in told) == (abs(value) < 0.005), told
+        assert ("did not change" in told) == (abs(value) < 0.005), told
 
 
 @pytest.mark.parametrize(
@@ -221,7 +240,7 @@ def test_sentences_hold_whichever_way_a_feature_went(value: float) -> None:
     [
         ("rose only|of its best", 0.04, "rose by only 4% of its best"),
         ("rose only|of its best", -0.04, "fell by 4% of its best"),
-        ("rose only|of its best", -0.001, "did not move"),
+        ("rose only|of its best", -0.001, "did not change"),
         ("fell another", 0.31, "fell by another 31%"),
         ("fell", -2.74, "rose by 274%"),
         ("fell", -10.0, "rose by over 1000%"),
@@ -230,9 +249,9 @@ def test_sentences_hold_whichever_way_a_feature_went(value: float) -> None:
         (".0f", 1000, "1000"),
     ],
 )
-def test_an_amount_is_told_by_its_direction(spec: str, value: float, told: str) -> None:
-    """What rose, fell or did not move is said in words."""
-    assert format(Amount(value), spec) == told
+def test_a_change_is_stated_with_its_direction(spec: str, value: float, told: str) -> None:
+    """What rose, fell or did not change is said in words."""
+    assert format(FormattedValue(value), spec) == told
 
 
 def test_a_share_of_no_fall_is_unknown() -> None:
@@ -263,7 +282,7 @@ def test_a_finished_run_whose_map_is_known_for_its_beginning_only() -> None:
     early = Series(early.step[:13], early.value[:13])
     stop = diagnose(Curves({"loss": loss, "map50": early}, planned=50.0)).stop
     assert not stop.should
-    assert stop.why.endswith("all 50 planned epochs are done, but of mAP after epoch 13 the log says nothing")
+    assert stop.why.endswith("all 50 planned epochs are done, but the log has no mAP after epoch 13")
 
 
 def test_an_map_of_nothing_is_no_best() -> None:
@@ -272,13 +291,14 @@ def test_an_map_of_nothing_is_no_best() -> None:
     assert found.best_step is None
     assert found.best_map is None
     assert found.stop.at is None
-    assert "never as much as 0.0005" in found.stop.why
+    assert "never reached 0.0005" in found.stop.why
 
 
-def test_weights_are_those_of_the_signs() -> None:
-    """The fitted weights know every sign, and none that is gone."""
-    file = resources.files("trainworthy_train.diagnosis.patterns") / "weights.json"
-    assert set(json.loads(file.read_text())) == {*(sign.name for sign in model.SIGNS), "always"}
+def test_weights_are_those_of_the_indicators() -> None:
+    """The fitted weights know every pattern and every indicator, and none that is gone."""
+    fitted = json.loads((resources.files("trainworthy_train.diagnosis") / "weights.json").read_text())
+    assert fitted["patterns"] == list(PATTERNS)
+    assert set(fitted["weights"]) == {*(one.name for one in model.indicators()), model.CONSTANT}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from support.helpers import LOGS, needs_real_logs
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_train.diagnosis import audit_facts, diagnose, logs
+from trainworthy_train.diagnosis import diagnose, logs
 from trainworthy_train.report import diagnosis_page, json, text
-from trainworthy_train.report.view import Told
+from trainworthy_train.types import Diagnosis
 
 pytestmark = needs_real_logs
 
@@ -21,8 +21,8 @@ def every_log() -> Iterator[Path]:
             yield from sorted(folder.iterdir())
 
 
-def diagnoses(file: Path) -> list[Told]:
-    return [Told(str(file), run, diagnose(run), audit_facts.Facts()) for run in logs.read(file)]
+def every_diagnosis(file: Path) -> list[Diagnosis]:
+    return [diagnose(run, source=str(file)) for run in logs.read(file)]
 
 
 @pytest.mark.slow
@@ -31,13 +31,13 @@ def test_every_real_log_gives_a_diagnosis_or_a_clear_error() -> None:
     refused = 0
     for file in every_log():
         try:
-            told = diagnoses(file)
+            diagnoses = every_diagnosis(file)
         except TrainworthyError:
             refused += 1
             continue
-        assert json.render(told)
-        assert diagnosis_page.render(told)
-        assert all(text.render(one) for one in told)
+        assert json.render(diagnoses)
+        assert diagnosis_page.render(diagnoses)
+        assert text.render(diagnoses)
     assert refused < 20
 
 
@@ -51,5 +51,5 @@ def test_labels_of_which_their_author_was_sure() -> None:
     right = 0
     for row in sure:
         [file] = (LOGS / row["id"]).iterdir()
-        right += diagnoses(file)[-1].diagnosis.pattern == words[row["label"]]
+        right += every_diagnosis(file)[-1].pattern == words[row["label"]]
     assert right >= 0.95 * len(sure)

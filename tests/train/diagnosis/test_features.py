@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import families
-from trainworthy_train.diagnosis.features import NAMES, RATIO, measure, smooth
+from trainworthy_train.diagnosis.features import FEATURES, MAP50_OVER_MAP, measure, smooth
 from trainworthy_train.types import Curves, Series
 
 VALUES = st.lists(
@@ -23,14 +23,14 @@ VALUES = st.lists(
 def test_anything_can_be_measured(made: dict[str, list[float]]) -> None:
     """Whatever a log holds, measuring gives documented features and no warning."""
     found = measure(families.curves(**made))
-    assert set(found.values) <= set(NAMES)
+    assert set(found.values) <= set(FEATURES)
 
 
 def test_every_feature_is_documented() -> None:
-    """Measuring a full run gives every feature of `NAMES`, and no other."""
+    """Measuring a full run gives every feature of `FEATURES`, and no other."""
     full = families.good()
     probes = dict.fromkeys(("map50_any_class", "map50_train"), full.series["map50"])
-    assert set(measure(Curves({**full.series, **probes})).values) == set(NAMES)
+    assert set(measure(Curves({**full.series, **probes})).values) == set(FEATURES)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1000.0])
@@ -68,14 +68,14 @@ def test_a_steep_rise_holds_no_collapses() -> None:
     """A low value counts as a collapse only where mAP was higher before and is higher after."""
     rise = families.curves(map50=[0, 0, 0, 0.02, 0.2, 0.5, 0.6, 0.65, 0.7, 0.7, 0.71, 0.72])
     fall = families.curves(map50=[0.7, 0.7, 0.1, 0.7, 0.7, 0.1, 0.7, 0.7, 0.1, 0.7, 0.7, 0.7])
-    assert measure(rise)["dropouts"] == 0
-    assert measure(fall)["dropouts"] == pytest.approx(0.3)
+    assert measure(rise)["collapses"] == 0
+    assert measure(fall)["collapses"] == pytest.approx(0.3)
 
 
 def test_a_log_without_map50_is_judged_by_its_map() -> None:
     """mAP at 0.5 to 0.95 stands in, times the ratio that real logs have."""
     found = measure(families.curves(map=[0.3] * 20))
-    assert found["level"] == pytest.approx(0.3 * RATIO)
+    assert found["level"] == pytest.approx(0.3 * MAP50_OVER_MAP)
 
 
 def test_smoothing_keeps_length_and_ignores_one_outlier() -> None:

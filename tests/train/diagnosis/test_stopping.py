@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support import families
-from trainworthy_train.diagnosis.stopping import NAMES, decide, fitted, outlook
+from trainworthy_train.diagnosis.stopping import INPUTS, decide, fitted_weights, inputs
 from trainworthy_train.types import Curves, Series
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_figure_counts_as_a_perfect_one() -> None:
     assert found.at == 3
 
 
-def test_the_model_knows_its_features() -> None:
-    """As many weights as features, all finite, for a run of one evaluation too."""
-    assert fitted().shape == (len(NAMES),) == outlook(families.curves(map50=[0.0])).shape
-    assert np.isfinite(outlook(families.curves(map50=[0.0]))).all()
+def test_the_model_knows_its_inputs() -> None:
+    """As many weights as inputs, all finite, for a run of one evaluation too."""
+    assert fitted_weights().shape == (len(INPUTS),) == inputs(families.curves(map50=[0.0])).shape
+    assert np.isfinite(inputs(families.curves(map50=[0.0]))).all()

@@ -8,9 +8,8 @@ from playwright.sync_api import Browser
 
 from support import families
 from support.browser import IN_BROWSER, violations
-from trainworthy_train.diagnosis import audit_facts, diagnose
+from trainworthy_train.diagnosis import diagnose
 from trainworthy_train.report import diagnosis_page
-from trainworthy_train.report.view import Told
 from trainworthy_train.types import Curves
 
 pytestmark = IN_BROWSER
@@ -21,9 +20,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with one run of each pattern, and one without a verdict."""
     runs = [*(make() for make in families.FAMILIES.values()), Curves()]
     runs = [dataclasses.replace(run, name=f"run {number}") for number, run in enumerate(runs, 1)]
-    told = [Told("runs/train7/results.csv", run, diagnose(run), audit_facts.Facts()) for run in runs]
+    diagnoses = [diagnose(run, source="runs/train7/results.csv") for run in runs]
     file: Path = tmp_path_factory.mktemp("page") / "index.html"
-    file.write_text(diagnosis_page.render(told), encoding="utf-8")
+    file.write_text(diagnosis_page.render(diagnoses), encoding="utf-8")
     return file
 
 

@@ -74,7 +74,10 @@ SERIES = (
 
 @dataclass(frozen=True)
 class Series:
-    """One logged quantity: `value[i]` was logged at `step[i]`; steps rise, values may be NaN or infinite."""
+    """One logged quantity: `value[i]` was logged at `step[i]`.
+
+    Steps rise. Values may be NaN or infinite: what a trainer logs is kept.
+    """
 
     step: Floats  # (n,)
     value: Floats  # (n,)
@@ -82,33 +85,23 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
-    """What a log tells of one run."""
+    """What a log says of one run: its series, and facts that the trainer logged or that follow from the log."""
 
     series: Mapping[str, Series] = field(default_factory=dict)  # by name: see `SERIES`
     unit: Literal["epoch", "iteration"] = "epoch"  # what steps count; epochs count from 1
-    name: str = ""  # which run of the log; "" where it holds one
-    format: str = ""  # the log format: the name of the module in `curvelogs/`
-    planned: float | None = None  # how many steps the run was to have, where the log says
-    facts: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what else it says: {"mosaic_off": step, "pretrained": True}
-    notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
+    name: str = ""  # which run of the log; "" if it has only one
+    format: str = ""  # the log format, a name in `diagnosis.logs.catalogue()`
+    planned: float | None = None  # how many steps the run was to have, if the log says
+
+    #: What else the log says; what it does not say is missing. "mosaic_off" (the step from which mosaic was off),
+    #: "pretrained" and "continued" (true, or from where), "finished", "resumed_at" (steps), "classes", "val_images" ...
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    notes: tuple[str, ...] = ()  # what the reader inferred or left out, a sentence each
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Diagnosis
-
-Pattern = Literal[
-    "insufficient-data", "low-variance", "overtraining", "not-learning", "corrupted-dataset", "good-training"
-]
-PATTERNS: tuple[Pattern, ...] = (
-    "insufficient-data",
-    "low-variance",
-    "overtraining",
-    "not-learning",
-    "corrupted-dataset",
-    "good-training",
-)
 
 
 @dataclass(frozen=True)
@@ -117,8 +110,8 @@ class Evidence:
 
     what: str  # a sentence
     measured: float | str | None = None
-    limit: float | str | None = None
-    span: tuple[float, float] | None = None  # the steps that it is about
+    limit: float | str | None = None  # what it was compared with
+    span: tuple[float, float] | None = None  # the first and the last step that it is about
 
 
 @dataclass(frozen=True)
@@ -128,22 +121,46 @@ class Stop:
     should: bool
     why: str
     at: float | None = None  # the step at which the best weights are
-    over: bool = False  # whether the run had ended of itself: all that was planned is done
+    over: bool = False  # whether the run has already ended: all that was planned is done
+
+
+@dataclass(frozen=True)
+class CitedRule:
+    """One rule's findings in an audit of the dataset, which a diagnosis cites as a possible cause."""
+
+    rule: str  # its code
+    name: str
+    findings: int
+    waived: int  # how many of them
+    message: str  # of the first finding, waived ones first
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Which pattern a run shows; `pattern` is None where its log does not support a verdict."""
+    """Which pattern the curves of a run show, why, and what to do. In a notebook it shows itself with its charts."""
 
-    pattern: Pattern | None
-    confidence: float  # 0..1
-    patterns: Mapping[str, float]  # the probability of each
-    evidence: tuple[Evidence, ...]
-    best_step: float | None
-    best_map: float | None  # mAP@50 where it is logged, else mAP
+    pattern: (
+        str | None
+    )  # such as "overtraining"; None if the log does not support a verdict: `evidence[0]` says why
+    confidence: float  # the probability of `pattern`, 0..1; 0 without one
+    patterns: Mapping[str, float]  # the probability of each pattern, 0..1; they sum to 1
+    evidence: tuple[Evidence, ...]  # the strongest first
+    best_step: float | None  # of the best evaluation, in `curves.unit`s; None without one
+    best_map: float | None  # its mAP as logged, 0..1: mAP@50 if the log has it, else mAP@50-95
     stop: Stop
     meaning: str
-    causes: tuple[str, ...]
+    causes: tuple[str, ...]  # likely ones
     advice: tuple[str, ...]
-    refuted_by: str = ""  # what would show that it is something else
+    refuted_by: str = ""  # what would show that it is another pattern
     experiment: str = ""  # the one thing to try next
+    curves: Curves = field(default_factory=Curves)  # what was diagnosed
+    source: str = ""  # the path of the log
+    cited: tuple[
+        CitedRule, ...
+    ] = ()  # findings of the dataset's audit that may be the cause, waived ones first
+
+    def _repr_html_(self) -> str:
+        """The diagnosis with its charts as self-contained HTML, for notebooks."""
+        from trainworthy_train.report import notebook
+
+        return notebook.render(self)

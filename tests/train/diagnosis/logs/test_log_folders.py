@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from support.log_samples import SAMPLES, huggingface, sample
 from trainworthy_train.diagnosis.logs import LogError, read
-from trainworthy_train.diagnosis.logs.log import number
-from trainworthy_train.diagnosis.logs.names import series
+from trainworthy_train.diagnosis.logs.shared.log import number
+from trainworthy_train.diagnosis.logs.shared.names import series_name
 
 
 def fill(folder: Path, *forms: str) -> Path:
@@ -74,9 +74,9 @@ def test_errors_say_what_was_seen(tmp_path: Path) -> None:
     for name, said in {
         "missing.csv": "does not exist",
         "empty.csv": "is empty",
-        "notes.txt": "it begins with 'Buy milk.'",
-        "cat.jpg": "it is no text",
-        "folder": "it has no files",
+        "notes.txt": "it starts with 'Buy milk.'",
+        "cat.jpg": "it is not text",
+        "folder": "it holds no files",
     }.items():
         with pytest.raises(LogError, match=said) as caught:
             read(tmp_path / name)
@@ -110,13 +110,13 @@ def test_errors_say_what_was_seen(tmp_path: Path) -> None:
 )
 def test_names(name: str, expected: str) -> None:
     """Trainers' names are told apart: of mAP the two kinds, of losses training and validation, of rates one."""
-    assert series(name) == expected
+    assert series_name(name) == expected
 
 
 @given(st.text(max_size=40))
 def test_any_name(name: str) -> None:
     """Any name at all gives a series or nothing."""
-    assert isinstance(series(name), str)
+    assert isinstance(series_name(name), str)
 
 
 @given(

@@ -220,7 +220,7 @@ def test_percent(tmp_path: Path) -> None:
     curves = one(tmp_path, "epoch,loss,mAP50,mAP\n1,2,-1,-1\n2,1,61.5,30.5\n3,1,0.8,0.4\n", "history.csv")
     assert curves.series["map50"].value == pytest.approx([0.615, 0.008])
     assert curves.series["map50"].step.tolist() == [2, 3]
-    assert "Metrics are in percent in the log, and shares of 1 here." in curves.notes
+    assert "Metrics are in percent in the log, and between 0 and 1 here." in curves.notes
 
 
 def test_epochs_from_zero(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_columns(tmp_path: Path) -> None:
     ("columns", "said"),
     [
         ({"loss": "train_cost"}, "has no column 'train_cost'"),
-        ({"los": "train cost"}, "'los' is no series"),
+        ({"los": "train cost"}, "'los' is not a series"),
         ({"epoch": "ep"}, "has no column 'ep'"),
     ],
 )

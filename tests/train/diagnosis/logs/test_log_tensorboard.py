@@ -9,7 +9,7 @@ import pytest
 
 from support.log_samples import VERSION, event, message, record, scalar, tensorboard
 from trainworthy_train.diagnosis.logs import LogError, read
-from trainworthy_train.diagnosis.logs.tensorboard import scalars_of
+from trainworthy_train.diagnosis.logs.tensorboard import read_scalars
 
 NAME = "events.out.tfevents.17000000{}.host"
 
@@ -42,7 +42,7 @@ def test_as_tensorboard_writes_it(tmp_path: Path) -> None:
         writer.add_event(Event(wall_time=1.0, step=step, summary=Summary(value=values)))
     writer.close()
     (path,) = tmp_path.iterdir()
-    found, notes = scalars_of(path)
+    found, notes = read_scalars(path)
     assert notes == []
     assert found == {
         "simple": [(1, 0.5), (300, 150), (70000, 35000)],
@@ -111,11 +111,11 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
     """A record whose content is damaged is left out; behind one whose length is damaged nothing is read."""
     bad = record(b"\x10\x01" + message(5, b"\x0a\xff"))
     path = save(tmp_path, tensorboard(2) + bad + event(2, scalar("train/box_loss", 1.0)))
-    found, notes = scalars_of(path)
+    found, notes = read_scalars(path)
     assert len(found["train/box_loss"]) == 3
     assert notes == ["Damaged records are left out."]
     path.write_bytes(tensorboard(2) + b"\x00" * 12 + event(2, scalar("train/box_loss", 1.0)))
-    found, notes = scalars_of(path)
+    found, notes = read_scalars(path)
     assert len(found["train/box_loss"]) == 2
     assert "as far as it goes" in notes[0]
 

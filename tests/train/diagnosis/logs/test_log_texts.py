@@ -124,7 +124,7 @@ def test_console_of_yolov5(tmp_path: Path) -> None:
             "smaller batch",
         ),
         ("torch.cuda.OutOfMemoryError: 2 GiB", "ends with an error, 'torch.cuda.OutOf", "smaller batch"),
-        ("KeyError: 'names'", "KeyError", "mend what the error names"),
+        ("KeyError: 'names'", "KeyError", "fix what the error names"),
         ("KeyboardInterrupt", "KeyboardInterrupt", "interrupted"),
         ("Killed", "Killed", "smaller batch"),
         ("done", "before its first line of results", "let the run complete an epoch"),

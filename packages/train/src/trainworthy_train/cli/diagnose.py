@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from trainworthy_train.diagnosis.audit_facts import Facts
+    from trainworthy_train.diagnosis.audit_facts import AuditFacts
     from trainworthy_train.types import Curves
 
 
@@ -72,21 +72,20 @@ def diagnose(
     from trainworthy_train.diagnosis import diagnose as name_pattern
     from trainworthy_train.diagnosis import logs
     from trainworthy_train.report import diagnosis_page, json, text
-    from trainworthy_train.report.view import Told
 
     log = _meant(log)
     runs = logs.read(log, columns)
     facts = _facts(log, audit_file, runs)
-    told = [Told(str(log), run, name_pattern(run, facts.values), facts) for run in runs]
+    diagnoses = [name_pattern(run, facts, source=str(log)) for run in runs]
     folder = out or Path("reports") / f"diagnosis-{_name(log)}"
     _check_ours(folder)
-    document = json.render(told)
-    output.write(folder, {"index.html": diagnosis_page.render(told), "diagnosis.json": document})
+    document = json.render(diagnoses)
+    output.write(folder, {"index.html": diagnosis_page.render(diagnoses), "diagnosis.json": document})
     if as_json:
         click.echo(document, nl=False)
     else:
         color = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
-        click.echo(text.every(told, color=color))
+        click.echo(text.render(diagnoses, color=color))
         click.echo(f"page: {folder / 'index.html'}")
     return 0
 
@@ -138,7 +137,7 @@ def _check_ours(folder: Path) -> None:
     )
 
 
-def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
+def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> AuditFacts:
     """What the audit says, and what the record of one of our runs says of the images that it was trained with."""
     from trainworthy_train.diagnosis import audit_facts
     from trainworthy_train.errors import RunError
@@ -146,7 +145,7 @@ def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
 
     folder = log if log.is_dir() else log.parent
     found = audit_file or _audit_of(folder, runs)
-    facts = audit_facts.read(found) if found else audit_facts.Facts()
+    facts = audit_facts.load(found) if found else audit_facts.AuditFacts()
     if not found and any(run.facts.get("certificate") for run in runs):
         click.echo(
             "note: the audit of this run's dataset was not found, and the curves are judged alone; "
@@ -154,7 +153,7 @@ def _facts(log: Path, audit_file: Path | None, runs: list[Curves]) -> Facts:
             err=True,
         )
     with contextlib.suppress(RunError):
-        facts = audit_facts.trained_on(facts, Run(folder).record())
+        facts = audit_facts.with_run_record(facts, Run(folder).record())
     return facts
 
 

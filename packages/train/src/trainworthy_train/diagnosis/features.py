@@ -14,124 +14,136 @@ if TYPE_CHECKING:
 
     from trainworthy_train.types import Floats
 
-#: Every feature: its unit and meaning. NaN stands where the log does not tell.
-NAMES = {
+#: Every feature, with its meaning and unit. NaN stands where the log does not tell.
+FEATURES = {
     "evaluations": "evaluations that gave an mAP",
-    "points": "logged values of the training loss, at most one an evaluation where there are many",
+    "points": "logged values of the training loss, averaged over blocks where there are many more than evaluations",
     "level": "median mAP of the last sixth of the run, 0..1",
     "peak": "best smoothed mAP, 0..1",
     "start": "mAP of the first evaluations, 0..1",
-    "gain": "best smoothed mAP less that of the first evaluations, 0..1",
+    "gain": "best smoothed mAP minus the mAP of the first evaluations, 0..1",
     "reached": "share of the run until the smoothed mAP first came within a tenth of its best, 0..1",
     "rising": "gain of the smoothed mAP in the last third of the run, as a share of its best",
-    "late_rising": "the same from the last sixth but one to the last sixth",
-    "noise": "median deviation of mAP from its smoothed self, as a share of its best",
+    "late_rising": "gain of the smoothed mAP from the last sixth but one to the last sixth, as a share of its best",
+    "noise": "median deviation of mAP from the smoothed mAP, as a share of its best",
     "drawdown": "fall of mAP from its smoothed best to the end, as a share of its best",
-    "drawdown_noise": "the same fall in units of the noise",
+    "drawdown_noise": "the drawdown in units of the noise",
     "since_best": "share of the run after its best smoothed mAP, 0..1",
     "loss_fall": "fall of the training loss over the run, as a share of its first value",
     "late_fall": "fall of the training loss in the second half of the run, as a share of its range",
     "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
-    "loss_noise": "median deviation of the training loss from its smoothed self, as a share of it",
-    "parting": "validation over training loss at the end, by the same at the beginning",
-    "divergence": "rise of the smoothed validation loss from its least to the end, as a share of its least",
+    "loss_noise": "median deviation of the training loss from the smoothed loss, as a share of it",
+    "loss_ratio_growth": "validation loss over training loss at the end, divided by the same ratio at the beginning",
+    "divergence": "rise of the smoothed validation loss from its minimum to the end, as a share of its minimum",
     "val_fall": "fall of the validation loss over the run, as a share of its first value",
-    "dropouts": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
+    "collapses": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
     "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings or not finite",
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
-    "unrest": "the greatest of the noises and spikes above, each as a multiple of what is much (`MUCH`)",
+    "instability": "the largest of the noises and spikes above, each as a multiple of its entry in `NOTICEABLE`",
     "not_finite": "share of training losses that are NaN or infinite",
     "zero_loss": "1 where the losses of boxes are exactly 0 throughout: no labels were loaded",
-    "any_class_gap": "mAP with all classes taken for one less mAP, at the end",
-    "train_gap": "mAP on training images less mAP on validation images, at the end",
+    "any_class_gap": "mAP with all classes treated as one minus mAP, at the end",
+    "train_gap": "mAP on training images minus mAP on validation images, at the end",
     "train_level": "mAP on training images at the end",
 }
 
 #: mAP at IoU 0.5 over mAP at IoU 0.5 to 0.95: the median of the real logs that have both.
-RATIO = 1.6
+MAP50_OVER_MAP = 1.6
 
-#: From where a noise or a share of spikes is seen on a chart: few healthy runs reach it.
-MUCH = {"noise": 0.06, "loss_noise": 0.07, "dropouts": 0.1, "val_spikes": 0.08, "loss_spikes": 0.1}
+#: The noise or share of spikes from which it is noticeable on a chart: few healthy runs reach it.
+NOTICEABLE = {"noise": 0.06, "loss_noise": 0.07, "collapses": 0.1, "val_spikes": 0.08, "loss_spikes": 0.1}
 
-#: A loss that moves by less than this share of itself over a run stands still: nothing is a share of that.
-STOOD = 0.001
+#: A loss that changes by less than this share of itself over a run is constant: no share of that range is measured.
+CONSTANT_LOSS = 0.001
 
-#: Shares of a loss are told up to ten times of it. Where a loss comes near zero they are without meaning beyond.
-MOST = 10.0
+#: Changes of a loss are clipped to this many times the loss: near a loss of zero, larger shares mean nothing.
+MAX_CHANGE = 10.0
 
-#: The same of how far two losses went apart.
-MOST_APART = 100.0
+#: The ratio of validation to training loss is taken to grow or shrink by no more than this factor.
+MAX_RATIO_GROWTH = 100.0
 
-#: A drop of mAP that is less than this is hardly seen on a chart from 0 to 1.
-DROP = 0.08
+#: A drop of mAP below this is hardly visible on a chart from 0 to 1, and is no collapse.
+VISIBLE_DROP = 0.08
+
+#: From this many evaluations on, spikes and collapses are looked for.
+ENOUGH_FOR_SPIKES = 8
+
+#: The standard deviation of a normal distribution over its median absolute deviation.
+_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True)
 class Features:
-    """The numbers of `NAMES`, and the steps that each is about."""
+    """The numbers of `FEATURES` and of an audit's facts, and the steps (first, last) that each is about."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float:
-        """The value of the feature, NaN where the log does not tell it."""
+        """The value of the feature, NaN where it is unknown."""
         return self.values.get(name, np.nan)
 
 
 def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Features:
-    """The features of one run; `facts` of an audit (`auditfacts.FACTS`) are features too."""
+    """The features of one run; the `facts` of an audit (`audit_facts.FACTS`) are features too."""
     values: dict[str, float] = dict(facts or {})
     spans: dict[str, tuple[float, float]] = {}
     metric = mean_ap(curves)
-    end = calm_end(curves)
+    end = augmentation_end(curves)
     if metric is not None:
         _measure_map(metric, end, values, spans)
     else:
         values["evaluations"] = 0.0
-    loss = _thin(curves.series.get("loss"), metric)
+    loss = _averaged(curves.series.get("loss"), metric)
     if loss is not None:
         _measure_loss(loss, end, metric, values, spans)
-    val_loss = _thin(curves.series.get("val_loss"), metric)
+    val_loss = _averaged(curves.series.get("val_loss"), metric)
     if val_loss is not None:
         _measure_val_loss(val_loss, end, values, spans)
     if loss is not None and val_loss is not None:
-        values["parting"] = _parting(loss, val_loss, end)
-    if "level" in values:
-        values["unrest"] = float(np.nanmax([values.get(name, np.nan) / much for name, much in MUCH.items()]))
+        values["loss_ratio_growth"] = _loss_ratio_growth(loss, val_loss, end)
+    if metric is not None:
+        multiples = [values.get(name, np.nan) / limit for name, limit in NOTICEABLE.items()]
+        values["instability"] = float(np.nanmax(multiples))
     values["zero_loss"] = float(_no_labels(curves))
     _measure_probes(curves, values)
     return Features(values, spans)
 
 
-def mean_ap(curves: Curves) -> Series | None:
-    """The run's mAP at IoU 0.5 where an evaluation gave one; of a log without it, what its mAP suggests. 0 to 1."""
-    for name, factor in (("map50", 1.0), ("map", RATIO)):
-        found = _known(curves.series.get(name))
-        if found is not None:
-            return Series(found.step, np.clip(found.value * factor, 0.0, 1.0))
-    return None
+# ------------------------------------------------------------------------------------------------------------
+# Which mAP
 
 
-def measured(curves: Curves) -> str:
+def logged_map(curves: Curves) -> str:
     """Which mAP the log holds: "map50", else "map", else ""."""
-    return next((name for name in ("map50", "map") if _known(curves.series.get(name)) is not None), "")
+    return next((name for name in ("map50", "map") if finite(curves.series.get(name)) is not None), "")
 
 
-def name_of_map(curves: Curves) -> str:
-    """What the mAP is called that features are measured on."""
-    return {"map50": "mAP@50", "map": "estimated mAP@50"}.get(measured(curves), "mAP")
+def mean_ap(curves: Curves) -> Series | None:
+    """The run's mAP at IoU 0.5, 0..1; estimated where the log has only mAP at IoU 0.5 to 0.95. None without any."""
+    name = logged_map(curves)
+    series = finite(curves.series.get(name))
+    if series is None:
+        return None
+    factor = 1.0 if name == "map50" else MAP50_OVER_MAP
+    return Series(series.step, np.clip(series.value * factor, 0.0, 1.0))
 
 
-def calm_end(curves: Curves) -> float:
-    """The step from which augmentation was switched off (it moves every loss), infinite where it never was."""
-    told = curves.facts.get("mosaic_off")
-    return float(told) if told is not None else np.inf
+def map_title(curves: Curves) -> str:
+    """What sentences call the mAP that `mean_ap` returns."""
+    return {"map50": "mAP@50", "map": "estimated mAP@50"}.get(logged_map(curves), "mAP")
 
 
-def _calm(step: Floats, end: float) -> int:
-    """How many evaluations came before augmentation was switched off; all, where those are the lesser part."""
-    before = int((step < end).sum())
-    return before if before >= max(8, len(step) / 2) else len(step)
+# ------------------------------------------------------------------------------------------------------------
+# Series
+
+
+def finite(series: Series | None) -> Series | None:
+    """The points whose values are finite; None where there are none."""
+    if series is None:
+        return None
+    known = np.isfinite(series.value)
+    return Series(series.step[known], series.value[known]) if known.any() else None
 
 
 def smooth(values: Floats) -> Floats:
@@ -140,35 +152,72 @@ def smooth(values: Floats) -> Floats:
     if n < 6:
         return values
     width = 3 if n < 36 else n // 12 | 1
-    middle: Floats = np.median(_windows(values, width), axis=1)
-    calm: Floats = np.mean(_windows(middle, width), axis=1)
-    return calm
+    medians: Floats = np.median(_windows(values, width), axis=1)
+    means: Floats = np.mean(_windows(medians, width), axis=1)
+    return means
 
 
 def _windows(values: Floats, width: int) -> Floats:
-    """For each value itself and its neighbours (n, width), reflected at the ends; `width` is odd, below 2 n."""
+    """Each value and its neighbours (n, width), reflected at the ends; `width` is odd, below 2 n."""
     half = width // 2
     padded = np.concatenate([values[half:0:-1], values, values[-2 : -2 - half : -1]])
     return np.lib.stride_tricks.sliding_window_view(padded, width)
 
 
-def _known(series: Series | None) -> Series | None:
-    if series is None:
-        return None
-    known = np.isfinite(series.value)
-    return Series(series.step[known], series.value[known]) if known.any() else None
+def _surroundings(values: Floats) -> Floats:
+    """Each value's surroundings (n, width): seven evaluations, or an eighth of a long run."""
+    return _windows(values, max(7, len(values) // 8) | 1)
 
 
-def _thin(series: Series | None, metric: Series | None) -> Series | None:
-    """A loss that was logged far more often than the mAP, averaged over as many blocks as make a readable curve."""
+def _preceding(values: Floats) -> Floats:
+    """The values before each value (n, width): four, or a twelfth of a long run."""
+    width = max(4, len(values) // 12)
+    padded = np.concatenate([np.full(width, values[0]), values[:-1]])
+    return np.lib.stride_tricks.sliding_window_view(padded, width)
+
+
+def _averaged(series: Series | None, metric: Series | None) -> Series | None:
+    """A loss that was logged far more often than the mAP, averaged over blocks: as many as make a readable curve."""
     if series is None or not len(series.value):
         return None
-    wanted = max(60, 0 if metric is None else len(metric.value))
-    if len(series.value) <= 1.5 * wanted:
+    blocks = max(60, 0 if metric is None else len(metric.value))
+    if len(series.value) <= 1.5 * blocks:
         return series
-    edges = np.linspace(0, len(series.value), wanted + 1).astype(int)[:-1]
+    edges = np.linspace(0, len(series.value), blocks + 1).astype(int)[:-1]
     counts = np.diff(np.append(edges, len(series.value)))
     return Series(np.maximum.reduceat(series.step, edges), np.add.reduceat(series.value, edges) / counts)
+
+
+def augmentation_end(curves: Curves) -> float:
+    """The step from which mosaic was switched off, which moves every loss; infinite where it never was."""
+    step = curves.facts.get("mosaic_off")
+    return float(step) if step is not None else np.inf
+
+
+def _augmented(step: Floats, end: float) -> int:
+    """How many points came before augmentation was switched off; all of them, where those are the smaller part."""
+    before = int((step < end).sum())
+    return before if before >= max(8, len(step) / 2) else len(step)
+
+
+def _change(difference: float, base: float) -> float:
+    """A difference as a share of `base`, of either sign, clipped to `MAX_CHANGE`."""
+    return float(np.clip(difference / max(abs(base), 1e-12), -MAX_CHANGE, MAX_CHANGE))
+
+
+def _count(
+    hits: np.ndarray, step: Floats, name: str, values: dict[str, float], spans: dict[str, tuple[float, float]]
+) -> None:
+    """Set the feature to the share of hits after the first sixth, and its span to the steps of the first and last."""
+    early = len(hits) // 6
+    late = np.flatnonzero(hits[early:]) + early
+    values[name] = len(late) / (len(hits) - early)
+    if len(late):
+        spans[name] = (float(step[late[0]]), float(step[late[-1]]))
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Groups of features
 
 
 def _measure_map(
@@ -176,75 +225,48 @@ def _measure_map(
 ) -> None:
     step, value = metric.step, metric.value
     n = len(value)
-    calm = _calm(step, end)
+    augmented = _augmented(step, end)
     curve = smooth(value)
-    tail = max(min(3, n), n // 6)
-    best = int(np.argmax(curve[:calm]))
     peak = float(curve.max())
     scale = max(peak, 0.02)
-    level = float(np.median(value[-tail:]))
-    calm_level = float(np.median(value[max(0, calm - tail) : calm]))
-    first = float(np.median(value[: max(1, n // 20)]))
+    tail = max(min(3, n), n // 6)
+    third, sixth, twelfth = max(1, n // 3), max(1, n // 6), max(1, n // 12)
+    best = int(np.argmax(curve[:augmented]))
     near = int(np.argmax(curve >= 0.9 * peak))
-    third, sixth = max(1, n // 3), max(1, n // 6)
-    ago = curve[: -third or None][-max(1, n // 12) :]
-    gain = float(curve[-max(1, n // 12) :].mean() - ago.mean()) if n > 2 else 0.0
-    deviation = np.abs(value - curve)[n // 6 :]
-    noise = float(1.4826 * np.median(deviation)) / scale
-    fall = max(0.0, float(curve[best]) - calm_level) / scale
+    first = float(np.median(value[: max(1, n // 20)]))
+    end_level = float(np.median(value[max(0, augmented - tail) : augmented]))
+    rising = late_rising = 0.0
+    if n > 2:
+        rising = float(curve[-twelfth:].mean() - curve[: -third or None][-twelfth:].mean())
+    if n > 1:
+        late_rising = float(curve[-sixth:].mean() - curve[: -sixth or None][-sixth:].mean())
+    noise = float(_DEVIATION * np.median(np.abs(value - curve)[n // 6 :])) / scale
+    drawdown = max(0.0, float(curve[best]) - end_level) / scale
     values |= {
         "evaluations": float(n),
-        "level": level,
+        "level": float(np.median(value[-tail:])),
         "peak": peak,
         "start": first,
         "gain": peak - first,
         "reached": near / max(1, n - 1),
-        "rising": gain / scale,
-        "late_rising": float(curve[-sixth:].mean() - curve[: -sixth or None][-sixth:].mean()) / scale
-        if n > 1
-        else 0.0,
+        "rising": rising / scale,
+        "late_rising": late_rising / scale,
         "noise": noise,
-        "drawdown": fall,
-        "drawdown_noise": fall / (noise + 0.01),
-        "since_best": (calm - 1 - best) / max(1, n - 1),
+        "drawdown": drawdown,
+        "drawdown_noise": drawdown / (noise + 0.01),
+        "since_best": (augmented - 1 - best) / max(1, n - 1),
     }
     whole = (float(step[0]), float(step[-1]))
     spans |= dict.fromkeys(("evaluations", "peak", "gain"), whole)
     spans["level"] = (float(step[-tail]), whole[1])
     spans["rising"] = (float(step[-third]), whole[1])
     spans["reached"] = (whole[0], float(step[near]))
-    spans["drawdown"] = spans["drawdown_noise"] = spans["since_best"] = (
-        float(step[best]),
-        float(step[calm - 1]),
-    )
-    if n >= 8:
-        before, after = _before(value), _before(value[::-1])[::-1]
+    after_best = (float(step[best]), float(step[augmented - 1]))
+    spans |= dict.fromkeys(("drawdown", "drawdown_noise", "since_best"), after_best)
+    if n >= ENOUGH_FOR_SPIKES:
+        before, after = _preceding(value), _preceding(value[::-1])[::-1]
         around = np.minimum(np.percentile(before, 75, axis=1), np.percentile(after, 75, axis=1))
-        low = (value < 0.7 * around) & (around - value > DROP)
-        _share(low, step, "dropouts", values, spans)
-
-
-def _around(values: Floats) -> Floats:
-    """Each value's surroundings (n, width): seven evaluations, or an eighth of a long run."""
-    return _windows(values, max(7, len(values) // 8) | 1)
-
-
-def _before(values: Floats) -> Floats:
-    """For each value those before it (n, width): four, or a twelfth of a long run."""
-    width = max(4, len(values) // 12)
-    padded = np.concatenate([np.full(width, values[0]), values[:-1]])
-    return np.lib.stride_tricks.sliding_window_view(padded, width)
-
-
-def _share(
-    hit: np.ndarray, step: Floats, name: str, values: dict[str, float], spans: dict[str, tuple[float, float]]
-) -> None:
-    """Notes which share of the evaluations after the first sixth was hit, and from where to where."""
-    early = len(hit) // 6
-    late = np.flatnonzero(hit[early:]) + early
-    values[name] = len(late) / (len(hit) - early)
-    if len(late):
-        spans[name] = (float(step[late[0]]), float(step[late[-1]]))
+        _count((value < 0.7 * around) & (around - value > VISIBLE_DROP), step, "collapses", values, spans)
 
 
 def _measure_loss(
@@ -257,59 +279,55 @@ def _measure_loss(
     values["points"] = float(len(series.value))
     values["not_finite"] = float(np.mean(~np.isfinite(series.value)))
     spans["points"] = spans["not_finite"] = (float(series.step[0]), float(series.step[-1]))
-    found = _known(series)
-    if found is None or len(found.value) < 3:
+    known = finite(series)
+    if known is None or len(known.value) < 3:
         return
-    step, value = found.step, found.value
-    calm = _calm(step, end)
-    curve = smooth(value)[:calm]
-    first, last, height = float(curve[0]), float(curve[-1]), float(np.ptp(curve))
-    values["loss_fall"] = _share_of(first - last, first)
-    values["late_fall"] = (
-        _share_of(float(curve[len(curve) // 2]) - last, height) if height > STOOD * abs(first) else np.nan
-    )
+    step, value = known.step, known.value
+    augmented = _augmented(step, end)
+    curve = smooth(value)[:augmented]
+    first, middle, last = float(curve[0]), float(curve[len(curve) // 2]), float(curve[-1])
+    spread = float(np.ptp(curve))
+    values["loss_fall"] = _change(first - last, first)
+    values["late_fall"] = _change(middle - last, spread) if spread > CONSTANT_LOSS * abs(first) else np.nan
     spans["loss_fall"] = (float(step[0]), float(step[-1]))
     spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))
-    late = np.abs(value[:calm] - curve)[calm // 6 :] / np.maximum(np.abs(curve[calm // 6 :]), 1e-12)
-    values["loss_noise"] = 1.4826 * float(np.median(late)) if len(late) else np.nan
+    after = augmented // 6
+    deviation = np.abs(value[:augmented] - curve)[after:] / np.maximum(np.abs(curve[after:]), 1e-12)
+    values["loss_noise"] = _DEVIATION * float(np.median(deviation)) if len(deviation) else np.nan
     if metric is not None:
-        scores = smooth(metric.value)[: _calm(metric.step, end)]
+        scores = smooth(metric.value)[: _augmented(metric.step, end)]
         best = metric.step[int(np.argmax(scores))]
-        there = float(np.interp(best, step[:calm], curve))
-        values["fall_after_best"] = _share_of(there - last, there)
-        spans["fall_after_best"] = (float(best), float(step[calm - 1]))
-    if len(value) >= 8:
-        _share(value > 1.25 * np.median(_around(value), axis=1), step, "loss_spikes", values, spans)
-
-
-def _share_of(part: float, whole: float) -> float:
-    """What share of `whole` a part is, of either sign, and `MOST` where it is more."""
-    return float(np.clip(part / max(abs(whole), 1e-12), -MOST, MOST))
+        at_best = float(np.interp(best, step[:augmented], curve))
+        values["fall_after_best"] = _change(at_best - last, at_best)
+        spans["fall_after_best"] = (float(best), float(step[augmented - 1]))
+    if len(value) >= ENOUGH_FOR_SPIKES:
+        _count(value > 1.25 * np.median(_surroundings(value), axis=1), step, "loss_spikes", values, spans)
 
 
 def _measure_val_loss(
     series: Series, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
 ) -> None:
-    found = _known(series)
-    if found is None or len(found.value) < 3:
+    known = finite(series)
+    if known is None or len(known.value) < 3:
         return
-    step, value = found.step, found.value
-    calm = _calm(step, end)
-    curve = smooth(value)[:calm]
-    least = int(np.argmin(curve))
-    values["val_fall"] = _share_of(float(curve[0] - curve[-1]), float(curve[0]))
-    tail = float(np.median(value[max(0, calm - max(3, len(value) // 6)) : calm]))
-    values["divergence"] = _share_of(tail - float(curve[least]), float(curve[least]))
-    spans["divergence"] = (float(step[least]), float(step[calm - 1]))
-    if len(value) >= 8:
-        # What is not finite is a spike, too. It is no more than that: with 16-bit numbers whole good runs are NaN here.
+    step, value = known.step, known.value
+    augmented = _augmented(step, end)
+    curve = smooth(value)[:augmented]
+    lowest = int(np.argmin(curve))
+    minimum, first, last = float(curve[lowest]), float(curve[0]), float(curve[-1])
+    end_level = float(np.median(value[max(0, augmented - max(3, len(value) // 6)) : augmented]))
+    values["val_fall"] = _change(first - last, first)
+    values["divergence"] = _change(end_level - minimum, minimum)
+    spans["divergence"] = (float(step[lowest]), float(step[augmented - 1]))
+    if len(value) >= ENOUGH_FOR_SPIKES:
+        # A value that is not finite is a spike and no more: with 16-bit floats, whole good runs are NaN here.
         every = np.where(np.isfinite(series.value), series.value, np.inf)
-        high = every > 1.25 * np.median(_around(every), axis=1)
-        _share(high, series.step, "val_spikes", values, spans)
+        spikes = every > 1.25 * np.median(_surroundings(every), axis=1)
+        _count(spikes, series.step, "val_spikes", values, spans)
 
 
-def _parting(loss: Series, val_loss: Series, end: float) -> float:
-    """How far validation and training loss went apart: their ratio at the end by that of the beginning."""
+def _loss_ratio_growth(loss: Series, val_loss: Series, end: float) -> float:
+    """How far validation and training loss went apart: their ratio at the end over that at the beginning."""
     ends = []
     for series in (loss, val_loss):
         known = np.isfinite(series.value) & (series.step < end)
@@ -319,28 +337,31 @@ def _parting(loss: Series, val_loss: Series, end: float) -> float:
         few = max(2, len(value) // 12)
         ends.append((float(np.median(value[:few])), float(np.median(value[-few:]))))
     (first, last), (val_first, val_last) = ends
-    return float(np.clip((val_last / last) / (val_first / first), 1 / MOST_APART, MOST_APART))
+    growth = (val_last / last) / (val_first / first)
+    return float(np.clip(growth, 1 / MAX_RATIO_GROWTH, MAX_RATIO_GROWTH))
 
 
 def _no_labels(curves: Curves) -> bool:
-    """Whether the losses of boxes were exactly 0 throughout (the class loss of a single class is, normally)."""
+    """Whether the losses of boxes were exactly 0 throughout (the class loss of a single class normally is)."""
     parts = [
         series.value
         for name, series in curves.series.items()
         if name.startswith("loss/") and any(word in name for word in ("box", "dfl", "giou"))
     ]
-    enough = 1 if curves.unit == "epoch" else 3  # a single iteration may meet no object
+    enough = 1 if curves.unit == "epoch" else 3  # a single iteration may have no object
     return bool(parts) and all(len(part) >= enough and not np.any(part) for part in parts)
 
 
 def _measure_probes(curves: Curves, values: dict[str, float]) -> None:
-    plain = _end_of(curves, "map50")
-    any_class, train = _end_of(curves, "map50_any_class"), _end_of(curves, "map50_train")
-    values["any_class_gap"] = any_class - plain
-    values["train_gap"] = train - plain
+    validation, any_class, train = (
+        _end_of(curves, name) for name in ("map50", "map50_any_class", "map50_train")
+    )
+    values["any_class_gap"] = any_class - validation
+    values["train_gap"] = train - validation
     values["train_level"] = train
 
 
 def _end_of(curves: Curves, name: str) -> float:
-    found = _known(curves.series.get(name))
-    return np.nan if found is None else float(np.median(found.value[-max(1, len(found.value) // 6) :]))
+    """The median of the last sixth of a series; NaN where it has no finite value."""
+    series = finite(curves.series.get(name))
+    return np.nan if series is None else float(np.median(series.value[-max(1, len(series.value) // 6) :]))

@@ -1,4 +1,4 @@
-"""The curves of a run as shapes for SVG: losses in one panel, scores of 0 to 1 in the one below."""
+"""The curves of a run as shapes for SVG: panels of lines over a common axis of steps."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.diagnosis.features import smooth
-from trainworthy_train.types import Series
+from trainworthy_train.diagnosis.features import finite, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trainworthy_train.types import Curves, Evidence, Floats
+    from trainworthy_train.types import Curves, Evidence, Floats, Series
 
-WIDTH, HEIGHT = 760, 230  # of a panel's drawing, in units of the SVG
-POINTS = 400  # of a line; more cannot be told apart
-LOG_FROM = 30.0  # losses that fall by more than this factor are drawn on a logarithmic scale
+#: The size of a panel's plot area, in units of the SVG.
+WIDTH, HEIGHT = 760, 230
 
+#: The most points of a smoothed line; more cannot be told apart.
+MAX_POINTS = 400
+
+#: Values that fall by more than this factor are drawn on a logarithmic scale.
+LOGARITHMIC_FROM = 30.0
+
+#: The series of a panel: (name, title).
 LOSSES = (("loss", "training loss"), ("val_loss", "validation loss"))
 SCORES = (
     ("map50", "mAP@50"),
@@ -33,15 +38,15 @@ SCORES = (
 
 @dataclass(frozen=True)
 class Line:
-    """One series: `raw` and `smoothed` are the points of a polyline, `kind` its style."""
+    """One series, drawn: `raw` and `smoothed` are the points of a polyline, `style` is a class of the style sheet."""
 
-    name: str
-    kind: str
+    title: str
+    style: str
     raw: str
     smoothed: str
-    first: float
+    first: float  # its first and last value
     last: float
-    lone: tuple[float, float] | None  # where a series of one point is
+    dot: tuple[float, float] | None  # the position of a series with a single point
 
 
 @dataclass(frozen=True)
@@ -52,78 +57,70 @@ class Panel:
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]  # (y, label)
     steps: tuple[tuple[float, str], ...]  # (x, label)
-    best: float | None  # x of the best evaluation
-    spans: tuple[tuple[float, float], ...]  # (x, width) of what the evidence is about
+    best: float | None  # the x of the best evaluation
+    spans: tuple[tuple[float, float], ...]  # (x, width) of the steps that the evidence is about
     logarithmic: bool
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A series that goes onto a panel; `kind` is its style, `raw` what is drawn thin where that is another series."""
+class Trace:
+    """A series to be drawn; `raw` is drawn thin behind the smoothed line, in place of the series itself."""
 
-    kind: str
-    name: str
+    style: str
+    title: str
     series: Series
     raw: Series | None = None
 
 
 def panels(curves: Curves, best: float | None, evidence: tuple[Evidence, ...]) -> list[Panel]:
-    """The panels that a diagnosed run has lines for."""
-    groups = {title: drawn(curves, names) for title, names in (("Loss", LOSSES), ("Scores", SCORES))}
-    edges = edges_of([one for group in groups.values() for one in group])
+    """A panel of the losses and one of the scores of a diagnosed run, as far as it has them."""
+    groups = {title: traces(curves, names) for title, names in (("Loss", LOSSES), ("Scores", SCORES))}
+    limits = step_range([trace for group in groups.values() for trace in group])
     spans = tuple(one.span for one in evidence if one.span is not None)
     return [
-        panel(title, group, edges, shares=title == "Scores", best=best, spans=spans)
+        panel(title, group, limits, unit_scale=title == "Scores", best=best, spans=spans)
         for title, group in groups.items()
         if group
     ]
 
 
-def drawn(curves: Curves, names: Iterable[tuple[str, str]]) -> list[Drawn]:
-    """The series of these names, (key, how it is called), that the run has any number of."""
+def traces(curves: Curves, names: Iterable[tuple[str, str]]) -> list[Trace]:
+    """The series of these (name, title) of which the run has a finite value; a series' name is its style."""
     return [
-        Drawn(key, name, found)
-        for key, name in names
-        if (found := finite(curves.series.get(key))) is not None
+        Trace(name, title, known)
+        for name, title in names
+        if (known := finite(curves.series.get(name))) is not None
     ]
 
 
-def finite(series: Series | None) -> Series | None:
-    """The points that are numbers; None where there is none."""
-    if series is None:
-        return None
-    known = np.isfinite(series.value)
-    return Series(series.step[known], series.value[known]) if known.any() else None
-
-
-def edges_of(lines: Sequence[Drawn]) -> tuple[float, float]:
-    """The first and the last step of any line, for panels that share an axis."""
-    steps = [
-        one.step for line in lines for one in (line.series, line.raw) if one is not None and len(one.step)
+def step_range(lines: Sequence[Trace]) -> tuple[float, float]:
+    """The first and the last step of all traces, for panels that share an axis."""
+    series = [
+        one for trace in lines for one in (trace.series, trace.raw) if one is not None and len(one.step)
     ]
-    return (
-        (min(float(one[0]) for one in steps), max(float(one[-1]) for one in steps)) if steps else (0.0, 0.0)
-    )
+    if not series:
+        return 0.0, 0.0
+    return min(float(one.step[0]) for one in series), max(float(one.step[-1]) for one in series)
 
 
 def panel(
     title: str,
-    lines: Sequence[Drawn],
-    edges: tuple[float, float],
+    lines: Sequence[Trace],
+    limits: tuple[float, float],
     *,
-    shares: bool = False,
+    unit_scale: bool = False,
     best: float | None = None,
     spans: tuple[tuple[float, float], ...] = (),
 ) -> Panel:
-    """A panel of lines, one at least, over `edges`; with `shares` its scale is 0 to 1."""
-    scale = _Scale.of([line.series.value for line in lines], shares=shares)
+    """A panel of at least one trace over the steps `limits`; with `unit_scale` its scale is 0 to 1."""
+    scale = _Scale.of([trace.series.value for trace in lines], unit_scale=unit_scale)
     return Panel(
         title=title,
-        lines=tuple(_line(line, edges, scale) for line in lines),
+        lines=tuple(_line(trace, limits, scale) for trace in lines),
         ticks=tuple((float(scale(np.array([tick]))[0]), f"{tick:g}") for tick in scale.ticks()),
-        steps=tuple((float(_x(np.array([step]), edges)[0]), f"{step:g}") for step in _whole(edges)),
-        best=None if best is None else float(_x(np.array([best]), edges)[0]),
-        spans=tuple(_band(span, edges) for span in _joined(spans)),
+        steps=tuple((float(_x(np.array([step]), limits)[0]), f"{step:g}") for step in _step_ticks(limits)),
+        best=None if best is None else float(_x(np.array([best]), limits)[0]),
+        spans=tuple(_band(span, limits) for span in _merged(spans)),
         logarithmic=scale.logarithmic,
     )
 
@@ -135,15 +132,16 @@ class _Scale:
     logarithmic: bool
 
     @classmethod
-    def of(cls, values: list[Floats], *, shares: bool) -> _Scale:
-        if shares:
+    def of(cls, values: list[Floats], *, unit_scale: bool) -> _Scale:
+        """A scale on which single spikes do not flatten the rest of a curve."""
+        if unit_scale:
             return cls(0.0, 1.0, logarithmic=False)
         every = np.concatenate(values)
         high = float(
             max(max(1.2 * np.percentile(smooth(value), 98), np.percentile(value, 97)) for value in values)
         )
         low = float(every.min())
-        if low > 0 and float(every.max()) / low > LOG_FROM:
+        if low > 0 and float(every.max()) / low > LOGARITHMIC_FROM:
             return cls(low, float(every.max()), logarithmic=True)
         return cls(min(0.0, low), max(high, low + 1e-9, 1e-9), logarithmic=False)
 
@@ -155,13 +153,13 @@ class _Scale:
 
     def ticks(self) -> list[float]:
         if not self.logarithmic:
-            return _nice(self.low, self.high)
+            return _round_numbers(self.low, self.high)
         powers = np.arange(np.ceil(np.log10(self.low)), np.floor(np.log10(self.high)) + 1)
         return [float(10.0**power) for power in powers[:: max(1, len(powers) // 5)]]
 
 
-def _nice(low: float, high: float) -> list[float]:
-    """Round numbers between, six at most."""
+def _round_numbers(low: float, high: float) -> list[float]:
+    """At most six round numbers from `low` to `high`."""
     if high <= low:
         return [low]
     rough = (high - low) / 5
@@ -171,36 +169,36 @@ def _nice(low: float, high: float) -> list[float]:
     return [float(f"{k * step:.6g}") for k in np.arange(first, np.floor(high / step) + 1)]
 
 
-def _whole(edges: tuple[float, float]) -> list[float]:
-    """Round numbers of steps: no half epochs, where there are whole ones between the edges."""
-    steps = _nice(*edges)
+def _step_ticks(limits: tuple[float, float]) -> list[float]:
+    """Round numbers of steps: whole epochs, where there are any between the limits."""
+    steps = _round_numbers(*limits)
     return [step for step in steps if step.is_integer()] or steps
 
 
-def _x(step: Floats, edges: tuple[float, float]) -> Floats:
-    width = edges[1] - edges[0]
-    return (step - edges[0]) / width * WIDTH if width > 0 else np.full(len(step), WIDTH / 2)
+def _x(step: Floats, limits: tuple[float, float]) -> Floats:
+    width = limits[1] - limits[0]
+    return (step - limits[0]) / width * WIDTH if width > 0 else np.full(len(step), WIDTH / 2)
 
 
-def _line(line: Drawn, edges: tuple[float, float], scale: _Scale) -> Line:
-    series, raw = line.series, line.raw or line.series
-    x, y = _x(series.step, edges), scale(series.value)
+def _line(trace: Trace, limits: tuple[float, float], scale: _Scale) -> Line:
+    series, raw = trace.series, trace.raw or trace.series
+    x, y = _x(series.step, limits), scale(series.value)
     return Line(
-        name=line.name,
-        kind=line.kind,
-        raw=_points(*_extremes(_x(raw.step, edges), scale(raw.value))),
-        smoothed=_points(*_sparse(x, smooth(y))),
+        title=trace.title,
+        style=trace.style,
+        raw=_points(*_envelope(_x(raw.step, limits), scale(raw.value))),
+        smoothed=_points(*_subsampled(x, smooth(y))),
         first=float(series.value[0]),
         last=float(series.value[-1]),
-        lone=(float(x[0]), float(y[0])) if len(x) == 1 else None,
+        dot=(float(x[0]), float(y[0])) if len(x) == 1 else None,
     )
 
 
-def _extremes(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Of a long line the least and the greatest of each stretch, so that no spike is lost."""
-    if len(x) <= 2 * POINTS:
+def _envelope(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """The minimum and the maximum of each section of a long line, so that no spike is lost."""
+    if len(x) <= 2 * MAX_POINTS:
         return x, y
-    edges = np.linspace(0, len(x), POINTS + 1).astype(int)
+    edges = np.linspace(0, len(x), MAX_POINTS + 1).astype(int)
     kept = [
         edge + place
         for edge, end in itertools.pairwise(edges)
@@ -209,10 +207,10 @@ def _extremes(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return x[kept], y[kept]
 
 
-def _sparse(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    if len(x) <= POINTS:
+def _subsampled(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    if len(x) <= MAX_POINTS:
         return x, y
-    kept = np.linspace(0, len(x) - 1, POINTS).astype(int)
+    kept = np.linspace(0, len(x) - 1, MAX_POINTS).astype(int)
     return x[kept], y[kept]
 
 
@@ -220,17 +218,18 @@ def _points(x: Floats, y: Floats) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
 
 
-def _joined(spans: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
-    """The spans, those that overlap as one."""
-    joined: list[tuple[float, float]] = []
+def _merged(spans: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
+    """The spans, with overlapping ones merged."""
+    merged: list[tuple[float, float]] = []
     for first, last in sorted(spans):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
         else:
-            joined.append((first, last))
-    return joined
+            merged.append((first, last))
+    return merged
 
 
-def _band(span: tuple[float, float], edges: tuple[float, float]) -> tuple[float, float]:
-    first, last = np.clip(_x(np.array(span), edges), 0, WIDTH).tolist()
+def _band(span: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:
+    """The x and the width of a span, wide enough to be seen."""
+    first, last = np.clip(_x(np.array(span), limits), 0, WIDTH).tolist()
     return first, max(last - first, 2.0)

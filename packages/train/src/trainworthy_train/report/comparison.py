@@ -14,7 +14,9 @@ import numpy as np
 
 from trainworthy_audit.errors import OutputError, TrainworthyError
 from trainworthy_train import runs
-from trainworthy_train.report import charts, diagnosis_page, run_text
+from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.report import charts, run_text
+from trainworthy_train.report.templating import page_style, template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +85,7 @@ def write(chosen: Sequence[Run], folder: Path) -> Path:
 def render(chosen: Sequence[Run]) -> str:
     """The page of these runs, two or more."""
     scenes, notes = _scenes(chosen)
-    return diagnosis_page.template("comparison.html.j2").render(
+    return template("comparison.html.j2").render(
         names=[run.name for run in chosen],
         panels=_panels(chosen),
         differing=run_text.differing(chosen),
@@ -92,7 +94,7 @@ def render(chosen: Sequence[Run]) -> str:
         scenes=scenes,
         notes=notes,
         SCORE=SCORE,
-        style=diagnosis_page.style("run.css", "comparison.css"),
+        style=page_style("run.css", "comparison.css"),
     )
 
 
@@ -101,15 +103,15 @@ def _panels(chosen: Sequence[Run]) -> list[Panel]:
     curves = [runs.curves(runs.events(run.folder)) for run in chosen]
     groups = {
         key: [
-            charts.Drawn(f"n{number % 6}", run.name, found)
+            charts.Trace(f"n{number % 6}", run.name, found)
             for number, (run, one) in enumerate(zip(chosen, curves, strict=True))
-            if (found := charts.finite(one.series.get(key))) is not None
+            if (found := finite(one.series.get(key))) is not None
         ]
         for key, _ in CURVES
     }
-    edges = charts.edges_of([line for group in groups.values() for line in group])
+    edges = charts.step_range([line for group in groups.values() for line in group])
     return [
-        charts.panel(title, groups[key], edges, shares=key not in LOSSES)
+        charts.panel(title, groups[key], edges, unit_scale=key not in LOSSES)
         for key, title in CURVES
         if groups[key]
     ]

@@ -6,37 +6,39 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from trainworthy_train.report.view import describe
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.report.view import Told
+    from trainworthy_train.types import Diagnosis
 
 SCHEMA = "trainworthy.diagnosis/1"
 
 
-def render(runs: Sequence[Told]) -> str:
+def render(diagnoses: Sequence[Diagnosis]) -> str:
     """One run is an object; several runs of one log are a list of such objects."""
-    documents = [document(run) for run in runs]
-    whole: Any = documents[0] if len(documents) == 1 else documents
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    documents = [document(diagnosis) for diagnosis in diagnoses]
+    content: Any = documents[0] if len(documents) == 1 else documents
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def document(run: Told) -> dict[str, Any]:
-    """What is said of one run."""
-    found, curves = run.diagnosis, run.curves
+def document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """One run's diagnosis, as JSON holds it."""
+    curves = diagnosis.curves
     return {
         "schema": SCHEMA,
         "source": {
-            "path": run.path,
+            "path": diagnosis.source,
             "format": curves.format,
             "points": max((len(series.step) for series in curves.series.values()), default=0),
             "run": curves.name or None,
             "unit": curves.unit,
-            "notes": run.notes,
+            "notes": list(describe(diagnosis).notes),
         },
-        "pattern": found.pattern,
-        "confidence": _number(found.confidence),
-        "patterns": {name: _number(share) for name, share in found.patterns.items()},
+        "pattern": diagnosis.pattern,
+        "confidence": _number(diagnosis.confidence),
+        "patterns": {name: _number(share) for name, share in diagnosis.patterns.items()},
         "evidence": [
             {
                 "what": one.what,
@@ -44,15 +46,19 @@ def document(run: Told) -> dict[str, Any]:
                 "limit": _number(one.limit),
                 "span": None if one.span is None else [_number(edge) for edge in one.span],
             }
-            for one in found.evidence
+            for one in diagnosis.evidence
         ],
-        "best": {"step": _number(found.best_step), "map": _number(found.best_map)},
-        "stop": {"should": found.stop.should, "why": found.stop.why, "at": _number(found.stop.at)},
-        "meaning": found.meaning,
-        "causes": list(found.causes),
-        "advice": list(found.advice),
-        "refuted_by": found.refuted_by,
-        "experiment": found.experiment,
+        "best": {"step": _number(diagnosis.best_step), "map": _number(diagnosis.best_map)},
+        "stop": {
+            "should": diagnosis.stop.should,
+            "why": diagnosis.stop.why,
+            "at": _number(diagnosis.stop.at),
+        },
+        "meaning": diagnosis.meaning,
+        "causes": list(diagnosis.causes),
+        "advice": list(diagnosis.advice),
+        "refuted_by": diagnosis.refuted_by,
+        "experiment": diagnosis.experiment,
         "audit": [
             {
                 "rule": cited.rule,
@@ -61,13 +67,13 @@ def document(run: Told) -> dict[str, Any]:
                 "waived": cited.waived,
                 "message": cited.message,
             }
-            for cited in run.cited
+            for cited in diagnosis.cited
         ],
     }
 
 
 def _number(value: float | str | None) -> float | str | None:
-    """As JSON can hold it: six digits, and no NaN."""
+    """As JSON can hold it: six digits, and null for NaN."""
     if value is None or isinstance(value, str):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -16,21 +16,23 @@ import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train import runs
-from trainworthy_train.cli.progress import clock
 from trainworthy_train.diagnosis import alarms, audit_facts, diagnose
-from trainworthy_train.diagnosis.stopping import LEAST
+from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.diagnosis.stopping import MIN_EVALUATIONS
 from trainworthy_train.errors import RunError
-from trainworthy_train.report import charts, diagnosis_page, run_text
-from trainworthy_train.report.view import Told
+from trainworthy_train.report import charts, run_text
+from trainworthy_train.report.templating import page_style, template
+from trainworthy_train.report.view import describe
+from trainworthy_train.runs.duration import format_duration
 from trainworthy_train.types import Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trainworthy_train.diagnosis.audit_facts import Facts
-    from trainworthy_train.report.charts import Drawn, Panel
+    from trainworthy_train.diagnosis.audit_facts import AuditFacts
+    from trainworthy_train.report.charts import Panel, Trace
     from trainworthy_train.runs import Event, Run
-    from trainworthy_train.types import Curves
+    from trainworthy_train.types import Curves, Diagnosis
 
 PAGE = "index.html"
 
@@ -97,10 +99,10 @@ def render(run: Run) -> str:
     end: Event = log[-1] if log and log[-1]["event"] == "end" else {}
     record = _record(run)
     curves = runs.curves(log)
-    audit = audit_facts.trained_on(_audit(run, session), record)
-    told = Told(str(run.folder), curves, diagnose(curves, audit.values), audit)
-    early = not end and len(rows) < min(LEAST, session.get("planned_epochs") or LEAST)
-    return diagnosis_page.template("run.html.j2").render(
+    audit = audit_facts.with_run_record(_audit(run, session), record)
+    diagnosis = diagnose(curves, audit, source=str(run.folder))
+    early = not end and len(rows) < min(MIN_EVALUATIONS, session.get("planned_epochs") or MIN_EVALUATIONS)
+    return template("run.html.j2").render(
         run=run,
         name=run.name,
         drawn_at=runs.now().replace("T", " ").replace("+00:00", " UTC"),
@@ -110,10 +112,10 @@ def render(run: Run) -> str:
         record=record,
         settings=run_text.spelled(session.get("settings", {})),
         augmentation=run_text.spelled(session.get("settings", {}).get("augmentation", {})),
-        said=diagnosis_page.parts(told),
+        view=describe(diagnosis),
         early=early,
         alarm=None if end else alarms.alarm(curves),
-        panels=_panels(curves, steps, session, best, told=None if early else told),
+        panels=_panels(curves, steps, session, best, diagnosis=None if early else diagnosis),
         each=session.get("steps_per_epoch", 0),
         best=best,
         rows=rows,
@@ -126,7 +128,7 @@ def render(run: Run) -> str:
         nexts=_nexts(run, record, end, rows),
         audit_page=_beside(run, audit.file, PAGE),
         files=_files(run),
-        style=diagnosis_page.style("run.css"),
+        style=page_style("run.css"),
     )
 
 
@@ -165,7 +167,7 @@ def _record(run: Run) -> Mapping[str, Any]:
         return {}
 
 
-def _audit(run: Run, session: Event) -> Facts:
+def _audit(run: Run, session: Event) -> AuditFacts:
     """The facts of the audit beside the certificate, where it is still there."""
     file = str(session.get("certificate", {}).get("file") or "")
     # As it was given, from the folder in which training was started: most often the one that holds runs/.
@@ -173,13 +175,13 @@ def _audit(run: Run, session: Event) -> Facts:
         found = place.with_name("audit.json")
         with contextlib.suppress(OSError, TrainworthyError):
             return _facts(found, found.stat().st_mtime_ns)
-    return audit_facts.Facts()
+    return audit_facts.AuditFacts()
 
 
 @functools.lru_cache(maxsize=4)
-def _facts(file: Path, _: int) -> Facts:
+def _facts(file: Path, _: int) -> AuditFacts:
     """Those of an audit.json, read once: it may be long, and pages are drawn often."""
-    return audit_facts.read(file)
+    return audit_facts.load(file)
 
 
 def _beside(run: Run, file: str, name: str) -> str:
@@ -209,30 +211,30 @@ def _files(run: Run) -> list[tuple[str, str]]:
 
 
 def _panels(
-    curves: Curves, steps: Sequence[Event], session: Event, best: Event, *, told: Told | None
+    curves: Curves, steps: Sequence[Event], session: Event, best: Event, *, diagnosis: Diagnosis | None
 ) -> list[Panel]:
-    """Losses and mAP large, the rest small; all over the same epochs. With `told`, its evidence is shaded."""
+    """Losses and mAP large, the rest small; all over the same epochs. The evidence of `diagnosis` is shaded."""
     loss, rate = (_of_steps(steps, name, session.get("steps_per_epoch")) for name in ("loss", "lr"))
-    losses = charts.drawn(curves, charts.LOSSES)
+    losses = charts.traces(curves, charts.LOSSES)
     if loss is not None:
         losses = (
             [
-                charts.Drawn(one.kind, one.name, one.series, loss if one.kind == "loss" else None)
+                charts.Trace(one.style, one.title, one.series, loss if one.style == "loss" else None)
                 for one in losses
             ]
             if losses
-            else [charts.Drawn("loss", "training loss", loss)]
+            else [charts.Trace("loss", "training loss", loss)]
         )
-    groups: dict[str, list[Drawn]] = {
+    groups: dict[str, list[Trace]] = {
         "Loss": losses,
-        "mAP": charts.drawn(
+        "mAP": charts.traces(
             curves,
             (("map50", "mAP@50"), ("map", "mAP@50-95"), ("map50_golden", "mAP@50 on the golden set")),
         ),
-        "Precision, recall and IoU": charts.drawn(
+        "Precision, recall and IoU": charts.traces(
             curves, (("precision", "precision"), ("recall", "recall"), ("iou", "IoU of what is found"))
         ),
-        "Probes": charts.drawn(
+        "Probes": charts.traces(
             curves,
             (
                 ("map50", "mAP@50"),
@@ -242,17 +244,17 @@ def _panels(
         ),
         "Parts of the training loss": _parts(curves, "loss/"),
         "Parts of the validation loss": _parts(curves, "val_loss/"),
-        "Learning rate": [charts.Drawn("lr", "learning rate", rate)] if rate is not None else [],
+        "Learning rate": [charts.Trace("lr", "learning rate", rate)] if rate is not None else [],
     }
-    edges = charts.edges_of([one for group in groups.values() for one in group])
-    shaded = tuple(one.span for one in told.diagnosis.evidence if one.span is not None) if told else ()
-    shares = {"mAP", "Precision, recall and IoU", "Probes"}
+    edges = charts.step_range([one for group in groups.values() for one in group])
+    shaded = tuple(one.span for one in diagnosis.evidence if one.span is not None) if diagnosis else ()
+    unit_scale = {"mAP", "Precision, recall and IoU", "Probes"}
     return [
         charts.panel(
             title,
             group,
             edges,
-            shares=title in shares,
+            unit_scale=title in unit_scale,
             best=best.get("epoch"),
             spans=shaded if title in {"Loss", "mAP"} else (),
         )
@@ -269,14 +271,14 @@ def _of_steps(steps: Sequence[Event], name: str, each: float | None) -> Series |
     value = np.array(
         [math.nan if event.get(name) is None else event[name] for event in steps], dtype=np.float64
     )
-    return charts.finite(Series(place, value))
+    return finite(Series(place, value))
 
 
-def _parts(curves: Curves, prefix: str) -> list[Drawn]:
+def _parts(curves: Curves, prefix: str) -> list[Trace]:
     """The parts of a loss, where there is more than one."""
     names = sorted(name for name in curves.series if name.startswith(prefix))
-    found = charts.drawn(curves, [(name, name.removeprefix(prefix)) for name in names])
-    lines = [charts.Drawn(f"n{number % 6}", one.name, one.series) for number, one in enumerate(found)]
+    found = charts.traces(curves, [(name, name.removeprefix(prefix)) for name in names])
+    lines = [charts.Trace(f"n{number % 6}", one.title, one.series) for number, one in enumerate(found)]
     return lines if len(lines) > 1 else []
 
 
@@ -286,7 +288,7 @@ def _parts(curves: Curves, prefix: str) -> list[Drawn]:
 
 def _state(end: Event, rows: Sequence[Event], session: Event) -> str:
     done, planned = (rows[-1]["epoch"] if rows else 0), session.get("planned_epochs", "?")
-    spent = f", {clock(rows[-1]['seconds'])}" if rows and "seconds" in rows[-1] else ""
+    spent = f", {format_duration(rows[-1]['seconds'])}" if rows and "seconds" in rows[-1] else ""
     what = ENDS.get(end["why"], end["why"]) if end else "in training when this page was drawn"
     return f"{what}; epoch {done} of {planned}{spent}"
 

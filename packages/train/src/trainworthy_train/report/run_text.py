@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_train import runs
-from trainworthy_train.cli.progress import clock
 from trainworthy_train.errors import RunError
+from trainworthy_train.runs.duration import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ def shown(run: Run) -> str:
     ]
     if record["never_loaded"]:
         lines.append(f"  never loaded: {len(record['never_loaded']):,} images; run.json names them")
-    seconds = f", {clock(epochs[-1]['seconds'])}" if epochs else ""
+    seconds = f", {format_duration(epochs[-1]['seconds'])}" if epochs else ""
     lines.append(f"  epochs: {epochs[-1]['epoch'] if epochs else 0} of {_planned(log)}{seconds}")
     lines += [f"  {event['kind']}: {event['message']}" for event in log if event["event"] == "finding"]
     if best:
@@ -120,7 +120,7 @@ def _line(event: Event, *, counted: bool) -> str:
             for name in ("loss", "val_loss", "map50", "map")
             if name in event
         )
-        return f"epoch {event['epoch']:>4}  step {event['step']:>7,}  {figures}  {clock(event['seconds'])}"
+        return f"epoch {event['epoch']:>4}  step {event['step']:>7,}  {figures}  {format_duration(event['seconds'])}"
     if kind == "finding":
         files = f" ({', '.join(event['files'][:4])})" if event["files"] else ""
         return f"{event['kind']}: {event['message']}{files}"

@@ -1,4 +1,4 @@
-"""The diagnosis in the terminal, of about 100 columns."""
+"""The diagnosis in the terminal, about 100 columns wide."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import click
 import numpy as np
 
 from trainworthy_audit.report.sanitize import clean
-from trainworthy_train.report.view import TITLES
+from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.report.view import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from trainworthy_train.report.view import Told
-    from trainworthy_train.types import Series
+    from trainworthy_train.report.view import DiagnosisView
+    from trainworthy_train.types import CitedRule, Curves, Diagnosis, Series
 
 WIDTH = 100
-DETAILED = 3  # runs of a log that are told in full
-COLUMNS = 60  # of a chart
+DETAILED = 3  # the most runs of a log that are printed in full
+CHART_WIDTH = 60
+BAR_WIDTH = 30  # of a probability of 1
 BLOCKS = " ▁▂▃▄▅▆▇█"
-COLOURS = {"good-training": "green", "insufficient-data": "yellow", "low-variance": "yellow", None: "yellow"}
+COLORS = {"passed": "green", "warning": "yellow", "error": "red"}
 CHARTED = (
     ("loss", "loss"),
     ("val_loss", "validation loss"),
@@ -31,98 +33,93 @@ CHARTED = (
 )
 
 
-def every(runs: Sequence[Told], *, color: bool = False) -> str:
-    """The runs of a log: of several first a table, and of more than `DETAILED` nothing else."""
-    told = [render(run, color=color) for run in runs] if len(runs) <= DETAILED else []
-    return "\n".join([*([table(runs)] if len(runs) > 1 else []), *told])
+def render(diagnoses: Sequence[Diagnosis], *, color: bool = False) -> str:
+    """The runs of a log: a table first if there are several, and nothing else if there are more than `DETAILED`."""
+    views = [describe(diagnosis) for diagnosis in diagnoses]
+    parts = [_table(views)] if len(views) > 1 else []
+    if len(views) <= DETAILED:
+        parts += ["\n".join(_lines(view, color=color)) + "\n" for view in views]
+    return "\n".join(parts)
 
 
-def table(runs: Sequence[Told]) -> str:
-    """A line a run: where it is, its pattern, how sure that is, and its best evaluation."""
-    head = ("run", "pattern", "sure", "best")
+def _table(views: Sequence[DiagnosisView]) -> str:
+    """A line per run: its name, pattern, confidence, and best evaluation."""
+    header = ("run", "pattern", "confidence", "best")
     rows = [
         (
-            clean(run.curves.name) or "-",
-            run.verdict,
-            f"{run.diagnosis.confidence:.0%}" if run.diagnosis.pattern else "-",
-            run.best or "-",
+            clean(view.diagnosis.curves.name) or "-",
+            view.verdict,
+            f"{view.diagnosis.confidence:.0%}" if view.diagnosis.pattern else "-",
+            view.best or "-",
         )
-        for run in runs
+        for view in views
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
-    lines = [f"{clean(runs[0].path)} · {len(runs)} runs", ""]
-    for name, verdict, sure, best in (head, *rows):
-        lines.append(f"  {name:{widths[0]}}  {verdict:{widths[1]}}  {sure:>{widths[2]}}  {best}")
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
+    lines = [f"{clean(views[0].diagnosis.source)} · {len(views)} runs", ""]
+    for name, verdict, confidence, best in (header, *rows):
+        lines.append(f"  {name:{widths[0]}}  {verdict:{widths[1]}}  {confidence:>{widths[2]}}  {best}")
     return "\n".join(lines) + "\n"
 
 
-def render(run: Told, *, color: bool = False) -> str:
-    """One run."""
-    found, curves = run.diagnosis, run.curves
+def _lines(view: DiagnosisView, *, color: bool) -> Iterator[str]:
+    """One run in full."""
+    diagnosis = view.diagnosis
+    curves = diagnosis.curves
     name = f" · {clean(curves.name)}" if curves.name else ""
-    lines = [f"{clean(run.path)}{name} · {curves.format}", ""]
-    verdict = textwrap.wrap(run.sentence, WIDTH)
-    fg = COLOURS.get(found.pattern, "red")
-    lines += [click.style(line, fg=fg, bold=True) for line in verdict] if color else verdict
-    lines += textwrap.wrap(found.meaning, WIDTH)
-    lines += ["", *_chart(run)]
-    ranked = sorted(found.patterns, key=found.patterns.__getitem__, reverse=True)
-    lines += [""] if run.knows else []
-    for pattern in ranked if run.knows else ():
-        share = found.patterns[pattern]
-        lines.append(f"  {TITLES[pattern]:18} {'█' * round(share * 30):30} {share:4.0%}")
-    lines += ["", *_list("why", [one.what for one in found.evidence[found.pattern is None :]])]
-    cited = [
-        f"{one.rule} {one.name}: {one.findings} finding{'s' if one.findings != 1 else ''}"
-        + (f", {one.waived} of them waived" if one.waived else "")
-        + f". {one.message}"
-        for one in run.cited
-    ]
-    lines += _list("the audit found", cited)
-    lines += _list("likely causes", found.causes) + _list("what to do", found.advice)
-    lines += _list("what would refute it", [found.refuted_by] if found.refuted_by else [])
-    lines += _list("one experiment", [found.experiment] if found.experiment else [])
-    lines += _list(run.stopping, [run.stop_why])
-    if run.best:
-        lines.append(f"best: {run.best}")
-    lines += [f"note: {clean(note)}" for note in run.notes]
-    return "\n".join(lines) + "\n"
+    yield f"{clean(diagnosis.source)}{name} · {curves.format}"
+    yield ""
+    for line in textwrap.wrap(view.sentence, WIDTH):
+        yield click.style(line, fg=COLORS[view.severity], bold=True) if color else line
+    yield from textwrap.wrap(diagnosis.meaning, WIDTH)
+    yield ""
+    yield from _charts(curves)
+    if view.ranked:
+        yield ""
+    for title, share in view.ranked:
+        yield f"  {title:18} {'█' * round(share * BAR_WIDTH):{BAR_WIDTH}} {share:4.0%}"
+    yield ""
+    reasons = diagnosis.evidence if diagnosis.pattern else diagnosis.evidence[1:]
+    yield from _list("why", [one.what for one in reasons])
+    yield from _list("the audit found", [_citation(cited) for cited in diagnosis.cited])
+    yield from _list("likely causes", diagnosis.causes)
+    yield from _list("what to do", diagnosis.advice)
+    yield from _list("what would refute it", [diagnosis.refuted_by] if diagnosis.refuted_by else [])
+    yield from _list("one experiment", [diagnosis.experiment] if diagnosis.experiment else [])
+    yield from _list(view.stop_title, [view.stop_reason])
+    if view.best:
+        yield f"best: {view.best}"
+    yield from (f"note: {clean(note)}" for note in view.notes)
 
 
-def _list(title: str, items: Sequence[str]) -> list[str]:
-    lines = [f"{title}:"] if items else []
+def _citation(cited: CitedRule) -> str:
+    waived = f", {cited.waived} of them waived" if cited.waived else ""
+    plural = "s" if cited.findings != 1 else ""
+    return f"{cited.rule} {cited.name}: {cited.findings} finding{plural}{waived}. {cited.message}"
+
+
+def _list(title: str, items: Sequence[str]) -> Iterator[str]:
+    if items:
+        yield f"{title}:"
     for item in items:
-        lines += textwrap.wrap(
+        yield from textwrap.wrap(
             item, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False
         )
-    return lines
 
 
-def _chart(run: Told) -> list[str]:
-    lines = []
+def _charts(curves: Curves) -> Iterator[str]:
+    """A line per series, drawn in block characters."""
     for name, title in CHARTED:
-        series = run.curves.series.get(name)
-        if (
-            series is None
-            or not np.isfinite(series.value).any()
-            or (name == "map" and "map50" in run.curves.series)
-        ):
+        series = finite(curves.series.get(name))
+        if series is None or (name == "map" and "map50" in curves.series):
             continue
-        first, last = _ends(series)
-        lines.append(f"  {title:>15} {_line(series)}  {first:.4g} to {last:.4g}")
-    return lines
+        first, last = float(series.value[0]), float(series.value[-1])
+        yield f"  {title:>15} {_blocks(series)}  {first:.4g} to {last:.4g}"
 
 
-def _ends(series: Series) -> tuple[float, float]:
-    known = series.value[np.isfinite(series.value)]
-    return float(known[0]), float(known[-1])
-
-
-def _line(series: Series) -> str:
-    known = np.isfinite(series.value)
-    value = series.value[known]
-    if len(value) > COLUMNS:
-        edges = np.linspace(0, len(value), COLUMNS + 1).astype(int)[:-1]
+def _blocks(series: Series) -> str:
+    value = series.value
+    if len(value) > CHART_WIDTH:
+        edges = np.linspace(0, len(value), CHART_WIDTH + 1).astype(int)[:-1]
         value = np.add.reduceat(value, edges) / np.diff(np.append(edges, len(value)))
     low, high = min(0.0, float(value.min())), float(value.max())
     scaled = (value - low) / max(high - low, 1e-12) * (len(BLOCKS) - 1)

@@ -1,107 +1,101 @@
-"""What every rendering is given: a run of a log, its diagnosis, and what the audit's findings add."""
+"""A diagnosis in words, for every rendering: terminal, page and notebook."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from trainworthy_train.diagnosis import patterns
-from trainworthy_train.diagnosis.features import measured
-from trainworthy_train.types import PATTERNS
+from trainworthy_train.diagnosis.features import logged_map
 
 if TYPE_CHECKING:
-    from trainworthy_train.diagnosis.audit_facts import Cited, Facts
     from trainworthy_train.types import Curves, Diagnosis
 
-TITLES: dict[str, str] = {pattern.id: pattern.title for pattern in patterns.ALL}
+#: What the mAP that a log holds is called.
+MAP_TITLES = {"map50": "mAP@50", "map": "mAP@50-95"}
 
-
-#: What the mAP is called that a log holds.
-LOGGED = {"map50": "mAP@50", "map": "mAP@50-95"}
-
-#: From this probability on, the next pattern is not worth a word.
+#: From this probability on, the sentence does not name the next pattern.
 CERTAIN = 0.99
 
 
-def gaps(curves: Curves) -> list[str]:
-    """In how many of the epochs that have a loss there is an mAP, where it is missing in some."""
-    name = measured(curves)
+@dataclass(frozen=True)
+class DiagnosisView:
+    """A diagnosis, and the words in which reports state it."""
+
+    diagnosis: Diagnosis
+    severity: Literal["passed", "warning", "error"]  # how the verdict is marked
+    verdict: str  # the pattern in a word or two, or "no verdict"
+    sentence: str  # the verdict in a sentence
+    ranked: tuple[tuple[str, float], ...]  # (title, probability), likeliest first; () where all are equal
+    best: str  # the best evaluation; "" without one
+    stop_title: str
+    stop_reason: str  # a sentence
+    notes: tuple[str, ...]  # what the reader of the log inferred or left out, a sentence each
+
+
+def describe(diagnosis: Diagnosis) -> DiagnosisView:
+    """The words for a diagnosis."""
+    known = patterns.catalogue()
+    pattern = None if diagnosis.pattern is None else known[diagnosis.pattern]
+    ranked = sorted(diagnosis.patterns.items(), key=lambda pair: -pair[1])
+    informative = len(set(diagnosis.patterns.values())) > 1
+    return DiagnosisView(
+        diagnosis=diagnosis,
+        severity="warning" if pattern is None else pattern.severity,
+        verdict="no verdict" if pattern is None else pattern.title,
+        sentence=_sentence(diagnosis),
+        ranked=tuple((known[name].title, share) for name, share in ranked) if informative else (),
+        best=_best(diagnosis),
+        stop_title=_stop_title(diagnosis),
+        stop_reason=_stop_reason(diagnosis),
+        notes=(*diagnosis.curves.notes, *_missing_map(diagnosis.curves)),
+    )
+
+
+def _sentence(diagnosis: Diagnosis) -> str:
+    if diagnosis.pattern is None:
+        return f"No verdict. {diagnosis.evidence[0].what}"
+    known = patterns.catalogue()
+    title = known[diagnosis.pattern].title.capitalize()
+    if diagnosis.confidence >= CERTAIN:
+        return f"{title} (over {CERTAIN:.0%})."
+    others = {name: share for name, share in diagnosis.patterns.items() if name != diagnosis.pattern}
+    second = max(others, key=others.__getitem__)
+    return f"{title} ({diagnosis.confidence:.0%}); next {known[second].title} ({others[second]:.0%})."
+
+
+def _best(diagnosis: Diagnosis) -> str:
+    if diagnosis.best_step is None:
+        return ""
+    curves = diagnosis.curves
+    title = MAP_TITLES[logged_map(curves)]
+    return f"{title} {diagnosis.best_map:.3f}, as logged, at {curves.unit} {diagnosis.best_step:g}"
+
+
+def _stop_title(diagnosis: Diagnosis) -> str:
+    if diagnosis.stop.over:
+        return "the run is over"
+    if diagnosis.stop.should:
+        return "stop"
+    return "go on" if logged_map(diagnosis.curves) else "when to stop"
+
+
+def _stop_reason(diagnosis: Diagnosis) -> str:
+    reason = f"{diagnosis.stop.why}."
+    return reason if reason.startswith("mAP@") else reason[0].upper() + reason[1:]
+
+
+def _missing_map(curves: Curves) -> list[str]:
+    """In how many of the epochs with a loss there is an mAP, where it is missing in some."""
+    name = logged_map(curves)
     if not name or "loss" not in curves.series or curves.unit != "epoch":
         return []
     step = curves.series["loss"].step
     epochs = int(step[-1]) - math.ceil(step[0]) + 1
-    known = int(np.isfinite(curves.series[name].value).sum())
-    return [f"{LOGGED[name]} is in the log for {known} of {epochs} epochs."] if known < epochs - 1 else []
-
-
-@dataclass(frozen=True)
-class Told:
-    """One run of the log at `path`, and what is said of it."""
-
-    path: str
-    curves: Curves
-    diagnosis: Diagnosis
-    facts: Facts
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in one sentence."""
-        found = self.diagnosis
-        if found.pattern is None:
-            return f"Cannot tell. {found.evidence[0].what}"
-        others = [pattern for pattern in PATTERNS if pattern != found.pattern]
-        second = max(others, key=found.patterns.__getitem__)
-        if found.confidence >= CERTAIN:
-            return f"{TITLES[found.pattern].capitalize()} (over {CERTAIN:.0%})."
-        sure = f"{TITLES[found.pattern].capitalize()} ({found.confidence:.0%})"
-        return f"{sure}; next {TITLES[second]} ({found.patterns[second]:.0%})."
-
-    @property
-    def verdict(self) -> str:
-        """The pattern in a word or two."""
-        return "cannot tell" if self.diagnosis.pattern is None else TITLES[self.diagnosis.pattern]
-
-    @property
-    def knows(self) -> bool:
-        """Whether the probabilities say anything: a log that supports no pattern leaves all as probable."""
-        return len(set(self.diagnosis.patterns.values())) > 1
-
-    @property
-    def stopping(self) -> str:
-        """What the advice on stopping is headed by."""
-        stop = self.diagnosis.stop
-        if stop.over:
-            return "the run is over"
-        if stop.should:
-            return "stop"
-        return "go on" if measured(self.curves) else "when to stop"
-
-    @property
-    def stop_why(self) -> str:
-        """Why to stop or to go on, as a sentence."""
-        why = f"{self.diagnosis.stop.why}."
-        return why if why.startswith("mAP@") else why[0].upper() + why[1:]
-
-    @property
-    def best(self) -> str:
-        """The best evaluation, by the mAP that the log holds; "" where it holds none."""
-        found = self.diagnosis
-        if found.best_step is None:
-            return ""
-        name = LOGGED[measured(self.curves)]
-        return f"{name} {found.best_map:.3f}, as logged, at {self.curves.unit} {found.best_step:g}"
-
-    @property
-    def notes(self) -> list[str]:
-        """What the reader inferred or skipped, and how much of the run the mAP stands for."""
-        return [*self.curves.notes, *gaps(self.curves)]
-
-    @property
-    def cited(self) -> list[Cited]:
-        """The audit's findings that may be the cause, waived ones first."""
-        rules = next((one.rules for one in patterns.ALL if one.id == self.diagnosis.pattern), ())
-        found = [self.facts.cited[code] for code in rules if code in self.facts.cited]
-        return sorted(found, key=lambda cited: cited.waived == 0)
+    evaluated = int(np.isfinite(curves.series[name].value).sum())
+    if evaluated >= epochs - 1:
+        return []
+    return [f"{MAP_TITLES[name]} is in the log for {evaluated} of {epochs} epochs."]

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trainworthy_train.diagnosis.logs import names
-from trainworthy_train.diagnosis.logs.draft import Draft, Runs
-from trainworthy_train.diagnosis.logs.log import number
+from trainworthy_train.diagnosis.logs.shared.builder import CurvesBuilder, RunSplitter
+from trainworthy_train.diagnosis.logs.shared.format import LogFormat
+from trainworthy_train.diagnosis.logs.shared.log import number
 
 if TYPE_CHECKING:
-    from trainworthy_train.diagnosis.logs.log import Log
+    from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
-
-TITLE = "detectron2 log.txt"
-KNOWN_BY = 'lines such as "eta: 8:43:33  iter: 19  total_loss: 4.345  loss_cls: 3.575"'
 
 _STEP = re.compile(r"\biter: (\d{1,9})  (total_loss: .*|loss.*)")
 _VALUE = re.compile(r"(\w+): (-?[\d.]+(?:e[-+]?\d+)?|-?nan|-?inf)(?=\s|$)")
@@ -28,39 +25,48 @@ def sniff(log: Log) -> bool:
 
 
 def read(log: Log) -> list[Curves]:
-    """The runs by iteration; metrics, in percent there, where COCO's evaluation was logged."""
-    runs = Runs(lambda: Draft("iteration"))
+    """The runs by iteration; metrics, which are logged in percent, where COCO's evaluation was logged."""
+    runs = RunSplitter("iteration")
     boxes = False
     planned = None
-    for line in log.sure_lines():
+    for line in log.complete_lines():
         if match := _STEP.search(line):
             _step(runs, match, planned)
         elif match := _COPY.search(line):
             if match[1].startswith("Task"):
                 boxes = match[1] == "Task: bbox"
-            elif boxes and runs.drafts:
-                _copypaste(runs.drafts[-1], match[1])
+            elif boxes and len(runs):
+                _copypaste(runs.current, match[1])
         elif match := _GOAL.search(line):
             planned = float(match[1] or match[2])
-    for draft in runs.drafts:
-        if "map50" in draft.points:
-            draft.percent()
-    return runs.curves("detectron2_text")
+    for run in runs:
+        if "map50" in run.points:
+            run.convert_percent()
+    return runs.curves()
 
 
-def _step(runs: Runs, match: re.Match[str], planned: float | None) -> None:
+def _step(runs: RunSplitter, match: re.Match[str], planned: float | None) -> None:
     step = float(match[1])
-    draft = runs.at(step)
-    draft.planned = planned
+    run = runs.at(step)
+    run.planned = planned
     for key, value in _VALUE.findall(match[2]):
-        name = names.series(key)
-        if name:
-            draft.add(name, step, number(value))
+        run.add_named(key, step, value)
 
 
-def _copypaste(draft: Draft, text: str) -> None:
-    """The line of AP, AP50, AP75, APs, APm, APl."""
+def _copypaste(run: CurvesBuilder, text: str) -> None:
+    """The line with AP, AP50, AP75, APs, APm, APl."""
     cells = text.split(",")
     if len(cells) >= 3:
         for name, cell in zip(("map", "map50"), cells, strict=False):
-            draft.add(name, draft.last, number(cell))
+            run.add(name, run.last_step, number(cell))
+
+
+FORMAT = LogFormat(
+    title="detectron2 log.txt",
+    recognized_by="lines such as `eta: 8:43:33  iter: 19  total_loss: 4.345  loss_cls: 3.575`",
+    contains="loss and its parts, learning rate, mAP@50 and mAP, planned iterations",
+    not_read="single classes, masks, keypoints",
+    order=130,
+    sniff=sniff,
+    read=read,
+)

@@ -6,18 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_train.diagnosis.logs import names
-from trainworthy_train.diagnosis.logs.draft import Draft
-from trainworthy_train.diagnosis.logs.log import number
+from trainworthy_train.diagnosis.logs.shared.builder import CurvesBuilder
+from trainworthy_train.diagnosis.logs.shared.format import LogFormat
+from trainworthy_train.diagnosis.logs.shared.log import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trainworthy_train.diagnosis.logs.log import Log
+    from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
-
-TITLE = "Hugging Face trainer_state.json"
-KNOWN_BY = 'a JSON object with "log_history"'
 
 _BEGIN = re.compile(r'"log_history"\s*:\s*\[')
 
@@ -28,46 +25,46 @@ def sniff(log: Log) -> bool:
 
 
 def read(log: Log) -> list[Curves]:
-    """The run by epoch and fractions of it, by step where no epoch is logged; what is cut off as far as it goes."""
+    """The run by epoch and fractions of it, or by step if no epoch is logged; a cut-off file as far as it goes."""
     text = log.text()
-    found = _BEGIN.search(text)
-    assert found is not None
-    entries = list(_entries(text, found.end()))
+    history = _BEGIN.search(text)
+    assert history is not None
+    entries = list(_entries(text, history.end()))
     by_epoch = all(number(entry.get("epoch")) is not None for entry in entries)
-    draft = Draft("epoch" if by_epoch else "iteration")
-    goals = {
+    run = CurvesBuilder("epoch" if by_epoch else "iteration")
+    planned = {
         key: number(value) for key, value in re.findall(r'"(max_steps|num_train_epochs)":\s*([\d.]+)', text)
     }
-    draft.planned = goals.get("num_train_epochs" if by_epoch else "max_steps")
-    length = _length(entries, goals.get("max_steps"), goals.get("num_train_epochs")) if by_epoch else 1.0
+    run.planned = planned.get("num_train_epochs" if by_epoch else "max_steps")
+    length = (
+        _epoch_length(entries, planned.get("max_steps"), planned.get("num_train_epochs")) if by_epoch else 1.0
+    )
     for entry in entries:
-        place = number(entry.get("step"))
-        step = place / length if place is not None and length else number(entry.get("epoch"))
+        iteration = number(entry.get("step"))
+        step = iteration / length if iteration is not None and length else number(entry.get("epoch"))
         if step is None or "train_runtime" in entry:  # the summary of the whole training
             continue
         for key, value in entry.items():
-            name = names.series(key)
-            if name:
-                draft.add(name, step, number(value))
+            run.add_named(key, step, value)
     if not text.rstrip().endswith("}"):
-        draft.note("The file is cut off: it is read as far as it goes.")
-    return [draft.curves("huggingface")] if draft.points else []
+        run.note("The file is cut off: it is read as far as it goes.")
+    return [run.curves()] if run.points else []
 
 
-def _entries(text: str, place: int) -> Iterator[dict[str, Any]]:
-    """The objects of the list that begins at `place`, up to the first that cannot be read."""
+def _entries(text: str, start: int) -> Iterator[dict[str, Any]]:
+    """The objects of the list that starts at `start`, up to the first that cannot be read."""
     decoder = json.JSONDecoder()
-    gap = re.compile(r"[\s,]*")
-    while (place := gap.match(text, place).end()) < len(text) and text[place] == "{":  # type: ignore[union-attr]
+    next_object = re.compile(r"[\s,]*(?=\{)")
+    while match := next_object.match(text, start):
         try:
-            entry, place = decoder.raw_decode(text, place)
+            entry, start = decoder.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             return
         yield entry
 
 
-def _length(entries: list[dict[str, Any]], steps: float | None, epochs: float | None) -> float:
-    """Steps an epoch: by the plan, or else by the last entry; epochs themselves are logged with two decimals only."""
+def _epoch_length(entries: list[dict[str, Any]], steps: float | None, epochs: float | None) -> float:
+    """Steps per epoch: from the plan, or else from the last entry, since epochs are logged with two decimals only."""
     if steps and epochs:
         return steps / epochs
     for entry in reversed(entries):
@@ -75,3 +72,15 @@ def _length(entries: list[dict[str, Any]], steps: float | None, epochs: float | 
         if step and epoch:
             return step / epoch
     return 0.0
+
+
+FORMAT = LogFormat(
+    title="Hugging Face trainer_state.json",
+    recognized_by='a JSON object with `"log_history"`',
+    contains="losses, validation losses and metrics whose names are known, learning rate, planned epochs",
+    not_read="the summary at the end",
+    order=30,
+    sniff=sniff,
+    read=read,
+    repeating_folders="checkpoint-",
+)

@@ -1,4 +1,4 @@
-"""Any other CSV: columns whose names are telling, or that `--columns` names."""
+"""Any other CSV: columns whose names are known, or that `--columns` names."""
 
 from __future__ import annotations
 
@@ -6,100 +6,111 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Literal
 
-from trainworthy_train.diagnosis.logs import names
-from trainworthy_train.diagnosis.logs.draft import Draft, Runs
-from trainworthy_train.diagnosis.logs.log import LogError, number
-from trainworthy_train.diagnosis.logs.tables import header, rows
+from trainworthy_train.diagnosis.logs.shared.builder import RunSplitter
+from trainworthy_train.diagnosis.logs.shared.format import LogFormat
+from trainworthy_train.diagnosis.logs.shared.log import LogError, number
+from trainworthy_train.diagnosis.logs.shared.names import series_name
+from trainworthy_train.diagnosis.logs.shared.tables import add_row, header, rows
 from trainworthy_train.types import SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainworthy_train.diagnosis.logs.log import Log
+    from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
 
-TITLE = "a CSV with a column of epochs or steps, or one with --columns"
-KNOWN_BY = "a CSV header with epoch, step or iteration, and a loss or a metric"
+    Unit = Literal["epoch", "iteration"]
 
+#: What `--columns` calls the column of steps.
+_STEP_NAMES = ("epoch", "step", "iteration")
+
+#: Names of columns of steps, the first that is there counts.
 _STEPS = ("epoch", "step", "steps", "global_step", "iteration", "iterations", "iter")
 
 
 def sniff(log: Log) -> bool:
     """Whether the header has a column of steps and one that is known."""
     columns = header(log.head)
-    return len(columns) > 1 and bool(_steps(columns)) and any(_name(column) for column in columns)
+    return len(columns) > 1 and bool(_step_column(columns)) and any(_name(column) for column in columns)
 
 
-def _steps(columns: list[str]) -> str:
-    """The column that counts: epochs rather than steps."""
-    found = {column.lower(): column for column in reversed(columns)}
-    return next((found[name] for name in _STEPS if name in found), "")
+def _step_column(columns: list[str]) -> str:
+    """The column of epochs, or else of steps; "" if there is none."""
+    by_name = {column.lower(): column for column in reversed(columns)}
+    return next((by_name[name] for name in _STEPS if name in by_name), "")
 
 
 def _name(column: str) -> str:
-    """Weights & Biases writes the run before the name: "run-7 - train/loss"."""
-    return names.series(column.rpartition(" - ")[2])
+    """The series of a column. Weights & Biases puts the run before the name: "run-7 - train/loss"."""
+    return series_name(column.rpartition(" - ")[2])
 
 
-def read(log: Log, columns: Mapping[str, str] | None = None) -> list[Curves]:
-    """The runs. `columns` says which column is which series: {"loss": "train cost", "step": "it"}.
+def read(log: Log) -> list[Curves]:
+    """The runs, of the columns whose names are known."""
+    columns = header(log.head)
+    step_column = _step_column(columns)
+    series = {column: name for column in columns if column != step_column and (name := _name(column))}
+    return _read(log, series, step_column, _unit(step_column))
 
-    Raises `LogError` where a column is not there, or a series is none of ours.
+
+def _read_columns(log: Log, chosen: Mapping[str, str]) -> list[Curves]:
+    """The runs, of the columns that the user chose: {"loss": "train cost", "step": "it"}.
+
+    Raises `LogError` if there is no such column or no such series.
     """
-    there = header(log.head)
-    wanted = dict(columns or {})
-    by_epoch = "epoch" in wanted
-    counter = _counter(wanted, there)
-    for series, column in wanted.items():
-        _check(log, series, column, there)
-    named = {column: series for series, column in wanted.items()} or {
-        column: name for column in there if column != counter and (name := _name(column))
-    }
-    unit: Literal["epoch", "iteration"] = (
-        "epoch" if by_epoch or "epoch" in (counter or "epoch").lower() else "iteration"
-    )
-    return _read(log, named, counter, unit)
+    columns = header(log.head)
+    steps = [name for name in _STEP_NAMES if chosen.get(name) in columns]
+    step_column = chosen[steps[0]] if steps else _step_column(columns)
+    series = {name: column for name, column in chosen.items() if name not in steps[:1]}
+    for name, column in series.items():
+        _check(log, name, column, columns)
+    unit: Unit = "epoch" if "epoch" in chosen else _unit(step_column)
+    return _read(log, {column: name for name, column in series.items()}, step_column, unit)
 
 
-def _counter(wanted: dict[str, str], there: list[str]) -> str:
-    """The column of steps, taken out of what was asked for."""
-    for name in ("epoch", "step", "iteration"):
-        if name in wanted:
-            counter = wanted.pop(name)
-            if counter in there:
-                return counter
-            wanted[name] = counter  # and is complained about with the rest
-    return _steps(there)
+def _unit(step_column: str) -> Unit:
+    """What the column counts; rows, which are counted where there is none, are taken for epochs."""
+    return "epoch" if not step_column or "epoch" in step_column.lower() else "iteration"
 
 
-def _check(log: Log, series: str, column: str, there: list[str]) -> None:
-    known = (*SERIES, "epoch", "step", "iteration")
+def _check(log: Log, series: str, column: str, columns: list[str]) -> None:
+    """Raise `LogError` if the user's series or column does not exist."""
+    known = (*SERIES, *_STEP_NAMES)
     if series not in known and not re.fullmatch(r"(val_)?loss/\S+", series):
         near = difflib.get_close_matches(series, known, 1)
         raise LogError(
-            f"--columns: '{series}' is no series. Known are {', '.join(known)}, and loss/NAME and val_loss/NAME.",
+            f"--columns: '{series}' is not a series. Known are {', '.join(known)}, and loss/NAME and val_loss/NAME.",
             next_step=f"--columns {near[0]}={column}" if near else "",
         )
-    if column not in there:
-        near = difflib.get_close_matches(column, there, 1)
+    if column not in columns:
+        near = difflib.get_close_matches(column, columns, 1)
         raise LogError(
-            f"{log.path} has no column '{column}'. It has: {', '.join(there[:40])}.",
+            f"{log.path} has no column '{column}'. It has: {', '.join(columns[:40])}.",
             next_step=f'--columns "{series}={near[0]}"' if near else "",
         )
 
 
-def _read(log: Log, named: dict[str, str], counter: str, unit: Literal["epoch", "iteration"]) -> list[Curves]:
+def _read(log: Log, series: dict[str, str], step_column: str, unit: Unit) -> list[Curves]:
+    """The runs; `series` gives the name of the series of each column."""
     table = list(rows(log))
-    counts = [number(row.get(counter, "")) for _, row in table] if counter else []
-    from_zero = unit == "epoch" and 0 in counts
-    runs = Runs(lambda: Draft(unit))
-    for place, (_, row) in enumerate(table, 1):
-        step = number(row.get(counter, "")) if counter else float(place)
-        if step is None or not abs(step) < 1e12:
-            continue
-        draft = runs.at(step + from_zero)
-        for column, name in named.items():
-            draft.add(name, step + from_zero, number(row.get(column, "")))
-    for draft in runs.drafts:
-        draft.note("Read: " + ", ".join(f"{name} from '{column}'" for column, name in named.items()) + ".")
-    return runs.curves("plain_csv")
+    steps = [number(row.get(step_column, "")) for _, row in table] if step_column else []
+    from_zero = unit == "epoch" and 0 in steps
+    runs = RunSplitter(unit)
+    for count, (_, row) in enumerate(table, 1):
+        step = number(row.get(step_column, "")) if step_column else float(count)
+        if step is not None and abs(step) < 1e12:
+            add_row(runs.at(step + from_zero), step + from_zero, row, series)
+    for run in runs:
+        run.note("Read: " + ", ".join(f"{name} from '{column}'" for column, name in series.items()) + ".")
+    return runs.curves()
+
+
+FORMAT = LogFormat(
+    title="any other CSV with a column of epochs or steps, or with --columns",
+    recognized_by="a CSV header with `epoch`, `step` or `iteration`, and a loss or a metric",
+    contains="columns whose names are known, or those named with `--columns`",
+    order=100,
+    sniff=sniff,
+    read=read,
+    read_columns=_read_columns,
+)

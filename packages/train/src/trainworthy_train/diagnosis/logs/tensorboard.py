@@ -1,9 +1,9 @@
 """TensorBoard event files: scalars, also those that TensorFlow 2 stores as tensors.
 
-The reader is our own: TensorBoard's costs 0.8 CPU seconds to import, more than reading and diagnosing a log may
-take in all. A file is a sequence of records, each a little-endian length of 8 bytes, its checksum, the data and the
-checksum of that (TFRecord). The data is an `Event` protocol buffer, of which four fields matter:
-step = 2, summary = 5; in the summary value = 1, and in a value tag = 1, simple_value = 2, tensor = 8.
+The reader is our own: importing TensorBoard's costs 0.8 CPU seconds, four times what reading and diagnosing a log
+takes in all. A file is a sequence of records, each a little-endian length of 8 bytes, its checksum, the data and the
+checksum of the data (TFRecord). The data is an `Event` protocol buffer, of which four fields matter: step = 2,
+summary = 5; in the summary value = 1, and in a value tag = 1, simple_value = 2, tensor = 8.
 """
 
 from __future__ import annotations
@@ -14,78 +14,78 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.diagnosis.logs import names
-from trainworthy_train.diagnosis.logs.draft import Draft
-from trainworthy_train.diagnosis.logs.log import LogError
+from trainworthy_train.diagnosis.logs.shared.builder import CurvesBuilder
+from trainworthy_train.diagnosis.logs.shared.format import LogFormat, ManyFiles
+from trainworthy_train.diagnosis.logs.shared.log import LogError
+from trainworthy_train.diagnosis.logs.shared.names import series_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trainworthy_train.diagnosis.logs.log import Log
+    from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
-
-TITLE = "TensorBoard event file, or a folder of them"
-KNOWN_BY = "TFRecords, the first of which holds the event file's version"
 
 Scalars = dict[str, list[tuple[float, float]]]  # by tag: (step, value) in the file's order
 
-_AFTERWARDS = "The last score, logged after training, is the validation of the best weights: it is left out."
+_BEST_WEIGHTS = (
+    "The last score, logged after training, is the validation of the best weights: it is left out."
+)
 
-_LARGEST = 64 << 20  # bytes of a record that is looked at; what is larger holds pictures
+_LARGEST = 64 << 20  # bytes; larger records hold images and are skipped
 _VALIDATION_FOLDERS = {"eval", "eval_0", "val", "valid", "validation", "test"}
 _TRAINING_FOLDERS = {"train", "training"}
 
 
 def sniff(log: Log) -> bool:
-    """Whether the file begins with a record whose length has the right checksum, or is named as event files are."""
+    """Whether the file starts with a record whose length has the right checksum."""
     head = log.head_bytes
-    return len(head) >= 12 and _length(head[:12]) is not None
+    return len(head) >= 12 and _record_length(head[:12]) is not None
 
 
 def read(log: Log) -> list[Curves]:
     """The run of one event file."""
-    draft = Draft("iteration")
-    scalars, notes = scalars_of(log.path)
-    _collect(draft, scalars, validation=_evaluates(log.path, scalars))
-    return _finish(draft, notes, "")
+    run = CurvesBuilder("iteration")
+    scalars, notes = read_scalars(log.path)
+    _add_scalars(run, scalars, validation=_is_evaluation(log.path, scalars))
+    return _curves(run, notes, "")
 
 
-def read_folder(files: list[Path], name: str = "") -> list[Curves]:
-    """The runs of the event files of one run's folder, and of its train/ and eval/ folders.
+def _read_folder(files: Sequence[Path], name: str) -> list[Curves]:
+    """The runs of the event files of one folder, and of its train/ and eval/ folders.
 
-    A file whose series go back to their beginning starts another run; one that goes on from within resumes it.
+    A file whose series go back to their beginning starts another run; one that goes on from within resumes a run.
     """
-    drafts: list[tuple[Draft, list[str]]] = []
-    for path in sorted(files, key=lambda file: (_written(file), str(file))):
-        scalars, notes = scalars_of(path)
-        part = Draft("iteration")
-        _collect(part, scalars, validation=_evaluates(path, scalars))
+    runs: list[tuple[CurvesBuilder, list[str]]] = []
+    for path in sorted(files, key=lambda file: (_time_created(file), str(file))):
+        scalars, notes = read_scalars(path)
+        part = CurvesBuilder("iteration")
+        _add_scalars(part, scalars, validation=_is_evaluation(path, scalars))
         if not part.points:
             continue
-        into = next((known for known, _ in reversed(drafts) if _continues(known, part)), None)
-        if into is None:
-            drafts.append((part, notes))
+        continued = next((run for run, _ in reversed(runs) if _continues(run, part)), None)
+        if continued is None:
+            runs.append((part, notes))
         else:
-            _append(into, part)
+            _append(continued, part)
     return [
         curves
-        for place, (draft, notes) in enumerate(drafts, 1)
-        for curves in _finish(draft, notes, name if len(drafts) == 1 else f"{name} run {place}".strip())
+        for number, (run, notes) in enumerate(runs, 1)
+        for curves in _curves(run, notes, name if len(runs) == 1 else f"{name} run {number}".strip())
     ]
 
 
-def scalars_of(path: Path) -> tuple[Scalars, list[str]]:
+def read_scalars(path: Path) -> tuple[Scalars, list[str]]:
     """Every scalar of an event file by its tag, and what was skipped. Raises `LogError` if it cannot be opened."""
-    found: Scalars = {}
+    scalars: Scalars = {}
     notes: list[str] = []
     for event in _records(path, notes):
         try:
-            _event(event, found)
+            _read_event(event, scalars)
         except (ValueError, struct.error, IndexError):
             if "Damaged records are left out." not in notes:
                 notes.append("Damaged records are left out.")
-    return found, notes
+    return scalars, notes
 
 
 def _records(path: Path, notes: list[str]) -> Iterator[bytes]:
@@ -94,7 +94,7 @@ def _records(path: Path, notes: list[str]) -> Iterator[bytes]:
             size = file.seek(0, 2)
             file.seek(0)
             while head := file.read(12):
-                length = _length(head)
+                length = _record_length(head)
                 if length is None or file.tell() + length + 4 > size:
                     notes.append("The file is cut off or damaged: it is read as far as it goes.")
                     return
@@ -107,8 +107,8 @@ def _records(path: Path, notes: list[str]) -> Iterator[bytes]:
         raise LogError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _length(head: bytes) -> int | None:
-    """The length that a record's head gives, or None where its checksum is wrong."""
+def _record_length(head: bytes) -> int | None:
+    """The length in the head of a record, or None if its checksum is wrong."""
     if len(head) < 12:
         return None
     length, check = struct.unpack("<QI", head)
@@ -116,7 +116,7 @@ def _length(head: bytes) -> int | None:
 
 
 def _checksum(data: bytes) -> int:
-    """CRC-32C (Castagnoli), rotated and shifted as TFRecord has it."""
+    """CRC-32C (Castagnoli), rotated and masked as in TFRecord."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _CASTAGNOLI[(crc ^ byte) & 0xFF] ^ (crc >> 8)
@@ -147,11 +147,11 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
             return value, place
         shift += 7
         if shift > 63:
-            raise ValueError("a number of more than 64 bits")
+            raise ValueError("an integer of more than 64 bits")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Each field's number and value; those of fixed length and of text, bytes and messages as bytes."""
+    """Each field's number and value: an integer for a varint, bytes for every other kind."""
     place, end = 0, len(data)
     while place < end:
         key, place = _varint(data, place)
@@ -170,21 +170,21 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         place += length
 
 
-def _event(data: bytes, found: Scalars) -> None:
+def _read_event(data: bytes, scalars: Scalars) -> None:
     step, summary = 0, b""
     for number, value in _fields(data):
         if number == 2 and isinstance(value, int):
             step = value
         elif number == 5 and isinstance(value, bytes):
             summary = value
-    if step >= 1 << 63:  # negative: written before the first step
+    if step >= 1 << 63:  # a negative step, from before the first one
         return
     for number, value in _fields(summary):
         if number == 1 and isinstance(value, bytes):
-            _value(value, float(step), found)
+            _read_value(value, float(step), scalars)
 
 
-def _value(data: bytes, step: float, found: Scalars) -> None:
+def _read_value(data: bytes, step: float, scalars: Scalars) -> None:
     tag, scalar = "", None
     for number, value in _fields(data):
         if not isinstance(value, bytes):
@@ -194,16 +194,16 @@ def _value(data: bytes, step: float, found: Scalars) -> None:
         elif number == 2 and len(value) == 4:
             scalar = struct.unpack("<f", value)[0]
         elif number == 8:
-            scalar = _tensor(value)
+            scalar = _read_tensor(value)
     if tag and scalar is not None:
-        found.setdefault(tag, []).append((step, scalar))
+        scalars.setdefault(tag, []).append((step, scalar))
 
 
 _CONTENT = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}  # by dtype
 _LISTS = {5: "<f", 6: "<d"}  # by field: float_val, double_val
 
 
-def _tensor(data: bytes) -> float | None:
+def _read_tensor(data: bytes) -> float | None:
     """The value of a tensor that holds exactly one number."""
     kind, content, value = 0, b"", None
     for number, field in _fields(data):
@@ -213,9 +213,9 @@ def _tensor(data: bytes) -> float | None:
             content = field
         elif number in _LISTS and isinstance(field, bytes) and len(field) == struct.calcsize(_LISTS[number]):
             value = float(struct.unpack(_LISTS[number], field)[0])
-    form = _CONTENT.get(kind, "")
-    if form and len(content) == struct.calcsize(form):
-        value = float(struct.unpack(form, content)[0])
+    layout = _CONTENT.get(kind, "")
+    if layout and len(content) == struct.calcsize(layout):
+        value = float(struct.unpack(layout, content)[0])
     return value
 
 
@@ -223,47 +223,43 @@ def _tensor(data: bytes) -> float | None:
 # Tags
 
 
-def _collect(draft: Draft, scalars: Scalars, *, validation: bool) -> None:
+def _add_scalars(run: CurvesBuilder, scalars: Scalars, *, validation: bool) -> None:
     for tag, points in scalars.items():
-        name = names.series(tag)
+        name = series_name(tag)
         if validation and name.startswith("loss"):
             name = f"val_{name}"
         if not name or (validation and name == "lr"):
             continue
-        for step, value in _without_last(draft, name, points):
-            draft.add(name, step, value)
+        for step, value in _without_best_weights(run, name, points):
+            run.add(name, step, value)
 
 
-def _without_last(draft: Draft, name: str, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Ultralytics validates its best weights after training and logs their scores as the last epoch's, once more."""
+def _without_best_weights(
+    run: CurvesBuilder, name: str, points: list[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Ultralytics validates its best weights after training, and logs their scores for the last epoch once more."""
     if name.startswith("loss") or len(points) < 2 or points[-1][0] != points[-2][0]:
         return points
-    draft.note(_AFTERWARDS)
+    run.note(_BEST_WEIGHTS)
     return points[:-1]
 
 
-def _evaluates(path: Path, scalars: Scalars) -> bool:
-    """Whether the file is an evaluator's: its folder says so, or it has COCO's metrics and no learning rate."""
+def _is_evaluation(path: Path, scalars: Scalars) -> bool:
+    """Whether an evaluation wrote the file: its folder says so, or it has COCO's metrics and no learning rate."""
     if path.parent.name.lower() in _VALIDATION_FOLDERS:
         return True
     metrics = any(tag.startswith(("DetectionBoxes_", "PascalBoxes_")) for tag in scalars)
-    return metrics and not any(names.series(tag) == "lr" for tag in scalars)
+    return metrics and not any(series_name(tag) == "lr" for tag in scalars)
 
 
-def home(path: Path) -> Path:
-    """The folder of the run that an event file belongs to."""
-    apart = _VALIDATION_FOLDERS | _TRAINING_FOLDERS
-    return path.parent.parent if path.parent.name.lower() in apart else path.parent
-
-
-def _written(path: Path) -> float:
-    """When an event file was begun, which its name says."""
+def _time_created(path: Path) -> float:
+    """When an event file was created, in seconds, from its name."""
     match = re.search(r"tfevents\.(\d{1,12})", path.name)
     return float(match[1]) if match else 0.0
 
 
-def _continues(known: Draft, part: Draft) -> bool:
-    """Whether a later file belongs to the same run: it has other series, or goes on where these were."""
+def _continues(known: CurvesBuilder, part: CurvesBuilder) -> bool:
+    """Whether a later file belongs to the same run: it has other series, or its series go on where these were."""
     return all(
         min(points) > min(known.points[name])
         for name, points in part.points.items()
@@ -271,37 +267,33 @@ def _continues(known: Draft, part: Draft) -> bool:
     )
 
 
-def _append(known: Draft, part: Draft) -> None:
+def _append(known: CurvesBuilder, part: CurvesBuilder) -> None:
     for name, points in part.points.items():
         start = min(points)
         kept = {step: value for step, value in known.points.get(name, {}).items() if step < start}
         if len(kept) < len(known.points.get(name, {})):
-            known.note(f"The run was resumed at step {start:g}: what it had logged beyond is left out.")
+            known.note(f"The run was resumed at step {start:g}: what had been logged after that is left out.")
         known.points[name] = kept | points
 
 
-def _finish(draft: Draft, notes: list[str], name: str) -> list[Curves]:
-    if not draft.points:
+def _curves(run: CurvesBuilder, notes: list[str], name: str) -> list[Curves]:
+    if not run.points:
         return []
     for text in notes:
-        draft.note(text)
-    losses = [max(points) for series, points in draft.points.items() if series.startswith("loss")]
-    if _by_epoch(draft) and losses:
-        draft.unit = "epoch"
-        _last_validation(draft, max(losses))
-        if min(min(points) for points in draft.points.values()) == 0:
-            draft.points = {
-                s: {step + 1: v for step, v in points.items()} for s, points in draft.points.items()
-            }
-    return [draft.curves("tensorboard", name)]
+        run.note(text)
+    losses = [max(points) for series, points in run.points.items() if series.startswith("loss")]
+    if _by_epoch(run) and losses:
+        run.unit = "epoch"
+        _drop_extra_epoch(run, max(losses))
+        if min(min(points) for points in run.points.values()) == 0:
+            run.points = {s: {step + 1: v for step, v in points.items()} for s, points in run.points.items()}
+    return [run.curves(name)]
 
 
-def _by_epoch(draft: Draft) -> bool:
-    """Whether steps count epochs: losses, and metrics or validation losses, at the same steps, one after another."""
-    losses = next((points for name, points in draft.points.items() if name.startswith("loss")), {})
-    scores = next(
-        (points for name, points in draft.points.items() if name.startswith(("map", "val_loss"))), {}
-    )
+def _by_epoch(run: CurvesBuilder) -> bool:
+    """Whether steps count epochs: losses, and metrics or validation losses, share consecutive steps."""
+    losses = next((points for name, points in run.points.items() if name.startswith("loss")), {})
+    scores = next((points for name, points in run.points.items() if name.startswith(("map", "val_loss"))), {})
     steps = sorted(losses)
     return (
         bool(scores)
@@ -310,11 +302,24 @@ def _by_epoch(draft: Draft) -> bool:
     )
 
 
-def _last_validation(draft: Draft, end: float) -> None:
-    """YOLOv5 logs the same as one more epoch."""
-    for name, points in draft.points.items():
+def _drop_extra_epoch(run: CurvesBuilder, end: float) -> None:
+    """YOLOv5 logs the validation of its best weights as one more epoch."""
+    for name, points in run.points.items():
         extra = [step for step in points if step > end]
         if extra and not name.startswith("loss"):
-            draft.points[name] = {step: value for step, value in points.items() if step <= end}
+            run.points[name] = {step: value for step, value in points.items() if step <= end}
             if name.startswith("map"):
-                draft.note(_AFTERWARDS)
+                run.note(_BEST_WEIGHTS)
+
+
+FORMAT = LogFormat(
+    title="TensorBoard event file, or a folder of them",
+    recognized_by="TFRecords: the first record's length has the right checksum",
+    contains="scalars, also those stored as tensors, whose tags are known (see below)",
+    not_read="images, histograms, texts; the validation of the best weights after training",
+    order=20,
+    sniff=sniff,
+    read=read,
+    binary=True,
+    many_files=ManyFiles("*tfevents*", frozenset(_VALIDATION_FOLDERS | _TRAINING_FOLDERS), _read_folder),
+)

@@ -1,4 +1,4 @@
-"""Which series of ours a trainer's own name means."""
+"""Which series a trainer's own name for a quantity means."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ _VALIDATION = re.compile(r"^(val|valid|validation|eval|evaluation|test)(?=[/_.\-
 _TRAINING = re.compile(r"^(train|training)(?=[/_.\- ]|$)[/_.\- ]*")
 _TAIL = re.compile(r"\((b|bbox)\)$|[_/](epoch|avg|average)$")
 
-# After "val" and separators are gone: "ap50", "map_0.5", "map@.50iou", "bbox_map_50", "cocoap50", "map@0.5".
+# Without "val" and separators: "ap50", "map_0.5", "map@.50iou", "bbox_map_50", "cocoap50", "map@0.5".
 _MAP50 = re.compile(r"(bbox|coco)*m?ap(@?0?\.?50?|at50)(iou)?")
 _MAP = re.compile(r"(bbox|coco)*m?ap(@?\[?(iou=)?0?\.?50?[:\-]?(to)?0?\.?95\]?(iou)?)?")
 _LR = re.compile(r"(lr|learning_?rate)([/\-_].*|\d+)?|x/lr\d+|.*[/_\-]lr|base_lr")
 
 
 @functools.cache
-def series(name: str) -> str:
-    """The series that a column, key or tag stands for, as `types.SERIES` has it, or "" for what is not read."""
+def series_name(name: str) -> str:
+    """The name in `types.SERIES` for a column, key or tag, or "" if it is not read."""
     name = name.strip().lower()
-    if name.startswith("ema_"):  # of averaged weights, beside those of the weights themselves
+    if name.startswith(
+        "ema_"
+    ):  # of the averaged weights, logged beside the metrics of the weights themselves
         return ""
     if _LR.fullmatch(name):
-        # Of several groups of parameters the second stands for all: the first may be the biases, which warm up from
-        # above. Where both are there, the later wins.
+        # The second of several parameter groups stands for all: the first may be the biases, whose rate falls in the
+        # warm-up. Where both are logged, the later one wins.
         return "" if re.search(r"[2-9]$", name) else "lr"
     validation, training = bool(_VALIDATION.match(name)), bool(_TRAINING.match(name))
     name = _TRAINING.sub("", _VALIDATION.sub("", name))
@@ -32,7 +34,7 @@ def series(name: str) -> str:
     if loss:
         return f"val_{loss}" if validation else loss
     metric = _metric(name)
-    if training:  # a metric on the training images says nothing of validation
+    if training:  # a metric on training images says nothing about validation
         return "map50_train" if metric == "map50" else ""
     return metric
 

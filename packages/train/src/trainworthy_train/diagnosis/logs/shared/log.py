@@ -1,4 +1,4 @@
-"""A log file before anybody knows what it holds, and the error that says why it cannot be read."""
+"""A log file before its format is known, and the error that says why it cannot be read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: How much of a file decides on its format. Console logs begin with the network and the configuration: those of
-#: the logs that were looked at are 5 to 120 KB long.
+#: How much of a file decides on its format. Console logs begin with the network and the configuration: 5 to 120 KB in
+#: the logs that were looked at.
 HEAD_BYTES = 1 << 20
 
-#: How the kinds of files begin that are most often given in place of a log.
+#: How the files begin that are most often given in place of a log.
 _MAGIC = {
     "gzip": b"\x1f\x8b",
     "zip": b"PK\x03\x04",
@@ -29,15 +29,15 @@ _MAGIC = {
     "a JPEG image": b"\xff\xd8\xff",
 }
 
-#: Of so many first characters no more than this share is unreadable in a log, though some bytes be damaged.
-_BEGINS, _ODD = 4096, 0.1
+#: The share of unreadable characters, among this many first ones, above which a file is not text.
+_CHECKED, _UNREADABLE = 4096, 0.1
 
-# ESC [ ... letter (colours, cursor), and ESC ] ... BEL (the window title, which darknet sets at each iteration).
+# ESC [ ... letter (colors, cursor), and ESC ] ... BEL (the window title, which darknet sets at each iteration).
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 
 
 class LogError(TrainworthyError):
-    """There is no training curve in it that can be read."""
+    """The log has no training curve that can be read."""
 
 
 class Log:
@@ -53,45 +53,45 @@ class Log:
 
     @cached_property
     def encoding(self) -> str:
-        """UTF-8, or the UTF-16 that Windows PowerShell writes where output is redirected to a file."""
+        """UTF-8, or UTF-16, in which Windows PowerShell redirects output to a file."""
         if self.head_bytes.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         return "utf-8-sig"
 
     @cached_property
     def head(self) -> str:
-        """The first `HEAD_BYTES` of the file, lines ended as in `lines()`."""
+        """The first `HEAD_BYTES` of the file as text, with line feeds as the only line ends."""
         text = self.head_bytes.decode(self.encoding, "replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     @cached_property
     def binary(self) -> str:
-        """What the file is where it is no text: "gzip", ..., or "binary data"; "" where it may be a log."""
+        """What the file is if it is not text: "gzip", ..., or "binary data"; "" if it may be a log."""
         for kind, magic in _MAGIC.items():
             if self.head_bytes.startswith(magic):
                 return kind
-        begins = self.head[:_BEGINS]
-        odd = sum(
+        start = self.head[:_CHECKED]
+        unreadable = sum(
             character == "\ufffd" or (character < " " and character not in "\t\n\x1b\b")
-            for character in begins
+            for character in start
         )
-        return "binary data" if odd > _ODD * len(begins) else ""
+        return "binary data" if unreadable > _UNREADABLE * len(start) else ""
 
     def lines(self) -> Iterator[str]:
-        """The lines, without their ends; a carriage return, by which progress bars repaint, ends one too."""
-        for line in self._ended():
+        """The lines, without their ends; a carriage return, with which progress bars repaint, ends a line too."""
+        for line in self._raw_lines():
             yield line.rstrip("\n")
 
-    def sure_lines(self, mark: str = " ") -> Iterator[str]:
-        """The lines without the terminal's colours and titles, and without a word or cell that is cut off.
+    def complete_lines(self, separator: str = " ") -> Iterator[str]:
+        """The lines without terminal escape sequences, and without a word or cell that is cut off.
 
-        A last line without an end loses what follows its last `mark`: of 0.8734, 0.8 may be all that is there.
+        A last line without a line end loses what follows its last `separator`: of 0.8734, 0.8 may be all that is there.
         """
-        for line in self._ended():
-            sure = line[:-1] if line.endswith("\n") else line.rpartition(mark)[0]
-            yield _ANSI.sub("", sure) if "\x1b" in sure else sure
+        for line in self._raw_lines():
+            complete = line[:-1] if line.endswith("\n") else line.rpartition(separator)[0]
+            yield _ANSI.sub("", complete) if "\x1b" in complete else complete
 
-    def _ended(self) -> Iterator[str]:
+    def _raw_lines(self) -> Iterator[str]:
         with self.path.open(encoding=self.encoding, errors="replace", newline=None) as file:
             yield from file
 
@@ -99,8 +99,8 @@ class Log:
         """The whole file."""
         return "\n".join(self.lines())
 
-    def beside(self, name: str) -> str:
-        """The text of another file of this folder, such as a trainer's settings; "" where there is none."""
+    def sibling(self, name: str) -> str:
+        """The text of another file of this folder, such as a trainer's settings; "" if there is none."""
         try:
             return (self.path.parent / name).read_text("utf-8", "replace")
         except OSError:
@@ -108,17 +108,17 @@ class Log:
 
 
 def number(text: object) -> float | None:
-    """The number that a log means, NaN and infinities included; None where it is none."""
-    if isinstance(text, (int, float)):  # a JSON true is an int, and no metric
+    """The number that a cell or a JSON value means, NaN and infinities included; None if it is not a number."""
+    if isinstance(text, (int, float)):  # in Python, a JSON true is an int
         return None if isinstance(text, bool) else _float(text)
     if not isinstance(text, str):
         return None
     text = text.strip().lower()
     if text.lstrip("+-").startswith(
         ("nan", "1.#")
-    ):  # "-nan" of the C library, "1.#QNAN" of an old Windows one
+    ):  # C libraries print "-nan", old ones of Windows "1.#QNAN"
         return math.nan
-    if "_" in text:  # Python reads 1_000; no trainer writes it
+    if "_" in text:  # Python would read 1_000, which no trainer writes
         return None
     return _float(text)
 
@@ -126,5 +126,5 @@ def number(text: object) -> float | None:
 def _float(value: str | float) -> float | None:
     try:
         return float(value)
-    except (ValueError, OverflowError):  # JSON allows integers that no float can hold
+    except (ValueError, OverflowError):  # JSON allows integers that are too large for a float
         return None

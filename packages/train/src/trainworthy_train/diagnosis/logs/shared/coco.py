@@ -1,10 +1,10 @@
-"""The summary that COCO's evaluation prints, which several trainers have in their console logs."""
+"""The summary of COCO's evaluation, which several trainers print in their console logs."""
 
 from __future__ import annotations
 
 import re
 
-from trainworthy_train.diagnosis.logs.log import number
+from trainworthy_train.diagnosis.logs.shared.log import number
 
 _LINE = re.compile(
     r"Average Precision\s+\(AP\) @\[ ?IoU=(0\.50:0\.95|0\.50?)\s*\| area=\s*all \| maxDets=\s*\d+ ?\] = (\S+)"
@@ -12,7 +12,7 @@ _LINE = re.compile(
 
 
 def score(line: str) -> tuple[str, float] | None:
-    """("map" or "map50", its value) where a line has one of the two for boxes of all sizes; None elsewhere."""
+    """("map" or "map50", its value) if the line has one of the two for boxes of all sizes; else None."""
     match = _LINE.search(line)
     value = number(match[2]) if match else None
     if match is None or value is None:
