@@ -65,7 +65,15 @@ def evidence(
     filled = []
     for given in boxes:
         index = seen[given["image"]] = seen.get(given["image"], -1) + 1
-        filled.append({"annotation": f"{given['image']}.txt", "line": index + 1, "box": index, **given})
+        filled.append(
+            {
+                "row": len(filled),
+                "annotation": f"{given['image']}.txt",
+                "line": index + 1,
+                "box": index,
+                **given,
+            }
+        )
     frame = pl.DataFrame(filled, schema=BOXES)
     sized = pictures.with_columns(
         pl.lit(size[0], pl.Float64).alias("image_width"), pl.lit(size[1], pl.Float64).alias("image_height")

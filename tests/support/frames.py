@@ -53,7 +53,9 @@ def evidence(
         root="made",
         format="voc",
         images=_frame(rows, IMAGES),
-        boxes=_frame([{"label": "cat", "box": number} | row for number, row in enumerate(boxes)], BOXES),
+        boxes=_frame(
+            [{"label": "cat", "box": number, "row": number} | row for number, row in enumerate(boxes)], BOXES
+        ),
         unread=_frame(unread, UNREAD),
         references=_frame([{"outside": False} | row for row in references], REFERENCES),
         membership=_frame(

@@ -115,7 +115,7 @@ def dataset(
         root="data/cells",
         format="voc",
         images=pl.DataFrame(images, schema=IMAGES),
-        boxes=pl.DataFrame(boxes, schema=BOXES),
+        boxes=pl.DataFrame([{"row": number} | dict(row) for number, row in enumerate(boxes)], schema=BOXES),
         membership=pl.DataFrame(
             [(image, split) for split, held in splits.items() for image in held],
             schema=MEMBERSHIP,

@@ -99,3 +99,17 @@ def test_boxes_may_come_one_by_one_or_in_frames() -> None:
     dataset = draft.dataset()
     assert dataset.boxes.select("box", "x1", "label").rows() == [(0, 1.0, None), (1, 2.0, None)]
     assert dataset.boxes.schema == BOXES
+
+
+def test_boxes_are_numbered_in_the_order_read() -> None:
+    """`row` counts all boxes of the dataset from 0, those that came one by one before those in frames."""
+    draft = Draft(NOWHERE, "voc", ["a.jpg", "b.jpg"])
+    draft.boxes(pl.DataFrame({"image": [1, 1], "box": [0, 1]}))
+    draft.box(image=0, box=0)
+    draft.boxes(pl.DataFrame({"image": [0], "box": [1]}))
+    assert draft.dataset().boxes.select("row", "image", "box").rows() == [
+        (0, 0, 0),
+        (1, 1, 0),
+        (2, 1, 1),
+        (3, 0, 1),
+    ]

@@ -673,7 +673,7 @@ def test_coco_inside_a_list_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [whole()[:-20], f"[{whole()}]", '{"images": [], "annotations": {}}', b""])
-def test_images_of_a_lost_file_are_untold(tmp_path: Path, content: str | bytes) -> None:
+def test_images_of_a_lost_file_have_an_unreadable_annotation(tmp_path: Path, content: str | bytes) -> None:
     """The images of train, whose file cannot be read, are known as such and stay in train; val's are not."""
     files = {
         "annotations/instances_train.json": content,
@@ -683,12 +683,12 @@ def test_images_of_a_lost_file_are_untold(tmp_path: Path, content: str | bytes) 
         "val/c.jpg": b"",
     }
     dataset = load(put(tmp_path, files))
-    assert dataset.untold == {0}
+    assert dataset.unreadable_annotation == {0}
     assert dataset.unread["annotation"].unique().to_list() == ["annotations/instances_train.json"]
     assert dataset.membership.rows() == [(0, "train"), (1, "val")]
 
 
-def test_lost_annotations_leave_the_listed_images_untold(tmp_path: Path) -> None:
+def test_lost_annotations_leave_the_listed_images_unreadable(tmp_path: Path) -> None:
     """Where only the annotations are no list, the images are those that the file lists."""
     dataset = load(
         put(
@@ -702,11 +702,11 @@ def test_lost_annotations_leave_the_listed_images_untold(tmp_path: Path) -> None
             },
         )
     )
-    assert (dataset.untold, dataset.boxes.height) == ({0}, 0)
+    assert (dataset.unreadable_annotation, dataset.boxes.height) == ({0}, 0)
 
 
 def test_categories_that_cannot_be_read_make_no_complete_list(tmp_path: Path) -> None:
     """Ids of no name are the consequence of a list that is none."""
     dataset = one(tmp_path, whole(categories={"1": "cat"}))
     assert [(names.names, names.complete) for names in dataset.names] == [((), False)]
-    assert dataset.untold == frozenset()
+    assert dataset.unreadable_annotation == frozenset()

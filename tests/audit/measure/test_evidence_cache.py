@@ -183,5 +183,5 @@ def test_every_frame_comes_back_as_it_was(tmp_path: Path) -> None:
         frame: pl.DataFrame = getattr(back.dataset, field)
         assert frame.equals(getattr(made.dataset, field))
         assert frame.schema == getattr(made.dataset, field).schema
-    for field in ("format", "names", "splits", "content", "fractions", "notes", "untold"):
+    for field in ("format", "names", "splits", "content", "fractions", "notes", "unreadable_annotation"):
         assert getattr(back.dataset, field) == getattr(made.dataset, field)

@@ -42,6 +42,20 @@ def test_dirty_example_is_found_at_its_place(rule: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_finding_about_a_box_leads_back_to_it(rule: Any, tmp_path: Path) -> None:
+    """Where a finding names a box of a file, its `row` is that box of the dataset, and else there is none."""
+    audit = audit_example(rule.dirty, tmp_path / "dirty")
+    boxes = {row["row"]: row for row in audit.evidence.boxes.to_dicts()}
+    for finding in audit.findings.filter(rule=rule.code).to_dicts():
+        box = boxes.get(
+            finding["row"], {"path": finding["image"], "annotation": finding["annotation"], "box": None}
+        )
+        assert (box["path"], box["annotation"]) == (finding["image"], finding["annotation"])
+        assert finding["row"] is not None or rule.code == "A001" or finding["box"] is None
+        assert box["box"] == (None if finding["row"] is None else finding["box"])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_reference_page_is_complete(rule: Any) -> None:
     """A rule says what it does, why it hurts, shows an example, when it is wrong, and where its limits come from."""
     for heading in ("## What it does", "## Why it hurts training", "## Example", "## When it is wrong"):

@@ -42,10 +42,12 @@ IMAGES = pl.Schema(
     }
 )
 
-#: One row a box, in the order of the files. `box` is its 0-based index in its annotation file (COCO: among its image's
-#: annotations). YOLO's numbers are fractions until the image has been measured; see `fractions`.
+#: One row a box, in the order of the files. `row` singles it out for good; `box` is its 0-based index in its annotation
+#: file (COCO: among its image's annotations), for people. YOLO's numbers are fractions until the image has been
+#: measured; see `fractions`.
 BOXES = pl.Schema(
     {
+        "row": pl.UInt32,  # 0..n-1 in the order in which the boxes were read; it stays when boxes are taken away
         "image": pl.UInt32,
         "annotation": pl.String,
         "line": pl.UInt32,  # 1-based; null where the format has no useful lines (COCO)
@@ -137,9 +139,9 @@ class Dataset:
     content: tuple[str, ...] = ()  # every file that training reads: images, annotations, lists, names; sorted
     fractions: bool = False  # the boxes are fractions of the image, as YOLO writes them
     notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
-    #: Images whose annotation may stand in a file of which nothing could be read. A001 tells of the file once;
-    #: what these images seem to lack is its consequence, and no finding of its own.
-    untold: frozenset[int] = frozenset()
+    #: Images whose annotation may be in a file of which nothing could be read. A001 reports the file once; what these
+    #: images seem to lack follows from it, and is no finding of its own.
+    unreadable_annotation: frozenset[int] = frozenset()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -229,6 +231,7 @@ FINDINGS = pl.Schema(
         "annotation": pl.String,
         "line": pl.UInt32,
         "box": pl.UInt32,
+        "row": pl.UInt32,  # the box in `Dataset.boxes`; null where the finding is about no single box
         "label": pl.String,
         "split": pl.String,
         "related": pl.List(pl.String),

@@ -29,7 +29,7 @@ def rows(
     """One finding for each row of `frame`.
 
     The places are taken from the frame's own columns where it has them: `path` (the image), `annotation`,
-    `line`, `box`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants;
+    `line`, `box`, `row`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants;
     a string constant is text, not a column. `message` is an expression (see `polars.format`) or a constant.
     Of a box with an `id` (COCO, where a line says nothing) the message ends with it.
     """
@@ -51,7 +51,7 @@ def rows(
             pl.lit(None, pl.String).alias("rule"),
             pl.lit(None, pl.String).alias("severity"),
             place("image", "path"),
-            *(place(name, name) for name in ("annotation", "line", "box", "label", "split")),
+            *(place(name, name) for name in ("annotation", "line", "box", "row", "label", "split")),
             (pl.lit([], pl.List(pl.String)) if related is None else related).alias("related"),
             said.alias("message"),
             _value(measured).alias("measured_"),

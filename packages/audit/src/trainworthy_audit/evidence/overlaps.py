@@ -23,7 +23,6 @@ def boxes(evidence: Evidence, *, iou: float, same_label: bool) -> pl.DataFrame:
     label = pl.coalesce("label", pl.format("class id {}", "class_id")).fill_null("")
     usable = (
         evidence.boxes.lazy()
-        .with_row_index("row")
         .filter("finite", ~pl.col("unit_error"), pl.col("image").is_not_null())
         .filter(pl.col("x2") > pl.col("x1"), pl.col("y2") > pl.col("y1"))
         .select("row", "image", *EDGES, label.cast(pl.Categorical).to_physical().alias("kind"))
@@ -56,16 +55,17 @@ def boxes(evidence: Evidence, *, iou: float, same_label: bool) -> pl.DataFrame:
 
 
 def _described(everything: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) -> pl.DataFrame:
-    own = everything[pairs["row"]]
-    first = everything[pairs["first"]].select(
+    first = everything.select(
+        pl.col("row").alias("first"),
         pl.col("box").alias("other_box"),
         pl.col("line").alias("other_line"),
         pl.col("annotation").alias("other_annotation"),
         label.alias("other_label"),
     )
     return (
-        own.hstack(first)
-        .hstack(pairs.select("iou"))
+        pairs.join(everything, on="row", maintain_order="left")
+        .join(first, on="first", maintain_order="left")
+        .drop("first")
         .with_columns(
             label.alias("own_label"),
             pl.format(

@@ -201,12 +201,12 @@ class Draft:
         self.content: set[str] = set(self.paths)
         self.notes: list[str] = list(source.notes)
         self.fractions = False
-        self.untold: set[int] = set()  # see `Dataset.untold`
+        self.unreadable_annotation: set[int] = set()  # see `Dataset.unreadable_annotation`
         self.marked: list[str] = []  # annotation files that begin with a byte order mark
         self._splits: dict[tuple[int, str], None] = {}  # ordered
         self._annotation: dict[int, str] = {}
         self._declared: dict[int, tuple[float | None, float | None]] = {}
-        self._boxes: dict[str, list[Any]] = {name: [] for name in BOXES}
+        self._boxes: dict[str, list[Any]] = {name: [] for name in BOXES if name != "row"}
         self._frames: list[pl.DataFrame] = []
         self._unread: list[dict[str, Any]] = [
             {"annotation": path, "text": "", "reason": reason} for path, reason in source.unopened
@@ -258,16 +258,17 @@ class Draft:
         self._declared.setdefault(image, (width, height))
 
     def box(self, **values: Any) -> None:  # noqa: ANN401 - the columns of BOXES
-        """Add a box by the columns of `types.BOXES`; what is not given is null."""
+        """Add a box by the columns of `types.BOXES` (but for `row`); what is not given is null."""
         for name, column in self._boxes.items():
             column.append(values.get(name))
 
     def boxes(self, frame: pl.DataFrame) -> None:
-        """Add many boxes at once: a frame with columns of `types.BOXES`; missing ones are null."""
+        """Add many boxes at once: a frame with columns of `types.BOXES` (but for `row`); missing ones are null."""
+        columns = pl.Schema({name: BOXES[name] for name in self._boxes})
         missing = [
-            pl.lit(None, kind).alias(name) for name, kind in BOXES.items() if name not in frame.columns
+            pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in frame.columns
         ]
-        self._frames.append(frame.with_columns(missing).select(BOXES.names()).cast(BOXES))
+        self._frames.append(frame.with_columns(missing).select(columns.names()).cast(columns))
 
     def unread(
         self,
@@ -320,7 +321,8 @@ class Draft:
                 f"{begin} with a byte order mark, such as {self.marked[0]}: it was understood, but many trainers "
                 "refuse it or lose the first row."
             )
-        boxes = pl.concat([pl.DataFrame(self._boxes, schema=BOXES), *self._frames])
+        one_by_one = pl.DataFrame(self._boxes, schema={name: BOXES[name] for name in self._boxes})
+        boxes = pl.concat([one_by_one, *self._frames]).with_row_index("row").cast(BOXES)
         for member in self.source.escapes:
             self._references.append({"kind": "member", "source": member, "written": member, "outside": True})
         return Dataset(
@@ -336,5 +338,5 @@ class Draft:
             content=tuple(sorted(self.content)),
             fractions=self.fractions,
             notes=tuple(self.notes),
-            untold=frozenset(self.untold),
+            unreadable_annotation=frozenset(self.unreadable_annotation),
         )

@@ -482,7 +482,7 @@ def read(source: Source, within: str) -> Dataset:
         split = made.split if made.split in named else None
         _add(draft, made, meant[made.path], split)
         if made.lost:
-            _note_untold(draft, made, meant[made.path], annotated, split)
+            _note_unreadable(draft, made, meant[made.path], annotated, split)
     if not named:
         draft.split_by_folders()
     draft.names.sort(key=lambda names: not names.complete)
@@ -603,7 +603,7 @@ def _add(draft: Draft, made: Sheet, meant: list[Meant], split: str | None) -> No
     _add_boxes(draft, made, images)
 
 
-def _note_untold(
+def _note_unreadable(
     draft: Draft, made: Sheet, meant: list[Meant], annotated: set[str], split: str | None
 ) -> None:
     """Note the images that a json annotates of which nothing could be read.
@@ -611,14 +611,14 @@ def _note_untold(
     Those it lists; where it lists none, those that no other json speaks of and no folder puts in another split.
     """
     if made.entries:
-        draft.untold |= {draft.number[path] for path, _ in meant if path is not None}
+        draft.unreadable_annotation |= {draft.number[path] for path, _ in meant if path is not None}
         return
     role = splits.role(made.split)
     for path, image in draft.number.items():
         there = splits.role_of_folder(path)
         if path in annotated or not splits.compatible(there, role):
             continue
-        draft.untold.add(image)
+        draft.unreadable_annotation.add(image)
         if split is not None and there == role != "other":
             draft.split(image, split)
 

@@ -63,7 +63,7 @@ class _Head(msgspec.Struct):
     content: tuple[str, ...]
     fractions: bool
     notes: tuple[str, ...]
-    untold: frozenset[int]
+    unreadable_annotation: frozenset[int]
     digests: dict[str, str]
 
 
@@ -124,7 +124,7 @@ def unpacked(data: bytes, root: str) -> Gathered | None:
         content=head.content,
         fractions=head.fractions,
         notes=head.notes,
-        untold=head.untold,
+        unreadable_annotation=head.unreadable_annotation,
     )
     pixels = frames["pixels"].with_columns(pl.lit(None, PIXELS[_SPENT]).alias(_SPENT)).select(PIXELS.names())
     return Gathered(dataset, pixels, frames["duplicates"], head.digests)

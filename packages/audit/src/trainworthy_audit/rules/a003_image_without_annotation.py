@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image that no annotation mentions."""
     alone = evidence.images.filter(
-        pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.untold))
+        pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.unreadable_annotation))
     )
     return findings.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
 

@@ -36,7 +36,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     data = evidence.dataset
     negatives = (
         evidence.images.select("image", "path", "split", "annotation")
-        .filter(pl.col("annotation").is_not_null(), ~pl.col("image").is_in(list(data.untold)))
+        .filter(pl.col("annotation").is_not_null(), ~pl.col("image").is_in(list(data.unreadable_annotation)))
         .join(data.boxes.select("image"), on="image", how="anti", maintain_order="left")
         .join(data.unread.select("image"), on="image", how="anti", maintain_order="left")
     )

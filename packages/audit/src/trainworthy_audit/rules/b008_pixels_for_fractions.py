@@ -45,7 +45,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .agg(
             pl.len().alias("rows"),
             pl.col("unit_error").sum().alias("wrong"),
-            pl.col("path", "split", "line", "box", *edges).filter("unit_error").first(),
+            pl.col("path", "split", "line", "box", "row", *edges).filter("unit_error").first(),
             pl.max_horizontal(pl.col(edge).filter("unit_error").abs().max() for edge in edges).alias(
                 "largest"
             ),

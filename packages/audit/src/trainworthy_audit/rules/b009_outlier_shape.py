@@ -44,7 +44,6 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     whole = pl.col("image_width") * pl.col("image_height")
     shapes = (
         evidence.boxes.lazy()
-        .with_row_index("row")
         .filter("finite", ~pl.col("unit_error"), width > 0, height > 0, whole > 0)
         .select(
             "row",
@@ -114,7 +113,7 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
         said("share_off"),
         _either(pl.col("share_off") > 0, "large", "small"),
     )
-    described = evidence.boxes[far["row"]].hstack(far.drop("row", "label"))
+    described = evidence.boxes.join(far.drop("label"), on="row", maintain_order="left")
     message = pl.when("long").then(long).when("odd_ratio").then(ratio).otherwise(share)
     measured = pl.when("long").then(times("ratio")).when("odd_ratio").then(times("ratio_off"))
     longest = pl.lit(float(options["longest-ratio"]))

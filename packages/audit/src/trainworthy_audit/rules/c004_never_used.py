@@ -38,7 +38,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
 
     None where a file of annotations could not be read: its boxes may have them all.
     """
-    if evidence.dataset.untold:
+    if evidence.dataset.unreadable_annotation:
         return findings.NONE
     counts = classes.by_label(evidence, classes.usage(evidence))
     declared: dict[str, list[tuple[str, int | None]]] = {}

@@ -44,11 +44,12 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each copy that disagrees with the copy that has the most boxes, which is related."""
     copies = _copies(evidence)
     boxes = evidence.boxes.select(
+        "row",
         "image",
         pl.coalesce("label", pl.format("class {}", "class_id")).fill_null("(no label)").alias("label"),
         *EDGES,
         "finite",
-    ).with_row_index("row")
+    )
     wrong = (
         copies.join(_counts(copies, boxes), on="copy", how="left")
         .join(_overlaps(copies, boxes), on="copy", how="left")
@@ -86,8 +87,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
 def _copies(evidence: Evidence) -> pl.DataFrame:
     """One row a copy: `copy`, `boxes`, and the copy of it that has the most boxes: `best`, `best_boxes`."""
     pairs = evidence.duplicates.filter(pl.col("relation").is_in(scenes.IDENTICAL))
-    untold = pl.Series(list(evidence.dataset.untold), dtype=pl.UInt32)
-    broken = pl.concat([evidence.dataset.unread["image"].drop_nulls(), untold])
+    whole_files = pl.Series(list(evidence.dataset.unreadable_annotation), dtype=pl.UInt32)
+    broken = pl.concat([evidence.dataset.unread["image"].drop_nulls(), whole_files])
     best = pl.col("boxes").arg_max()
     return (
         scenes.scene_of(evidence, pairs)

@@ -38,7 +38,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         [evidence.dataset.boxes["image"], evidence.dataset.unread["image"].drop_nulls()]
     ).unique()
     empty = images.filter(~pl.col("image").is_in(filled.implode()))
-    if empty["annotation"].is_not_null().any() or evidence.dataset.untold:
+    if empty["annotation"].is_not_null().any() or evidence.dataset.unreadable_annotation:
         return findings.NONE
     have = "other has" if empty.height == 1 else "others have"
     unsaid = f" ({empty.height:,} {have} no annotation at all: see A003)" if empty.height else ""

@@ -48,9 +48,8 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     placed = data.boxes.select("image", "label").join(membership, on="image")
     counts = placed.drop_nulls("label").group_by("split", "label").agg(pl.len().alias("boxes"))
     bare = splits.filter(~pl.col("split").is_in(placed["split"].unique().implode()))
-    unclear = membership.filter(pl.col("image").is_in([*data.unread["image"].drop_nulls(), *data.untold]))[
-        "split"
-    ]
+    not_read = [*data.unread["image"].drop_nulls(), *data.unreadable_annotation]
+    unclear = membership.filter(pl.col("image").is_in(not_read))["split"]
     nameless = splits.filter(~pl.col("split").is_in(counts["split"].unique().implode()))
     most = (
         counts.sort("boxes", "split", descending=[True, False])

@@ -249,7 +249,10 @@ def _usable(dataset: Dataset, proof: Mapping[str, Any]) -> tuple[Dataset, dict[s
             excluded.setdefault(path, why)
 
     exclude(dataset.unread["image"], "an annotation of it cannot be read (A001)")
-    exclude(pl.Series(sorted(dataset.untold), dtype=pl.UInt32), "its annotation cannot be read (A001)")
+    exclude(
+        pl.Series(sorted(dataset.unreadable_annotation), dtype=pl.UInt32),
+        "its annotation cannot be read (A001)",
+    )
     exclude(
         dataset.boxes.filter(pl.col("label").is_null())["image"], "a box of it has an unknown label (C001)"
     )

@@ -89,17 +89,12 @@ class Mended:
     # What the rules say
 
     def found(self, code: str, *, always: bool = False) -> pl.DataFrame:
-        """The findings of a rule, `FINDINGS` + `row`: the box's place in `evidence.boxes`; none if it is not to run."""
+        """The findings of a rule; none if it is not to run."""
         rule = catalogue()[code]
         met = all(NEEDS[need][0](self.evidence) for need in rule.needs)
         if not met or not (always or code in self.running):
-            return findings.NONE.with_columns(pl.lit(None, pl.UInt32).alias("row"))
-        options = self.config.options_of(rule)
-        told = rule.check(self.evidence, options)
-        # The index of a box in its file does not always single it out, but its place in the frame does.
-        boxes = self.evidence.boxes.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias("box"))
-        counted = rule.check(dataclasses.replace(self.evidence, boxes=boxes), options)
-        return told.with_columns(counted["box"].alias("row"))
+            return findings.NONE
+        return rule.check(self.evidence, self.config.options_of(rule))
 
     def on_images(self, code: str) -> Iterable[tuple[int, dict[str, Any]]]:
         """(image, finding) for each finding of a rule on an image that is still here."""
@@ -318,7 +313,7 @@ def _take_as_pixels(work: Mended) -> None:
 def _clip(work: Mended) -> None:
     """B001: edges brought to the image's border; what lies wholly outside is removed."""
     found = work.found("B001").select("row", "message")
-    boxes = work.evidence.boxes.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
+    boxes = work.evidence.boxes.join(found, on="row", how="left", maintain_order="left")
     sides = {"x": pl.col("image_width"), "y": pl.col("image_height")}
     inside = [
         pl.when(pl.col("message").is_not_null())
@@ -336,15 +331,15 @@ def _clip(work: Mended) -> None:
     before = boxes.filter(pl.col("row").is_in(rest["row"].implode()))
     work.tell("clipped", "B001", before, [list(row) for row in rest.select("label", *EDGES).rows()])
     work.tell("removed, wholly outside", "B001", boxes.filter(pl.col("row").is_in(outside.implode())))
-    work.boxes(clipped.filter(~pl.col("row").is_in(outside.implode())).drop("row", "message"))
+    work.boxes(clipped.filter(~pl.col("row").is_in(outside.implode())).drop("message"))
 
 
 def _remove_boxes(work: Mended, code: str) -> None:
     """B002 and B004: boxes without extent, and boxes that repeat another."""
     found = work.found(code).select("row", "message")
-    boxes = work.evidence.boxes.with_row_index("row")
+    boxes = work.evidence.boxes
     work.tell("removed", code, boxes.join(found, on="row", maintain_order="left"))
-    work.boxes(boxes.join(found, on="row", how="anti", maintain_order="left").drop("row"))
+    work.boxes(boxes.join(found, on="row", how="anti", maintain_order="left"))
 
 
 def _tell_of_emptied(work: Mended, with_boxes: pl.Series) -> None:
