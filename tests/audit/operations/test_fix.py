@@ -17,10 +17,13 @@ from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, OutputError
 from trainworthy_audit.operations import fix
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.fix.mending import MENDED
+from trainworthy_audit.operations.fix import repairs
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
+
+#: The rules that are repaired.
+REPAIRED = {repair.rule for repair in repairs.catalogue()}
 
 CAT = Box("cat", 30, 30, 90, 90)
 DOG = Box("dog", 95, 40, 150, 100)
@@ -58,7 +61,7 @@ def voc(*pictures: Picture, **extra: Any) -> Example:
     return Example(pictures, format="voc", **extra)
 
 
-@pytest.mark.parametrize("code", sorted(MENDED))
+@pytest.mark.parametrize("code", sorted(REPAIRED))
 def test_what_a_rule_finds_is_gone(code: str, tmp_path: Path) -> None:
     """After `fix` the audit finds nothing more of any rule that it claims to mend, in that rule's own example."""
     example = catalogue()[code].dirty
@@ -72,7 +75,7 @@ def test_what_a_rule_finds_is_gone(code: str, tmp_path: Path) -> None:
     assert not rows(after, code)
     assert {row["rule"] for row in changes.rows} & {code, "D001"}  # a copy that goes takes the leak along
     errors = {row["rule"] for row in after.findings.to_dicts() if row["severity"] == "error"}
-    assert not errors & MENDED
+    assert not errors & REPAIRED
 
 
 @pytest.mark.parametrize("kind", ["voc", "coco", "yolo", "darknet"])
@@ -419,7 +422,7 @@ def test_real_datasets_audit_clean_of_what_is_mended(name: str, tmp_path: Path) 
     source = open_source(DATASETS / name)
     changes = fix.run(source, Config(), measurer(), out=tmp_path / "fixed")
     after = run_audit(tmp_path / "fixed")
-    assert not codes(after) & (MENDED | {"A002"})
+    assert not codes(after) & (REPAIRED | {"A002"})
     gone = {row["path"] for row in changes.rows if row["action"] in {"copy removed", "set aside"}}
     kept = [row for row in before.evidence.images.iter_rows(named=True) if row["path"] not in gone]
 

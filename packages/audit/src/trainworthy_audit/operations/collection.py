@@ -110,6 +110,11 @@ def collect(evidence: Evidence, source: Source) -> Collection:
     )
 
 
+def shares_annotations(dataset: Dataset) -> bool:
+    """Whether one annotation file is about many images, so that it cannot go with one of them, nor `box` name a row."""
+    return dataset.format == "coco"
+
+
 def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     """The boxes that belong to an image and have finite edges, and sentences about the others.
 

@@ -6,27 +6,25 @@ import dataclasses
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import polars as pl
 
 from trainworthy_audit import auditing, formats
 from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import EDGES, collect, keep
-from trainworthy_audit.operations.fix.mending import Mended, mend
+from trainworthy_audit.operations.collection import collect, keep
+from trainworthy_audit.operations.fix import quarantine, repairs, report
+from trainworthy_audit.operations.fix.state import RepairState
 from trainworthy_audit.operations.sink import FolderSink, check, open_sink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from trainworthy_audit.config import Config
     from trainworthy_audit.measure import Measurer
     from trainworthy_audit.operations.collection import Collection
+    from trainworthy_audit.operations.fix.repair import Repair
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Evidence
-
-SCHEMA = "trainworthy.quarantine/1"
-LIST = "quarantine.json"
 
 
 def run(
@@ -41,42 +39,52 @@ def run(
 ) -> Changes:
     """Write a repaired copy of the dataset to `out`, and what was set aside to the quarantine beside it.
 
-    The rules that `config` runs are answered, with its thresholds. With `dry_run` nothing is written. Raises
+    The rules that `config` selects are answered, with its thresholds. With `dry_run` nothing is written. Raises
     `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
     """
+    place = quarantine.folder_for(out)
     if not dry_run:
         check(out, [source], zipped=zipped)
-        check(quarantine_for(out), [source])
-    evidence = auditing.gather(
-        source, formats.read(source, config.format, config.annotations), config, measurer
-    )
+        check(place, [source])
+    dataset = formats.read(source, config.format, config.annotations)
+    before = auditing.gather(source, dataset, config, measurer)
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
-    work = Mended(evidence, config, changes, measurer.thumbnails, unsafe=unsafe)
-    mend(work)
-    aside = _quarantined(work, evidence)
-    made = _collected(work, source)
-    if aside and not dry_run:
-        changes.notes.append(
-            f"What was set aside lies in {quarantine_for(out)}, under the paths that it had."
-        )
+    state = RepairState(before, config, changes, measurer.thumbnails)
+    report.require_decisions(state, unsafe=unsafe)
+    apply(plan(state.selected, unsafe=unsafe), state)
+    report.note_results(state, before)
+    set_aside = quarantine.collect(state, before)
+    collection = _collected(state, source)
+    if set_aside and not dry_run:
+        changes.notes.append(f"What was set aside is in {place}, under the paths that it had.")
     if not dry_run:
-        _write(source, made, changes, aside, out=out, zipped=zipped)
+        _write(source, collection, changes, set_aside, out=out, zipped=zipped)
     return changes
 
 
-def quarantine_for(out: Path) -> Path:
-    """The folder beside the new dataset for what was set aside."""
-    return out.with_name(f"{out.stem if out.suffix == '.zip' else out.name}.quarantine")
+def plan(selected: Iterable[str], *, unsafe: bool = False) -> list[Repair]:
+    """The repairs that answer these rules, in the order in which they are applied; unsafe ones only with `unsafe`."""
+    codes = set(selected)
+    return [
+        repair
+        for repair in repairs.catalogue()
+        if (repair.rule in codes or repair.always) and (repair.safe or unsafe)
+    ]
 
 
-def _collected(work: Mended, source: Source) -> Collection:
+def apply(plan: Iterable[Repair], state: RepairState) -> None:
+    """Apply repairs to a state, one after the other."""
+    for repair in plan:
+        repair.apply(state)
+
+
+def _collected(state: RepairState, source: Source) -> Collection:
     """What goes into the new dataset."""
-    whole = collect(work.evidence, source)
-    columns: dict[str, dict[int, Any]] = {"name": work.renamed}
+    whole = collect(state.evidence, source)
+    columns: dict[str, dict[int, Any]] = {"name": state.file_names}
+    declared = _declared_sizes(state)
     for index, side in enumerate(("width", "height")):
-        columns[side] = columns[f"from_{side}"] = {
-            image: size[index] for image, size in work.declared.items()
-        }
+        columns[side] = columns[f"from_{side}"] = {image: size[index] for image, size in declared.items()}
     images = whole.images.with_columns(
         pl.col("image")
         .replace_strict(new, default=pl.col(name), return_dtype=whole.images.schema[name])
@@ -84,70 +92,43 @@ def _collected(work: Mended, source: Source) -> Collection:
         for name, new in columns.items()
         if new
     )
-    stays = images.filter(~pl.col("image").is_in(list(work.gone)))["image"]
-    made = keep(dataclasses.replace(whole, images=images), stays)
-    used = set(made.images["split"])
-    return dataclasses.replace(made, splits=tuple(name for name in made.splits if name in used))
+    kept = keep(dataclasses.replace(whole, images=images), images.filter(state.kept)["image"])
+    used = set(kept.images["split"])
+    return dataclasses.replace(kept, splits=tuple(name for name in kept.splits if name in used))
+
+
+def _declared_sizes(state: RepairState) -> dict[int, tuple[int, int]]:
+    """The sizes of images that stay as declared, though the pixels say otherwise (I004)."""
+    sizes: dict[int, tuple[int, int]] = {}
+    declared = state.evidence.images.select("declared_width", "declared_height")
+    for image, _ in state.image_findings("I004", always=True):
+        width, height = declared.row(image)
+        known = all(side is not None and 1 <= side < 2**31 for side in (width, height))
+        if image not in state.resized and known:
+            sizes[image] = (round(width), round(height))
+    return sizes
 
 
 def _write(
     source: Source,
-    made: Collection,
+    collection: Collection,
     changes: Changes,
-    aside: list[dict[str, Any]],
+    set_aside: list[dict[str, Any]],
     *,
     out: Path,
     zipped: bool,
 ) -> None:
-    """Both the dataset and the quarantine, or neither."""
-    place = quarantine_for(out)
-    set_aside = False
+    """Write both the dataset and the quarantine, or neither."""
+    place = quarantine.folder_for(out)
+    written = False
     try:
         with open_sink(out, [source], zipped=zipped) as sink:
-            writing.write(made, made.datasets[0].format, sink, changes)
-            if aside:
+            writing.write(collection, collection.datasets[0].format, sink, changes)
+            if set_aside:
                 with FolderSink(place, [source]) as beside:
-                    _write_quarantine(source, aside, beside)
-                set_aside = True
+                    quarantine.write(source, set_aside, beside)
+                written = True
     except BaseException:
-        if set_aside:
+        if written:
             shutil.rmtree(place, ignore_errors=True)
         raise
-
-
-# ------------------------------------------------------------------------------------------------------------
-# The quarantine
-
-
-def _quarantined(work: Mended, evidence: Evidence) -> list[dict[str, Any]]:
-    """A row for each image that was set aside, and for each annotation without image, with its files and boxes."""
-    kind = evidence.dataset.format
-    mentions = evidence.dataset.references.filter(pl.col("kind") == "annotation")
-    files = dict(
-        mentions.drop_nulls("image").group_by("image").agg(pl.col("source").unique().sort()).iter_rows()
-    )
-    boxes = evidence.boxes.filter(pl.col("image").is_in(list(work.aside)))
-    by_image = {int(key[0]): part for key, part in boxes.partition_by("image", as_dict=True).items()}
-    aside: list[dict[str, Any]] = []
-    for image, (code, why) in sorted(work.aside.items()):
-        path, annotations = work.path(image), files.get(image, [])
-        work.changes.add("set aside", rule=code, path=path, to=path, why=why)
-        rows = by_image.get(image)
-        found = [] if rows is None else rows.select("box", "line", "class_id", "label", *EDGES).to_dicts()
-        alone = annotations if kind != "coco" else []  # a COCO file speaks of all the other images too
-        aside.append({"rule": code, "why": why, "image": path, "files": [path, *alone], "boxes": found})
-    if "A002" in work.running and kind != "coco":
-        lost = mentions.filter(pl.col("image").is_null(), ~pl.col("outside"))["source"].unique().sort()
-        for path in lost:
-            why = "no image of this name is in the dataset"
-            work.changes.add("set aside", rule="A002", path=path, to=path, why=why)
-            aside.append({"rule": "A002", "why": why, "image": None, "files": [path], "boxes": []})
-    return aside
-
-
-def _write_quarantine(source: Source, aside: list[dict[str, Any]], sink: FolderSink) -> None:
-    """The files under the paths that they had, and a list that says why they are here."""
-    for path in dict.fromkeys(path for row in aside for path in row["files"] if path in source.entries):
-        sink.copy(source, path, path)
-    whole = {"schema": SCHEMA, "source": str(source.path), "set_aside": aside}
-    sink.write(LIST, msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")

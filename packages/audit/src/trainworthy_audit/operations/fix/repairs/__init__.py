@@ -1,0 +1,32 @@
+"""The repairs, one file each. A module here that makes a `REPAIR` is one: there is no list to keep."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainworthy_audit.operations.fix.repair import Repair
+
+
+@functools.cache
+def catalogue() -> tuple[Repair, ...]:
+    """Every repair, in the order in which they are applied: by stage, then by the code of the rule."""
+    modules = [
+        importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
+    ]
+    repairs: list[Repair] = [module.REPAIR for module in modules]
+    return tuple(sorted(repairs, key=lambda repair: (repair.stage, repair.rule)))
+
+
+def describe() -> str:
+    """What `trainworthy fix` does about which rule, a paragraph for each kind of repair."""
+    by_summary: dict[tuple[str, bool], list[str]] = {}
+    for repair in sorted(catalogue(), key=lambda repair: repair.rule):
+        by_summary.setdefault((repair.summary, repair.safe), []).append(repair.rule)
+    return "\n".join(
+        f"{', '.join(rules)}: {summary}{'' if safe else ' Only with --unsafe.'}"
+        for (summary, safe), rules in by_summary.items()
+    )

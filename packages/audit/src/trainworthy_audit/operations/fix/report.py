@@ -1,0 +1,100 @@
+"""What `fix` says beside its list of changes: what to look at, what is left, what was settled in passing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainworthy_audit.errors import DatasetError
+from trainworthy_audit.operations.fix import repairs
+
+if TYPE_CHECKING:
+    from trainworthy_audit.operations.fix.state import RepairState
+    from trainworthy_audit.types import Evidence, Rule
+
+#: What is wrong about the ids of the whole dataset. A new dataset takes one reading of them for right, and its
+#: audit would find nothing any more; so a person has to choose.
+UNDECIDED = {
+    "C002": "--ignore C002 takes the list that is named first for right",
+    "C007": "--unsafe moves the ids by one, --ignore C007 takes them as they stand",
+}
+
+#: What writing the dataset anew settles or leaves out, whether wanted or not.
+SETTLED = {
+    "A002": "not in the new dataset, since there is no image",
+    "A005": "the boxes of all annotations of an image were put together",
+    "A006": "each new annotation names the image that it was read for",
+    "A007": "not read, hence not in the new dataset",
+    "C003": "the names were taken as they were read",
+    "S004": "the new lists name the images that are there, each once",
+}
+
+
+def require_decisions(state: RepairState, *, unsafe: bool) -> None:
+    """Raise `DatasetError` where every label is in doubt, and writing anew would decide in passing."""
+    for code, choices in UNDECIDED.items():
+        if code == "C007" and unsafe:
+            continue
+        for finding in state.findings(code).head(1).iter_rows(named=True):
+            raise DatasetError(
+                f"{code} must be decided first: {finding['annotation'] or 'the names'}: {finding['message']}\n"
+                f"  A new dataset would take one reading for right. Nothing was written.\n  Choose: {choices}.",
+                next_step=f"trainworthy rule {code}",
+            )
+
+
+def note_results(state: RepairState, before: Evidence) -> None:
+    """Add notes to the changes; `before` is the evidence of the dataset as it was read."""
+    _note_emptied_images(state, before)
+    _note_split_sizes(state, before)
+    _note_unresolved(state)
+
+
+def _note_emptied_images(state: RepairState, before: Evidence) -> None:
+    """Name the images that lost their last box: they say from now on that they show no object."""
+    had, have = (set(boxes["image"].drop_nulls()) for boxes in (before.boxes, state.evidence.boxes))
+    emptied = sorted(had - have - state.removed)
+    if emptied:
+        state.changes.notes.append(
+            f"Without any box now, hence taken for showing no object: {len(emptied):,} images, such as "
+            f"{state.path(emptied[0])}: look at them"
+        )
+
+
+def _note_split_sizes(state: RepairState, before: Evidence) -> None:
+    """How many images each split gained or lost because scenes were united."""
+    old, new = (images.filter(state.kept)["split"] for images in (before.images, state.evidence.images))
+    if not old.ne_missing(new).any():
+        return
+    had, has = (dict(split.value_counts().iter_rows()) for split in (old, new))
+    sizes = ", ".join(
+        f"{name} {had.get(name, 0):,} -> {has.get(name, 0):,}" for name in state.evidence.dataset.splits
+    )
+    state.changes.notes.append(
+        f"D003 images by split: {sizes}. Where a split has become too small, divide the new dataset anew: "
+        "trainworthy split --again"
+    )
+
+
+def _note_unresolved(state: RepairState) -> None:
+    """Name the findings that are left for a person, and what writing the dataset anew settles."""
+    repaired = {repair.rule for repair in repairs.catalogue()}
+    for rule in state.config.rules():
+        code = rule.code
+        count, example = state.unresolved[code], ""
+        if code not in repaired and _worth_naming(rule, state):
+            findings = [
+                row
+                for row in state.findings(code).iter_rows(named=True)
+                if not state.is_removed(row["image"])
+            ]
+            count = len(findings)
+            if findings:
+                first = findings[0]
+                example = f", such as {first['image'] or first['annotation']}: {first['message']}"
+        if count:
+            outcome = SETTLED.get(code, "left for a person")
+            state.changes.notes.append(f"{code} {rule.name}, {count:,} found: {outcome}{example}")
+
+
+def _worth_naming(rule: Rule, state: RepairState) -> bool:
+    return rule.code == "A003" or state.config.severity_of(rule) == "error"
