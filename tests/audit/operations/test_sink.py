@@ -49,13 +49,13 @@ def test_everything_is_there_at_the_end_and_nothing_before(
         sink.write("labels/a.txt", b"0 1")
         sink.copy(source, "a.jpg", "images/a.jpg")
         sink.copy(source, "b/c.txt", "c.txt")
-        sink.note(b"{}")
+        sink.write_changes(b"{}")
         assert not out.exists()
     expected = {"labels/a.txt": b"0 1", "images/a.jpg": b"picture" * 1000, "c.txt": b"text"}
     if kind is FolderSink:
         expected["changes.json"] = b"{}"
     assert names(out) == expected
-    assert sink.noted.read_bytes() == b"{}"
+    assert sink.changes_file.read_bytes() == b"{}"
     beside = set() if kind is FolderSink else {"new.changes.json"}
     assert {path.name for path in out.parent.iterdir()} == {name} | beside
 
@@ -255,6 +255,26 @@ def test_a_zip_that_is_read_is_not_replaced(tmp_path: Path) -> None:
         made.writestr("a.jpg", b"picture")
     with pytest.raises(OutputError):
         ZipSink(tmp_path / "old.zip", [open_source(tmp_path / "old.zip")])
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container every process may have the same number: its successor writes all the same."""
+    monkeypatch.setattr(sinks.os, "getpid", lambda: 7)
+    abandoned = FolderSink(tmp_path / "new")
+    with FolderSink(tmp_path / "new") as sink:
+        sink.write("a.txt", b"1")
+    assert names(tmp_path / "new") == {"a.txt": b"1"}
+    abandoned.abort()
+
+
+def test_a_list_of_changes_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+    """The changes.json of a zip that was moved elsewhere stays what it is."""
+    put(tmp_path, {"new.changes.json": "mine"})
+    with pytest.raises(OutputError, match=r"new\.changes\.json exists already"):
+        ZipSink(tmp_path / "new.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.changes.json"]
 
 
 def test_a_source_that_vanishes_is_told_as_such(tmp_path: Path, old: Path) -> None:

@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 
 SCHEMA = "trainworthy.changes/1"
 
-#: The keys of each row of changes.json; what does not apply is null.
-KEYS = ("action", "rule", "path", "to", "box", "before", "after", "why")
-
-#: Rows of a file that a summary or a preview shows.
-SHOWN = 20
-
 
 @dataclass
 class Changes:
-    """Collects what an operation did. `out` and `next_step` are for the summary."""
+    """Collects what an operation did.
+
+    Each of the `rows` has the keys of `add`; what does not apply is None.
+    """
 
     command: str  # "fix", "merge", ...
     sources: tuple[str, ...] = ()
@@ -57,7 +54,7 @@ class Changes:
         )  # fmt: skip
 
     def lose(self, sentences: Iterable[str]) -> None:
-        """Note what could not be taken along; a sentence that stands there already is not repeated."""
+        """Note what could not be taken along, each sentence once."""
         self.lost += [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.lost]
 
     def counts(self) -> dict[str, int]:
@@ -82,14 +79,14 @@ class Changes:
         return pretty + b"\n"
 
     def text(self) -> str:
-        """The summary that the terminal shows: what was done how often, what was lost, what to know."""
+        """The summary for a terminal: how often each action was taken, what was lost, and the notes."""
         lines = [f"{count:>9,}  {action}" for action, count in self.counts().items()]
         lines += ["Not taken along:", *(f"  {sentence}" for sentence in self.lost)] if self.lost else []
         lines += self.notes
         return "".join(f"{line}\n" for line in lines)
 
     def diff(self) -> str:
-        """Every change as a person would read it, grouped by file: '- before' and '+ after'."""
+        """Every change, grouped by file: '- before' and '+ after'."""
         by_path: dict[str, list[dict[str, Any]]] = {}
         for row in self.rows:
             by_path.setdefault(row["path"] or "the dataset", []).append(row)
@@ -97,12 +94,12 @@ class Changes:
         for path, rows in by_path.items():
             lines.append(path)
             for row in rows:
-                lines += _told(row)
+                lines += _diff_lines(row)
         return "".join(f"{line}\n" for line in lines)
 
 
-def _told(row: dict[str, Any]) -> list[str]:
-    what = " ".join(
+def _diff_lines(row: dict[str, Any]) -> list[str]:
+    change = " ".join(
         str(part)
         for part in (
             row["rule"],
@@ -112,14 +109,14 @@ def _told(row: dict[str, Any]) -> list[str]:
         )
         if part is not None
     )
-    lines = [f"  {what}{': ' + row['why'] if row['why'] else ''}"]
+    lines = [f"  {change}{': ' + row['why'] if row['why'] else ''}"]
     for sign, value in (("-", row["before"]), ("+", row["after"])):
         if value is not None:
-            lines.append(f"    {sign} {_spelled(value)}")
+            lines.append(f"    {sign} {_format(value)}")
     return lines
 
 
-def _spelled(value: Any) -> str:  # noqa: ANN401 - as in `add`
+def _format(value: Any) -> str:  # noqa: ANN401 - as in `add`
     with contextlib.suppress(TypeError):
         if not isinstance(value, str):
             return " ".join(f"{part:.6g}" if isinstance(part, float) else str(part) for part in value)

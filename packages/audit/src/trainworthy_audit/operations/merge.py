@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit import auditing, duplicates, formats, splits
+from trainworthy_audit import auditing, duplicates, formats
 from trainworthy_audit import config as settings
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence import classes, scenes
@@ -19,6 +19,7 @@ from trainworthy_audit.operations.sink import check, open_sink
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.rules.c005_similar_names import similar
 from trainworthy_audit.rules.n004_large_dataset import GIGABYTE
+from trainworthy_audit.splits import role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Evidence
 
-#: What is said of two images, by what of them is equal.
+#: How two images are related, by which of their digests is equal.
 EQUAL = {"digest": "the same file", "pixel_digest": "the same pixels"}
 
 
@@ -50,18 +51,18 @@ def run(
     """
     check(out, sources, zipped=zipped)
     changes = Changes("merge", sources=tuple(str(source.path) for source in sources), out=str(out))
-    gathered = [
+    evidence = [
         auditing.gather(source, formats.read(source, config.format, config.annotations), config, measurer)
         for source, config in zip(sources, configs, strict=True)
     ]
-    parts = [collect(evidence, source) for evidence, source in zip(gathered, sources, strict=True)]
-    parts = _united(_renamed(parts, renames or {}, changes), configs[0], changes)
-    _tell_of_duplicates(gathered, sources, configs[0], measurer, changes)
-    _tell_of_size(gathered, configs[0], changes)
-    made = _joined(_same_splits(parts, changes))
-    _tell_of_loose_images(made, changes)
+    parts = [collect(each, source) for each, source in zip(evidence, sources, strict=True)]
+    parts = _unite_labels(_rename_labels(parts, renames or {}, changes), configs[0], changes)
+    _note_duplicates(evidence, sources, configs[0], measurer, changes)
+    _note_size(evidence, configs[0], changes)
+    merged = _concatenate(_unite_splits(parts, changes))
+    _note_images_without_split(merged, changes)
     with open_sink(out, sources, zipped=zipped) as sink:
-        writing.write(made, kind or parts[0].datasets[0].format, sink, changes)
+        writing.write(merged, kind or parts[0].datasets[0].format, sink, changes)
     return changes
 
 
@@ -69,7 +70,9 @@ def run(
 # Labels
 
 
-def _renamed(parts: Sequence[Collection], renames: Mapping[str, str], changes: Changes) -> list[Collection]:
+def _rename_labels(
+    parts: Sequence[Collection], renames: Mapping[str, str], changes: Changes
+) -> list[Collection]:
     """The parts with labels renamed. Raises `ConfigError` for one that no part has."""
     known = dict.fromkeys(name for part in parts for name in part.classes)
     for old in renames:
@@ -77,30 +80,30 @@ def _renamed(parts: Sequence[Collection], renames: Mapping[str, str], changes: C
             near = settings.nearest(old, known)
             hint = f"Did you mean {near!r}?" if near else f"There is: {classes.some(known)}."
             raise ConfigError(f"--rename {old}={renames[old]}: no dataset has this label\n  {hint}")
-    made = []
+    renamed = []
     for part in parts:
-        hit = [name for name in part.classes if name in renames]
-        for name in hit:
-            changes.add("label renamed", path=str(part.sources[0].path), before=name, after=renames[name])
-        made.append(
+        for name in part.classes:
+            if name in renames:
+                changes.add("label renamed", path=str(part.sources[0].path), before=name, after=renames[name])
+        renamed.append(
             dataclasses.replace(
                 part,
                 classes=tuple(dict.fromkeys(renames.get(name, name) for name in part.classes)),
-                boxes=part.boxes.with_columns(pl.col("label").replace(dict(renames))) if hit else part.boxes,
+                boxes=part.boxes.with_columns(pl.col("label").replace(dict(renames))),
             )
         )
-    return made
+    return renamed
 
 
-def _united(parts: Sequence[Collection], config: Config, changes: Changes) -> list[Collection]:
-    """The parts with one list of labels, in the order of their first appearance; what went where is told."""
+def _unite_labels(parts: Sequence[Collection], config: Config, changes: Changes) -> list[Collection]:
+    """The parts with one list of labels, in the order of their first appearance; the mapping goes to `changes`."""
     union = tuple(dict.fromkeys(name for part in parts for name in part.classes))
-    brought: dict[str, list[str]] = {name: [] for name in union}
+    origins: dict[str, list[str]] = {name: [] for name in union}
     for part in parts:
         boxes = dict(part.boxes["label"].value_counts().iter_rows())
         for number, name in enumerate(part.classes):
             count = f"{boxes.get(name, 0):,} box{'' if boxes.get(name) == 1 else 'es'}"
-            brought[name].append(f"{part.sources[0].name} ({count})")
+            origins[name].append(f"{part.sources[0].name} ({count})")
             changes.add(
                 "label",
                 path=str(part.sources[0].path),
@@ -109,7 +112,7 @@ def _united(parts: Sequence[Collection], config: Config, changes: Changes) -> li
                 why=count,
             )
     changes.notes += [
-        f'label {number} "{name}": {", ".join(brought[name])}' for number, name in enumerate(union)
+        f'label {number} "{name}": {", ".join(origins[name])}' for number, name in enumerate(union)
     ]
     letters = int(config.options_of(catalogue()["C005"])["typo-letters"])
     changes.notes += [
@@ -123,30 +126,30 @@ def _united(parts: Sequence[Collection], config: Config, changes: Changes) -> li
 # Splits
 
 
-def _same_splits(parts: Sequence[Collection], changes: Changes) -> list[Collection]:
-    """The parts with one name for splits of one purpose, the first: 'valid' becomes 'val' where 'val' came before."""
+def _unite_splits(parts: Sequence[Collection], changes: Changes) -> list[Collection]:
+    """The parts with one name for splits of one role, the first: 'valid' becomes 'val' where 'val' came before."""
     first: dict[str, str] = {}
-    made = []
+    united = []
     for part in parts:
-        purpose = Counter(splits.role(name) for name in part.splits)
+        roles = Counter(role(name) for name in part.splits)
         new = {
-            name: first.setdefault(role, name)
-            if (role := splits.role(name)) != "other" and purpose[role] == 1
+            name: first.setdefault(role(name), name)
+            if role(name) != "other" and roles[role(name)] == 1
             else name
             for name in part.splits
         }
         for name in (name for name in part.splits if new[name] != name):
             changes.add("split renamed", path=str(part.sources[0].path), before=name, after=new[name])
         images = part.images.with_columns(pl.col("split").replace(new)) if new else part.images
-        made.append(dataclasses.replace(part, images=images, splits=tuple(new.values())))
-    return made
+        united.append(dataclasses.replace(part, images=images, splits=tuple(new.values())))
+    return united
 
 
-def _tell_of_loose_images(made: Collection, changes: Changes) -> None:
-    loose = made.images["split"].null_count()
-    if made.splits and loose:
+def _note_images_without_split(merged: Collection, changes: Changes) -> None:
+    without = merged.images["split"].null_count()
+    if merged.splits and without:
         changes.notes.append(
-            f"warning: {loose:,} images are in no split, since their datasets are not divided: `trainworthy split` "
+            f"warning: {without:,} images are in no split, since their datasets are not divided: `trainworthy split` "
             "divides them and leaves the others where they are"
         )
 
@@ -155,14 +158,14 @@ def _tell_of_loose_images(made: Collection, changes: Changes) -> None:
 # Putting together
 
 
-def _joined(parts: Sequence[Collection]) -> Collection:
+def _concatenate(parts: Sequence[Collection]) -> Collection:
     """All parts as one, images numbered through."""
     images, boxes = [], []
     start = 0
     for number, part in enumerate(parts):
-        moved = [(pl.col("image") + start).cast(pl.UInt32), pl.lit(number, pl.UInt32).alias("source")]
-        images.append(part.images.with_columns(moved))
-        boxes.append(part.boxes.with_columns(moved))
+        shifted = [(pl.col("image") + start).cast(pl.UInt32), pl.lit(number, pl.UInt32).alias("source")]
+        images.append(part.images.with_columns(shifted))
+        boxes.append(part.boxes.with_columns(shifted))
         start += part.images.height
     return Collection(
         images=pl.concat(images),
@@ -176,49 +179,51 @@ def _joined(parts: Sequence[Collection]) -> Collection:
 
 
 # ------------------------------------------------------------------------------------------------------------
-# What is said
+# What is reported
 
 
-def _tell_of_duplicates(
-    gathered: Sequence[Evidence],
+def _note_duplicates(
+    evidence: Sequence[Evidence],
     sources: Sequence[Source],
     config: Config,
     measurer: Measurer,
     changes: Changes,
 ) -> None:
     """A row for each image that another dataset has too, or nearly."""
-    pixels = pl.concat([evidence.pixels for evidence in gathered]).with_columns(
+    pixels = pl.concat([each.pixels for each in evidence]).with_columns(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias("image")
     )
     pairs = duplicates.find(pixels, measurer.thumbnails, config.options_of(catalogue()["D002"]))
-    number = pl.Series(
-        "source", [k for k, each in enumerate(gathered) for _ in range(each.pixels.height)], pl.UInt32
-    )
-    where = [
+    source_of = [number for number, each in enumerate(evidence) for _ in range(each.pixels.height)]
+    paths = [
         f"{source.path}/{path}"
-        for source, each in zip(sources, gathered, strict=True)
+        for source, each in zip(sources, evidence, strict=True)
         for path in each.images["path"]
     ]
     scene = scenes.components(pixels.height, pairs["a"].to_numpy(), pairs["b"].to_numpy())
-    members = pixels.select("image", "digest", "pixel_digest").with_columns(number, pl.Series("scene", scene))
+    members = pixels.select("image", "digest", "pixel_digest").with_columns(
+        pl.Series("source", source_of, pl.UInt32), pl.Series("scene", scene)
+    )
     shared = members.filter(pl.col("source").n_unique().over("scene") > 1).sort("scene", "image")
-    found = 0
+    count = 0
     for group in shared.partition_by("scene", maintain_order=True):
         first, *others = group.to_dicts()
         for other in (each for each in others if each["source"] != first["source"]):
-            same = next((EQUAL[key] for key in EQUAL if first[key] == other[key]), "nearly the same picture")
-            why = f"{same} as {where[first['image']]}"
-            changes.add("also elsewhere", rule="D002", path=where[other["image"]], why=why)
-            found += 1
-    if found:
+            relation = next(
+                (EQUAL[key] for key in EQUAL if first[key] == other[key]), "nearly the same picture"
+            )
+            why = f"{relation} as {paths[first['image']]}"
+            changes.add("also elsewhere", rule="D002", path=paths[other["image"]], why=why)
+            count += 1
+    if count:
         changes.notes.append(
-            f"warning: {found:,} images show what an image of another dataset shows: `trainworthy fix` keeps exact "
+            f"warning: {count:,} images show what an image of another dataset shows: `trainworthy fix` keeps exact "
             "copies once, and brings scenes into one split"
         )
 
 
-def _tell_of_size(gathered: Sequence[Evidence], config: Config, changes: Changes) -> None:
-    size = sum(float(evidence.images["size_bytes"].sum()) for evidence in gathered) / GIGABYTE
+def _note_size(evidence: Sequence[Evidence], config: Config, changes: Changes) -> None:
+    size = sum(float(each.images["size_bytes"].sum()) for each in evidence) / GIGABYTE
     limit = config.options_of(catalogue()["N004"])["gigabytes"]
     if size > limit:
         changes.notes.append(

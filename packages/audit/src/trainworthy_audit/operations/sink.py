@@ -1,9 +1,10 @@
-"""Where a new dataset goes: a folder or a zip that is complete or absent, whatever interrupts the writing."""
+"""Where a new dataset is written: a folder or a zip that is complete or absent, whatever interrupts the writing."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shlex
 import shutil
 import zipfile
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 #: Linux: share the blocks of another file until one of the two is written to (`ioctl_ficlone(2)`).
 _FICLONE = 0x40049409
 
-#: Bytes that `copy_file_range(2)` is asked for at a time.
+#: How many bytes `copy_file_range(2)` copies at a time.
 _RANGE = 2**30
 
-#: Every member of a zip bears this time, so that equal datasets make equal zips.
-_WHEN = (1980, 1, 1, 0, 0, 0)
+#: The modification time of every member of a zip, so that equal datasets make equal zips.
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 CHANGES = "changes.json"
 
@@ -34,18 +35,18 @@ CHANGES = "changes.json"
 class FolderSink:
     """Writes a folder. As a context manager it finishes on success, and aborts on any exception.
 
-    Everything is written to a hidden folder beside `out`, which takes its name at the end. Raises
-    `OutputError` where `out` cannot be written, holds files, or lies in one of the `sources` or around one.
+    Everything is written to a hidden folder beside `out`, which is renamed at the end. Raises `OutputError` where
+    `out` cannot be written, holds files, is inside one of the `sources`, or holds one.
     """
 
     def __init__(self, out: Path, sources: Iterable[Source] = ()) -> None:
         self.out = out
         check(out, sources)
-        self._place = _beside(out)
-        self._made: set[Path] = set()
+        self._temporary = _beside(out)
+        self._folders: set[Path] = set()
         with _writing(out):
-            self._outer = _make_parents(out)
-            self._place.mkdir()
+            self._new_parents = _make_parents(out)
+            self._temporary.mkdir()
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file of the dataset."""
@@ -63,36 +64,36 @@ class FolderSink:
         with handle, _writing(self.out), self._target(target).open("xb") as copy:
             _copy(handle, copy)
 
-    def note(self, data: bytes) -> None:
+    def write_changes(self, data: bytes) -> None:
         """Write changes.json."""
         self.write(CHANGES, data)
 
     @property
-    def noted(self) -> Path:
+    def changes_file(self) -> Path:
         """Where changes.json will be."""
         return self.out / CHANGES
 
     def finish(self) -> None:
-        """Give the folder its name."""
+        """Rename the temporary folder to `out`."""
         try:
             with _writing(self.out):
                 if self.out.is_dir() and not self.out.is_symlink():
-                    self.out.rmdir()  # it was empty when we began; raises where it is no more
-                self._place.rename(self.out)
+                    self.out.rmdir()  # it was empty when we began; raises if it no longer is
+                self._temporary.rename(self.out)
         except BaseException:
             self.abort()
             raise
 
     def abort(self) -> None:
-        """Remove whatever was written."""
-        shutil.rmtree(self._place, ignore_errors=True)
-        _remove_empty(self._outer)
+        """Remove everything that was written."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        _remove_empty(self._new_parents)
 
     def _target(self, path: str) -> Path:
-        file = self._place / path
-        if file.parent not in self._made:
+        file = self._temporary / path
+        if file.parent not in self._folders:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(file.parent)
+            self._folders.add(file.parent)
         return file
 
     def __enter__(self) -> Self:
@@ -106,16 +107,16 @@ class FolderSink:
 
 
 class ZipSink:
-    """Writes a zip, likewise; images are stored as they are, everything else is compressed."""
+    """Writes a zip in the same way; images are stored, everything else is compressed."""
 
     def __init__(self, out: Path, sources: Iterable[Source] = ()) -> None:
         self.out = out
         check(out, sources, zipped=True)
-        self._place = _beside(out)
-        self._notes: bytes | None = None
+        self._temporary = _beside(out)
+        self._changes: bytes | None = None
         with _writing(out):
-            self._outer = _make_parents(out)
-            self._zip = zipfile.ZipFile(self._place, "x", allowZip64=True)
+            self._new_parents = _make_parents(out)
+            self._zip = zipfile.ZipFile(self._temporary, "x", allowZip64=True)
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file of the dataset, compressed."""
@@ -125,44 +126,44 @@ class ZipSink:
         """Copy a file of a source, uncompressed: it is an image."""
         self._add(target, _fetched(source, path), zipfile.ZIP_STORED)
 
-    def note(self, data: bytes) -> None:
+    def write_changes(self, data: bytes) -> None:
         """Write changes.json, which goes beside the zip: NAME.changes.json."""
-        self._notes = data
+        self._changes = data
 
     @property
-    def noted(self) -> Path:
+    def changes_file(self) -> Path:
         """Where changes.json will be."""
-        return self.out.with_name(f"{self.out.stem}.{CHANGES}")
+        return _changes_beside(self.out)
 
     def finish(self) -> None:
-        """Close the zip, and give it its name."""
-        notes = _beside(self.noted)
+        """Close the zip, and rename it to `out`."""
+        changes = _beside(self.changes_file)
         try:
             with _writing(self.out):
                 self._zip.close()
-                if self._notes is not None:
-                    notes.write_bytes(self._notes)
+                if self._changes is not None:
+                    changes.write_bytes(self._changes)
                 _check_free(self.out, zipped=True)
-                self._place.rename(self.out)
-                if self._notes is not None:
-                    notes.replace(self.noted)
+                self._temporary.rename(self.out)
+                if self._changes is not None:
+                    changes.replace(self.changes_file)
         except BaseException:
-            notes.unlink(missing_ok=True)
+            changes.unlink(missing_ok=True)
             self.abort()
             raise
 
     def abort(self) -> None:
-        """Remove whatever was written."""
+        """Remove everything that was written."""
         try:
             with contextlib.suppress(OSError, ValueError):  # on a full disk even closing fails
                 self._zip.close()
         finally:
             with contextlib.suppress(OSError):
-                self._place.unlink(missing_ok=True)
-            _remove_empty(self._outer)
+                self._temporary.unlink(missing_ok=True)
+            _remove_empty(self._new_parents)
 
     def _add(self, path: str, data: bytes, method: int) -> None:
-        member = zipfile.ZipInfo(path, _WHEN)
+        member = zipfile.ZipInfo(path, _ZIP_TIME)
         member.compress_type = method
         member.external_attr = 0o644 << 16
         with _writing(self.out):
@@ -182,12 +183,12 @@ Sink = FolderSink | ZipSink
 
 
 def open_sink(out: Path, sources: Iterable[Source], *, zipped: bool = False) -> Sink:
-    """The sink for `out`: a zip where that is asked for, or a folder. Raises `OutputError`."""
+    """The sink for `out`: a zip or a folder. Raises `OutputError`."""
     return ZipSink(out, sources) if zipped else FolderSink(out, sources)
 
 
 # ------------------------------------------------------------------------------------------------------------
-# Where it may go
+# Where it may be written
 
 
 def check(out: Path, sources: Iterable[Source], *, zipped: bool = False) -> None:
@@ -217,14 +218,16 @@ def _check_free(out: Path, *, zipped: bool) -> None:
             raise OutputError(
                 f"{out} is a folder, not the name of a zip.", next_step=f"--out {shlex.quote(f'{out}.zip')}"
             )
-        if zipped or not out.is_dir():
-            there = [out.name] if os.path.lexists(out) else []
+        files = [out, _changes_beside(out)] if zipped else [out]
+        taken = [file for file in files if os.path.lexists(file)]
+        if not zipped and out.is_dir():
+            names = sorted(os.listdir(out))[:3]  # noqa: PTH208 - names are wanted
+            reason = f"{out} holds files already: {', '.join(names)}" if names else ""
         else:
-            there = sorted(os.listdir(out))[:3]  # noqa: PTH208 - names are wanted
-    if there:
-        seen = "exists already" if zipped or not out.is_dir() else f"holds files already: {', '.join(there)}"
+            reason = f"{taken[0]} exists already" if taken else ""
+    if reason:
         raise OutputError(
-            f"{out} {seen}\n  A new dataset never overwrites or mixes with anything.",
+            f"{reason}\n  A new dataset never overwrites or mixes with anything.",
             next_step="choose another place: --out PATH",
         )
 
@@ -233,13 +236,18 @@ def _check_free(out: Path, *, zipped: bool) -> None:
 # Writing and copying
 
 
+def _changes_beside(out: Path) -> Path:
+    """Where the changes.json of a zip is written."""
+    return out.with_name(f"{out.stem}.{CHANGES}")
+
+
 def _beside(out: Path) -> Path:
-    """The temporary name, which a killed process may leave behind."""
-    return out.with_name(f".{out.name}{TEMPORARY}{os.getpid()}")
+    """A temporary name, which a killed process leaves behind; no later one takes it again, whatever its number."""
+    return out.with_name(f".{out.name}{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def _make_parents(out: Path) -> list[Path]:
-    """Make the folders that `out` lies in; return those that were not there, the innermost first."""
+    """Make the parent folders of `out`; return those that were not there, the innermost first."""
     missing = [place for place in out.parents if not place.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
     return missing

@@ -29,7 +29,7 @@ def write(collection: Collection, format_name: str, sink: Sink, changes: Changes
         "classes": len(written.classes),
     }
     changes.out = str(sink.out)
-    sink.note(changes.to_json())
+    sink.write_changes(changes.to_json())
     return written
 
 

@@ -56,7 +56,7 @@ def run(
     set_aside = quarantine.collect(state, before)
     collection = _collected(state, source)
     if set_aside and not dry_run:
-        changes.notes.append(f"What was set aside is in {place}, under the paths that it had.")
+        changes.notes.append(f"What was set aside lies in {place}, under the paths that it had.")
     if not dry_run:
         _write(source, collection, changes, set_aside, out=out, zipped=zipped)
     return changes

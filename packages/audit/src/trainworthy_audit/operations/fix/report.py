@@ -61,11 +61,13 @@ def _note_emptied_images(state: RepairState, before: Evidence) -> None:
 
 
 def _note_split_sizes(state: RepairState, before: Evidence) -> None:
-    """How many images each split gained or lost because scenes were united."""
-    old, new = (images.filter(state.kept)["split"] for images in (before.images, state.evidence.images))
-    if not old.ne_missing(new).any():
+    """How many images each split has now, where scenes were in several."""
+    if "D003" not in state.selected or not state.target_splits.by_scene:
         return
-    had, has = (dict(split.value_counts().iter_rows()) for split in (old, new))
+    had, has = (
+        dict(images.filter(state.kept)["split"].value_counts().iter_rows())
+        for images in (before.images, state.evidence.images)
+    )
     sizes = ", ".join(
         f"{name} {had.get(name, 0):,} -> {has.get(name, 0):,}" for name in state.evidence.dataset.splits
     )
