@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from support import command, families
-from trainworthy_train.diagnosis import patterns
+from trainworthy_train.diagnosis import logs, patterns
 from trainworthy_train.types import Curves
 
 PATTERNS = tuple(patterns.catalogue())
@@ -77,6 +77,23 @@ def test_the_page_is_written_and_named() -> None:
     assert f"page: {page}" in result.output
     assert "Overtraining" in page.read_text()
     assert json.loads(page.with_name("diagnosis.json").read_text())["pattern"] == "overtraining"
+
+
+def test_json_writes_no_page() -> None:
+    """Nothing is written beside the log, unless --out says where; `--output-format json` is the same."""
+    file = log(families.good())
+    before = sorted(Path().rglob("*"))
+    printed = run("--json", file).stdout
+    assert run("--output-format", "json", file).stdout == printed
+    assert sorted(Path().rglob("*")) == before
+    assert run("--json", file, "--out", "page").stdout == printed
+    assert Path("page/diagnosis.json").read_text() == printed
+
+
+def test_help_lists_the_formats() -> None:
+    """Every log format is there with its title."""
+    text = run("--help").output
+    assert all(f"  {form.title}\n" in text for form in logs.catalogue().values())
 
 
 def test_versions_of_two_runs_have_two_pages() -> None:

@@ -1,17 +1,36 @@
-"""The diagnosis as one page that needs no network."""
+"""The diagnosis as one page that needs no network, and its files."""
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainworthy_train.report import charts
+from trainworthy_audit import output
+from trainworthy_audit.errors import OutputError
+from trainworthy_train.report import charts, json
 from trainworthy_train.report.templating import page_style, template
 from trainworthy_train.report.view import describe
+from trainworthy_train.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainworthy_train.types import Diagnosis
+
+PAGE, DOCUMENT = "index.html", "diagnosis.json"
+
+
+def write(diagnoses: Sequence[Diagnosis], folder: Path | None = None) -> Path:
+    """Write the page and its JSON into `folder`, by default reports/diagnosis-NAME; returns the page.
+
+    An older diagnosis there is replaced. Raises `OutputError`, also where the folder holds anything else.
+    """
+    folder = folder or Path("reports") / f"diagnosis-{_name(Path(diagnoses[0].source))}"
+    _check_replaceable(folder)
+    output.write(folder, {PAGE: render(diagnoses), DOCUMENT: json.render(diagnoses)})
+    return folder / PAGE
 
 
 def render(diagnoses: Sequence[Diagnosis]) -> str:
@@ -24,4 +43,37 @@ def render(diagnoses: Sequence[Diagnosis]) -> str:
             for diagnosis in diagnoses
         ],
         style=page_style(),
+    )
+
+
+def _name(log: Path) -> str:
+    """A name for the log: most trainers call the file `results.csv`, and its folder like the run.
+
+    `runs/NAME/vN` becomes NAME-vN, since every NAME has a v1.
+    """
+    path = log.resolve()
+    folder = path if log.is_dir() else path.parent
+    run = Run(folder)
+    name = run.name.replace(":", "-") if run.number else folder.name or path.stem
+    return re.sub(r"[^\w.-]+", "-", name)[:80] or "log"
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise `OutputError` if `folder` holds anything but an older diagnosis."""
+    try:
+        entries = [entry.name for entry in os.scandir(folder) if ".trainworthy-" not in entry.name]
+        if not entries:
+            return
+        with (folder / DOCUMENT).open("rb") as handle:
+            if b"trainworthy.diagnosis/" in handle.read(256):
+                return
+    except FileNotFoundError:
+        if not folder.exists():
+            return
+    except OSError as error:
+        raise OutputError(f"cannot write the diagnosis to {folder}: {error.strerror or error}") from error
+    raise OutputError(
+        f"{folder} holds files that trainworthy diagnose did not write\n"
+        "  A diagnosis replaces only an older diagnosis.",
+        next_step="choose another folder: --out FOLDER",
     )

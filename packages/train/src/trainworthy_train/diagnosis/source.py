@@ -1,0 +1,67 @@
+"""From the path of a log to its diagnoses: the log itself, and what is known of the dataset that was trained on."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainworthy_train import runs
+from trainworthy_train.diagnosis import audit_facts, diagnose, logs
+from trainworthy_train.diagnosis.audit_facts import AuditFacts
+from trainworthy_train.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trainworthy_train.types import Curves, Diagnosis
+
+
+def diagnose_log(
+    log: Path,
+    *,
+    audit: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    on_message: Callable[[str], object] | None = None,
+) -> list[Diagnosis]:
+    """The diagnosis of each run of a log: a file, a folder, or the name of one of our runs.
+
+    `audit` is the audit.json of the dataset; without it, the one that the run was trained under is looked for.
+    `columns` says which column of a table holds which series. `on_message` is called with what is worth knowing beside
+    the result. Raises `TrainworthyError`.
+    """
+    log = _resolve(log)
+    curves = logs.read(log, columns)
+    folder = log if log.is_dir() else log.parent
+    file = audit or _audit_of(folder, curves)
+    facts = audit_facts.load(file) if file else AuditFacts()
+    if file is None and on_message and any(run.facts.get("certificate") for run in curves):
+        on_message(
+            "the audit of this run's dataset was not found, so only the curves are judged; --audit FILE says where its "
+            "audit.json is"
+        )
+    with contextlib.suppress(RunError):
+        facts = audit_facts.with_run_record(facts, runs.Run(folder).record())
+    return [diagnose(run, facts, source=str(log)) for run in curves]
+
+
+def _resolve(log: Path) -> Path:
+    """The path if it exists, else the folder of the run of that name; else the path, which cannot be read."""
+    if not log.exists():
+        with contextlib.suppress(RunError):
+            return runs.find(str(log)).folder
+    return log
+
+
+def _audit_of(folder: Path, curves: Sequence[Curves]) -> Path | None:
+    """The audit.json in a run's folder, or the one beside the certificate that the run was trained with.
+
+    The path of the certificate is relative to where training was started: here, or the folder that holds runs/NAME/vN.
+    """
+    places = [folder / "audit.json"]
+    for run in curves:
+        certificate = run.facts.get("certificate")
+        if isinstance(certificate, dict) and certificate.get("file"):
+            beside = Path(str(certificate["file"])).parent / "audit.json"
+            places += [beside, *(above / beside for above in folder.resolve().parents[2:3])]
+    return next((place for place in places if place.is_file()), None)
