@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainworthy_audit.images.measurement import picture_files
-from trainworthy_audit.measure.sqlite_store import measure_new
+from trainworthy_audit.measure.sqlite_store import measure_new, picture_files
 from trainworthy_audit.source import Locator, fetch
 
 

@@ -13,7 +13,7 @@ from support.helpers import measurer
 from support.pictures import encode, photo
 from trainworthy_audit.dihedral import NAMES, Turn
 from trainworthy_audit.duplicates import find
-from trainworthy_audit.duplicates.keypoints import packed
+from trainworthy_audit.images.keypoints import pack
 from trainworthy_audit.images.measurement import measure
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import PAIRS, PIXELS
@@ -169,7 +169,7 @@ def test_plain_pictures_are_duplicates_only_if_their_pixels_are() -> None:
 
 
 def test_options_decide() -> None:
-    """A higher similarity leaves out what the defaults report; what the hash misses, landmarks may find."""
+    """A higher similarity leaves out what the defaults report; what the hash misses, keypoints may find."""
     marked = scene(0)
     ImageDraw.Draw(marked).rectangle((150, 150, 250, 250), fill="white")
     files = [encode(scene(0)), encode(marked)]
@@ -220,7 +220,7 @@ def test_frames_of_a_static_camera_are_one_group_and_few_pairs() -> None:
             "width": [640] * many,
             "height": [480] * many,
             "hashes": hashes.tolist(),
-            "landmarks": [packed((0, 0, 1, 1), each.tolist(), b"") for each in hashes],
+            "keypoints": [pack((0, 0, 1, 1), each.tolist(), b"") for each in hashes],
         },
         schema_overrides={"hashes": PIXELS["hashes"], "image": pl.UInt32},
     )

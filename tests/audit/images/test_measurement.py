@@ -1,24 +1,20 @@
 from __future__ import annotations
 
-import io
 import itertools
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from support.image_files import CLEAN, exif, jpeg, mpo, sixteen_bits
 from support.pictures import chunk, encode, frame_header, overwrite, photo, png_header
-from trainworthy_audit.dihedral import turn_image
-from trainworthy_audit.images import measurement
-from trainworthy_audit.images.measurement import Measurement, measure
-from trainworthy_audit.source import Locator
+from trainworthy_audit.images.measurement import Measurement, decode, measure, measure_batch
 
 ENCODINGS = {
     "baseline": {},
@@ -27,10 +23,6 @@ ENCODINGS = {
     "restart markers": {"restart_marker_blocks": 8},
 }
 SEEDS = range(4)
-
-
-def jpeg(seed: int = 0, **save: object) -> bytes:
-    return encode(photo(seed), quality=90, **save)
 
 
 def cut(share: float) -> Callable[[bytes, np.random.Generator], bytes]:
@@ -173,75 +165,6 @@ def test_cut_webp_is_unreadable_and_says_how_much_is_missing() -> None:
 
 # -----------------------------------------------------------------------------------------------------------
 # No false alarms
-
-
-def exif(orientation: int) -> Image.Exif:
-    block = Image.Exif()
-    block[0x0112] = orientation
-    return block
-
-
-def mpo() -> bytes:
-    return encode(photo(0), "mpo", save_all=True, append_images=[photo(1)])
-
-
-CLEAN = {
-    "baseline": jpeg,
-    "optimised": lambda: jpeg(optimize=True),
-    "progressive": lambda: jpeg(progressive=True),
-    "restart markers": lambda: jpeg(restart_marker_rows=1),
-    "grey": lambda: encode(photo(0).convert("L")),
-    "cmyk": lambda: encode(photo(0).convert("CMYK")),
-    "rgb": lambda: jpeg(keep_rgb=True),
-    "4:4:4": lambda: jpeg(subsampling="4:4:4"),
-    "exif": lambda: jpeg(exif=exif(6)),
-    "broken exif": lambda: jpeg(exif=exif(6)).replace(b"Exif\0\0MM", b"Exif\0\0XX"),
-    "exif longer than it says": lambda: jpeg(exif=exif(6)).replace(b"Exif\0\0", b"Exif\0\0XXXX"),
-    "broken icc": lambda: jpeg(icc_profile=b"no profile" * 30),
-    "trailing bytes": lambda: jpeg() + b"appended by a camera" * 50,
-    "trailing zeros": lambda: jpeg() + bytes(5000),
-    "padding before the end": lambda: jpeg()[:-2] + bytes(30) + b"\xff\xd9",
-    "fill bytes before the end": lambda: jpeg()[:-2] + b"\xff" * 30 + b"\xff\xd9",
-    "mpo": mpo,
-    "unknown jfif revision": lambda: jpeg().replace(b"JFIF\0\x01", b"JFIF\0\x07"),
-    "unknown adobe transform": lambda: encode(photo(0).convert("CMYK")).replace(
-        b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\x09"
-    ),
-    "white": lambda: encode(Image.new("RGB", (1600, 1200), "white"), optimize=True),
-    "half white": lambda: encode(half_white(), optimize=True, quality=95),
-    "half white, progressive": lambda: encode(half_white(), progressive=True),
-    "png": lambda: encode(photo(0), "png"),
-    "16-bit png": lambda: encode(sixteen_bits(), "png"),
-    "1-bit png": lambda: encode(photo(0).convert("1"), "png"),
-    "palette png": lambda: encode(photo(0).convert("P"), "png", transparency=b"\0\x80" * 20),
-    "transparent png": lambda: encode(photo(0).convert("RGBA"), "png"),
-    "grey and alpha png": lambda: encode(photo(0).convert("LA"), "png"),
-    "animated png": lambda: encode(photo(0), "png", save_all=True, append_images=[photo(1)]),
-    "png with broken icc": lambda: encode(photo(0), "png", icc_profile=b"no profile" * 30),
-    "png with trailing bytes": lambda: encode(photo(0), "png") + b"appended",
-    "gif": lambda: encode(photo(0), "gif"),
-    "bmp": lambda: encode(photo(0), "bmp"),
-    "tiff": lambda: encode(photo(0), "tiff"),
-    "lzw tiff": lambda: encode(photo(0), "tiff", compression="tiff_lzw"),
-    "float tiff": lambda: encode(photo(0).convert("L").convert("F"), "tiff"),
-    "lab tiff": lambda: encode(photo(0).convert("L").convert("RGB").convert("LAB"), "tiff"),
-    "webp": lambda: encode(photo(0), "webp"),
-    "lossless webp": lambda: encode(photo(0), "webp", lossless=True),
-    "ppm": lambda: encode(photo(0), "ppm"),
-    "1 x 1": lambda: encode(photo(0, (1, 1))),
-    "very wide": lambda: encode(photo(0, (5000, 1))),
-    "very tall": lambda: encode(photo(0, (1, 5000)), "png"),
-}
-
-
-def sixteen_bits() -> Image.Image:
-    return Image.fromarray(np.asarray(photo(0).convert("L")).astype(np.uint16) * 257)
-
-
-def half_white() -> Image.Image:
-    image = Image.new("RGB", (1600, 1200), "white")
-    image.paste(photo(0), (0, 0))
-    return image
 
 
 @pytest.mark.parametrize("kind", CLEAN)
@@ -449,16 +372,7 @@ def test_images_measure_alike_one_by_one_and_together() -> None:
     """A lot of images, of several sizes and some of them none, gives what each of them gives alone."""
     sizes = [(480, 360), (100, 100), (480, 360), (30, 300)]
     files = [*(encode(photo(seed, size)) for seed, size in enumerate(sizes)), b"", b"<html>", jpeg()[:-9000]]
-    assert measurement.finish([measurement.begin(data) for data in files]) == [
-        measure(data) for data in files
-    ]
-
-
-def test_strip_of_millions_of_pixels_is_measured_in_little_memory() -> None:
-    """An image that is too thin to be decoded at a smaller scale is made smaller all the same."""
-    found = measure(encode(Image.new("L", (6_000_000, 3), 77), "png"))
-    assert (found.status, found.width) == ("ok", 6_000_000)
-    assert found.brightness == pytest.approx(77 / 255)
+    assert measure_batch([decode(data) for data in files]) == [measure(data) for data in files]
 
 
 def test_pixel_digest_is_equal_for_equal_pixels_only() -> None:
@@ -469,97 +383,6 @@ def test_pixel_digest_is_equal_for_equal_pixels_only() -> None:
     assert as_png.pixel_digest == measure(encode(plain, "bmp")).pixel_digest
     assert as_png.digest != measure(encode(plain, "bmp")).digest
     assert as_png.pixel_digest != measure(encode(marked, "png")).pixel_digest
-
-
-# -----------------------------------------------------------------------------------------------------------
-# Hashes
-
-
-@given(st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
-def test_hashes_are_those_of_imagehash_for_every_flip_and_rotation(seed: int) -> None:
-    """Bit for bit what `imagehash.phash` says of the same 32 x 32 pixels, turned by Pillow."""
-    square = photo(seed, (32, 32)).convert("L")
-    turned = [turn_image(square, turn) for turn in range(8)]
-    assert measurement.phashes(np.asarray(square)[None])[0].tolist() == [
-        int(str(imagehash.phash(image)), 16) for image in turned
-    ]
-
-
-@pytest.mark.parametrize("number", range(8))
-def test_turned_file_has_the_hash_that_the_original_foretells(number: int) -> None:
-    """The n-th hash of an image is, within few bits, the first of a file that holds it turned so."""
-    image = photo(5, (640, 640))
-    foretold = (measure(encode(image)).hashes or ())[number]
-    found = (measure(encode(turn_image(image, number))).hashes or ())[0]
-    assert (foretold ^ found).bit_count() <= 4
-
-
-def test_hash_survives_recompression_and_resizing() -> None:
-    """A smaller, recompressed copy is within the distance that makes a near-duplicate."""
-    plain = measure(encode(photo(0, (1280, 960)), quality=95)).hashes or ()
-    small = measure(encode(photo(0, (1280, 960)).resize((400, 300)), quality=40)).hashes or ()
-    assert (plain[0] ^ small[0]).bit_count() <= 8
-
-
-# -----------------------------------------------------------------------------------------------------------
-# Pictures for people
-
-
-def opened(data: bytes, side: int) -> tuple[Image.Image, float]:
-    pixels, width, height, scale = measurement.picture(data, side)
-    image = Image.open(io.BytesIO(pixels))
-    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (width, height))
-    return image, scale
-
-
-@pytest.mark.parametrize("kind", CLEAN)
-def test_picture_of_every_kind_of_file(kind: str) -> None:
-    """Every readable file becomes an RGB JPEG within the size asked for, never enlarged."""
-    data = CLEAN[kind]()
-    image, scale = opened(data, 200)
-    width = measure(data).width or 0
-    assert max(image.size) <= 200
-    assert scale <= 1
-    assert scale == pytest.approx(image.width / width)
-
-
-def test_picture_shows_the_pixels_as_stored() -> None:
-    """An EXIF orientation is not applied: boxes are in stored coordinates."""
-    image, scale = opened(jpeg(exif=exif(6)), 240)
-    assert image.size == (240, 180)
-    assert scale == 0.5
-
-
-def test_picture_keeps_its_colours() -> None:
-    """The picture looks like the image."""
-    image, _ = opened(encode(photo(0), "png"), 120)
-    wanted = np.asarray(photo(0).resize((120, 90), Image.Resampling.BOX)).astype(float)
-    assert np.abs(np.asarray(image) - wanted).mean() < 8
-
-
-def test_transparent_areas_are_white() -> None:
-    """What is transparent is shown as a page would show it."""
-    clear = Image.new("RGBA", (50, 50), (255, 0, 0, 0))
-    image, _ = opened(encode(clear, "png"), 50)
-    assert np.asarray(image).min() > 250
-
-
-def test_damaged_image_has_a_picture() -> None:
-    """What can be decoded of a damaged image is shown."""
-    image, _ = opened(jpeg()[:-20_000], 240)
-    top = np.asarray(photo(0).resize((240, 180), Image.Resampling.BOX)).astype(float)[:60]
-    assert np.abs(np.asarray(image)[:60] - top).mean() < 8
-
-
-def test_no_picture_where_nothing_can_be_shown(tmp_path: Path) -> None:
-    """What is no image, is too large or cannot be read has no picture."""
-    bomb = png_header(60_000, 60_000) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    for number, data in enumerate((b"", b"<html>", bomb)):
-        file = tmp_path / f"{number}.jpg"
-        file.write_bytes(data)
-        assert list(measurement.picture_files([Locator(str(file).encode())], 100)) == [None]
-    assert list(measurement.picture_files([Locator(str(tmp_path / "missing.jpg").encode())], 100)) == [None]
 
 
 def test_measuring_imports_no_data_frames() -> None:

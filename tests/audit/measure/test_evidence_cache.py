@@ -55,7 +55,7 @@ def same(one: AuditResult, other: AuditResult) -> bool:
     return (
         one.findings.equals(other.findings)
         and (one.fingerprint, one.digests, one.verdict) == (other.fingerprint, other.digests, other.verdict)
-        and left.pixels.drop("landmarks").equals(right.pixels.drop("landmarks"))
+        and left.pixels.drop("keypoints").equals(right.pixels.drop("keypoints"))
         and left.images.equals(right.images)
         and left.boxes.equals(right.boxes)
         and left.duplicates.equals(right.duplicates)
@@ -178,7 +178,7 @@ def test_every_frame_comes_back_as_it_was(tmp_path: Path) -> None:
     assert back.dataset.root == "elsewhere"
     assert back.digests == source.digests
     assert back.pixels.schema == made.pixels.schema
-    assert back.pixels.drop("landmarks").equals(made.pixels.drop("landmarks"))
+    assert back.pixels.drop("keypoints").equals(made.pixels.drop("keypoints"))
     for field in ("images", "boxes", "unread", "references", "membership"):
         frame: pl.DataFrame = getattr(back.dataset, field)
         assert frame.equals(getattr(made.dataset, field))

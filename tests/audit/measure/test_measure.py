@@ -12,7 +12,8 @@ import pytest
 
 from support.pictures import encode, photo
 from trainworthy_audit import measure as module
-from trainworthy_audit.measure import Measurer, Shot
+from trainworthy_audit.images.preview import Preview
+from trainworthy_audit.measure import Measurer
 from trainworthy_audit.measure import sqlite_store as caching
 from trainworthy_audit.measure.engines.local import Engine
 from trainworthy_audit.source import Source, open_source
@@ -307,7 +308,7 @@ def test_pictures_for_the_report(measurer: Measurer, folder: Path) -> None:
     assert list(shots) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         shot = shots[name]
-        assert isinstance(shot, Shot)
+        assert isinstance(shot, Preview)
         assert shot.jpeg.startswith(b"\xff\xd8")
         assert (shot.width, shot.height, shot.scale) == (80, 60, 0.5)
     assert shots["d.jpg"] is None

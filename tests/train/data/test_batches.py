@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import pickle
 import platform
 
@@ -15,7 +14,7 @@ from torch import nn
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.source import Locator
 from trainworthy_train.data import batches
-from trainworthy_train.data.batches import Encodings, Loader, decode, keep_memory, letterbox
+from trainworthy_train.data.batches import Encodings, Loader, keep_memory, letterbox
 from trainworthy_train.errors import RefusedError
 from trainworthy_train.training.settings import NONE, Augmentation
 from trainworthy_train.types import Sample
@@ -80,80 +79,7 @@ def same(one, other):
 # Pixels
 
 
-def as_png(image):
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return data.getvalue()
-
-
 RED = Image.new("RGB", (40, 30), (200, 30, 40))
-SIXTEEN = Image.fromarray(np.full((30, 40), 0x8000, np.uint16))
-
-
-def saved(image, kind, **options):
-    data = io.BytesIO()
-    image.save(data, kind, **options)
-    return data.getvalue()
-
-
-def turned():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(RED, "JPEG", exif=exif, quality=95)
-
-
-@pytest.mark.parametrize(
-    ("data", "colour"),
-    [
-        pytest.param(saved(RED, "JPEG", quality=95), (200, 30, 40), id="JPEG"),
-        pytest.param(turned(), (200, 30, 40), id="turned by EXIF"),
-        pytest.param(saved(RED.convert("CMYK"), "JPEG", quality=95), (200, 30, 40), id="CMYK"),
-        pytest.param(saved(RED.convert("L"), "JPEG", quality=95), (82, 82, 82), id="grey JPEG"),
-        pytest.param(saved(RED, "PNG"), (200, 30, 40), id="PNG"),
-        pytest.param(saved(RED.convert("P"), "PNG"), None, id="palette"),
-        pytest.param(saved(RED.convert("1"), "PNG"), None, id="black and white"),
-        pytest.param(saved(SIXTEEN, "PNG"), (128, 128, 128), id="16 bits"),
-        pytest.param(
-            saved(Image.new("RGBA", (40, 30), (9, 9, 9, 0)), "PNG"), (255, 255, 255), id="transparent"
-        ),
-        pytest.param(saved(Image.new("LA", (40, 30), (9, 255)), "PNG"), (9, 9, 9), id="grey with alpha"),
-        pytest.param(saved(RED, "GIF"), None, id="GIF"),
-        pytest.param(saved(RED, "WEBP", lossless=True), (200, 30, 40), id="WebP"),
-        pytest.param(saved(RED, "BMP"), (200, 30, 40), id="BMP"),
-        pytest.param(saved(RED, "TIFF"), (200, 30, 40), id="TIFF"),
-    ],
-)
-def test_pictures_of_any_kind_are_rgb_as_stored(data, colour):
-    """Whatever the mode and format: (H, W, 3) RGB of the stored pixels, neither turned nor transparent."""
-    pixels = decode(data)
-    assert pixels.shape == (30, 40, 3)
-    assert pixels.dtype == np.uint8
-    if colour:
-        assert np.abs(pixels.reshape(-1, 3).mean(0) - colour).max() < 4
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_truncated_pictures_give_what_they_have(kind, share):
-    """A picture that was accepted although it is cut off does not stop the training."""
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
-    data = saved(noise, kind)
-    assert decode(data[: int(len(data) * share)]).shape == (60, 80, 3)
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"<html>", as_png(RED)[:20], b"\0" * 100])
-def test_what_is_no_picture_is_said(data):
-    """Bytes without a picture are a `ValueError`, whatever the decoders raise."""
-    with pytest.raises(ValueError, match=r".+"):
-        decode(data)
-
-
-def test_large_jpegs_come_smaller_but_not_too_small():
-    """A JPEG eight times as large as needed is decoded at a fraction, its longer side no shorter than asked for."""
-    picture = saved(Image.linear_gradient("L").resize((1600, 1200)).convert("RGB"), "JPEG")
-    assert decode(picture).shape == (1200, 1600, 3)
-    assert decode(picture, 320).shape == (300, 400, 3)
-    assert decode(picture, 200).shape == (150, 200, 3)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (100, 30), (30, 100), (1, 500), (500, 1), (7, 9)])

@@ -108,7 +108,7 @@ def joined(
 ) -> Evidence:
     """The evidence of these frames, with what rules need joined to each image and box."""
     images = dataset.images.join(
-        pixels.drop("landmarks"), on="image", how="left", maintain_order="left"
+        pixels.drop("keypoints"), on="image", how="left", maintain_order="left"
     ).with_columns(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
         pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),

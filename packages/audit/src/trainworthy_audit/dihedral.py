@@ -162,14 +162,15 @@ def affine(turn: int, width: float = 1.0, height: float = 1.0) -> NDArray[np.flo
     return np.stack([right - origin, below - origin, origin], axis=1)
 
 
-def turn_coefficients(coefficients: NDArray[Float]) -> NDArray[Float]:
-    """(n, k, k) lowest coefficients of pictures' DCT-II, [down, across] -> (n, 8, k, k), those of each turn of them.
+def turn_coefficients(coefficients: NDArray[Float], turn: int | Turns) -> NDArray[Float]:
+    """(..., k, k) lowest coefficients of pictures' DCT-II, [down, across] -> those of the turned pictures.
 
-    To mirror a picture negates its odd columns, to flip it its odd rows, and to transpose it transposes them.
+    `turn` is one for all, or an array that is broadcast against the leading axes. To mirror a picture negates its odd
+    columns, to flip it its odd rows, and to transpose it transposes them.
     """
     signs = np.where(np.arange(coefficients.shape[-1]) % 2, -1, 1).astype(coefficients.dtype)
-    across, down = (np.where(turns[:, None], signs, 1) for turns in (MIRRORS, FLIPS))
-    both = np.stack([coefficients, coefficients.swapaxes(1, 2)], axis=1)
-    turned: NDArray[Float] = both[:, TRANSPOSES.astype(int)]
-    turned *= down[:, :, None] * across[:, None, :]
+    across, down = (np.where(turns[turn][..., None], signs, 1) for turns in (MIRRORS, FLIPS))
+    transposes = TRANSPOSES[turn][..., None, None]
+    turned: NDArray[Float] = np.where(transposes, coefficients.swapaxes(-1, -2), coefficients)
+    turned *= down[..., :, None] * across[..., None, :]
     return turned

@@ -177,9 +177,8 @@ PIXELS = pl.Schema(
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
         # order: as is, mirrored, upside down, rotated 180, transposed, rotated 90, rotated 270, anti-transposed
         "hashes": pl.Array(pl.UInt64, 8),
-        # what finds crops: where plain bars leave off, the hashes of what they leave, its landmarks: see
-        # `landmarks.unpacked`
-        "landmarks": pl.Binary,
+        # what finds crops: the box that plain bars leave, its hashes and its keypoints: see `keypoints.unpack`
+        "keypoints": pl.Binary,
     }
 )
 
@@ -211,7 +210,7 @@ class Evidence:
     pixels: pl.DataFrame
     duplicates: pl.DataFrame
     images: pl.DataFrame
-    """`IMAGES` + `PIXELS` without landmarks + `image_width`/`image_height`: measured, else declared, else null."""
+    """`IMAGES` + `PIXELS` without keypoints + `image_width`/`image_height`: measured, else declared, else null."""
     boxes: pl.DataFrame
     """`BOXES` in pixels + `path`, `split`, `image_width`, `image_height`. Images without a size: YOLO edges are null.
     YOLO keeps its fractions as `fx1, fy1, fx2, fy2`; these are null in other formats."""

@@ -16,6 +16,7 @@ from trainworthy_audit import dihedral
 from trainworthy_audit.duplicates import alignment, keypoints
 from trainworthy_audit.duplicates.hamming import LOT, Pairs, candidates
 from trainworthy_audit.duplicates.relation import Side, name, whole
+from trainworthy_audit.images.keypoints import SIDE, unpack
 from trainworthy_audit.types import PAIRS
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class _Search:
         self._digests = seen["digest"].to_list()
         self._sizes = seen.select("width", "height", "brightness").rows()
         self._hashes = seen["hashes"].to_numpy().astype(np.uint64).reshape(-1, 8)
-        self._boxes, self._inner, self._marks = keypoints.unpacked(seen["landmarks"].to_list())
+        self._boxes, self._inner, self._keypoints = unpack(seen["keypoints"].to_list())
         self._thumbnails = thumbnails
         self._groups = groups
         self._similarity = similarity
@@ -217,9 +218,9 @@ class _Search:
         """Only one image of each group is looked for: what is a crop of another one is a crop of this one too."""
         labels = self._groups.labels()
         _, rows = np.unique(labels[self._images], return_index=True)
-        for seen in keypoints.sightings([self._marks[row] for row in rows]):
-            order = np.argsort(-seen.votes, kind="stable")
-            lot = seen.rows(order[_among_first(seen.a[order], seen.b[order])])
+        for matches in keypoints.match([self._keypoints[row] for row in rows]):
+            order = np.argsort(-matches.votes, kind="stable")
+            lot = matches.rows(order[_among_first(matches.a[order], matches.b[order])])
             a, b = rows[lot.a], rows[lot.b]
             bits = np.bitwise_count(self._hashes[a, lot.turn] ^ self._hashes[b, 0]).astype(np.int64)
             laid = _Laid(a, b, lot.turn, bits, alignment.straight(lot.scale, lot.offset))
@@ -311,8 +312,7 @@ class _Search:
         offset = (
             frame_a[:, :2] - inner_a[:, :2] + (inner_b[:, :2] - frame_b[:, :2]) * size[2] / size[3]
         ) / size[0]
-        side = keypoints.SIDE
-        return alignment.straight(scale, offset * side + (scale - 1) / 2)
+        return alignment.straight(scale, offset * SIDE + (scale - 1) / 2)
 
     def _named(self, laid: _Laid, similarity: Floats) -> Iterator[_Edge]:
         for start in range(0, len(laid.a), _ALIGNED_AT_ONCE):
@@ -340,7 +340,7 @@ class _Search:
 def _in_shares(lies: Floats) -> Floats:
     """Maps between thumbnails from pixels, whose middles are whole numbers, to shares of the sides."""
     shares = lies.astype(np.float64)
-    shares[:, :, 2] = (lies[:, :, 2] + 0.5 - lies[:, :, :2].sum(axis=2) / 2) / keypoints.SIDE
+    shares[:, :, 2] = (lies[:, :, 2] + 0.5 - lies[:, :, :2].sum(axis=2) / 2) / SIDE
     return shares
 
 

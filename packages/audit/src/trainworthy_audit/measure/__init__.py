@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +10,8 @@ import polars as pl
 from blake3 import blake3
 
 from trainworthy_audit.images import headers
-from trainworthy_audit.images.measurement import THUMBNAIL, Measurement, unread
+from trainworthy_audit.images.measurement import THUMBNAIL, Measurement, measure_batch, unopened
+from trainworthy_audit.images.preview import Preview
 from trainworthy_audit.measure import engines, evidence_cache
 from trainworthy_audit.measure.engines.local import Engine, Failure
 from trainworthy_audit.measure.sqlite_store import Cache
@@ -26,20 +26,10 @@ if TYPE_CHECKING:
 
 #: What the workers run.
 MEASURE = "trainworthy_audit.measure.sqlite_store:measure_new"
-PICTURE = "trainworthy_audit.images.measurement:picture_files"
+PICTURE = "trainworthy_audit.measure.sqlite_store:picture_files"
 
 #: Measurements are written to the cache in lots of this many: what a killed audit loses.
 _LOT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture of an image for people to look at, of the pixels as stored, before any EXIF orientation."""
-
-    jpeg: bytes
-    width: int  # of the picture
-    height: int
-    scale: float  # pixels of the picture for each pixel of the image, at most 1
 
 
 class Measurer:
@@ -115,7 +105,7 @@ class Measurer:
         joined = b"".join(stored.get(digest, nothing) for digest in digests)
         return np.frombuffer(joined, np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL)
 
-    def pictures(self, source: Source, paths: Sequence[str], side: int) -> dict[str, Shot | None]:
+    def pictures(self, source: Source, paths: Sequence[str], side: int) -> dict[str, Preview | None]:
         """{path: a JPEG of at most `side` pixels a side, never enlarged}; None where nothing can be shown."""
         entries = [source.entries[path] for path in paths]
         # of files touched a moment ago only this process knows what it has just read
@@ -125,8 +115,8 @@ class Measurer:
             if digest and source.entries.get(entry.path) is entry
         }
         known = self._cache.pictures((digests[path] for path in paths if path in digests), side)
-        shots: dict[str, Shot | None] = dict.fromkeys(paths)
-        shots |= {path: Shot(*known[digests[path]]) for path in paths if digests.get(path) in known}
+        shots: dict[str, Preview | None] = dict.fromkeys(paths)
+        shots |= {path: Preview(*known[digests[path]]) for path in paths if digests.get(path) in known}
         new = [path for path in paths if shots[path] is None]
         made = []
         for number, answer in self._engine.run(
@@ -134,7 +124,7 @@ class Measurer:
         ):
             if answer is not None and not isinstance(answer, Failure):
                 digest, *shot = answer
-                shots[new[number]] = Shot(*shot)
+                shots[new[number]] = Preview(*shot)
                 made.append((digest, shot))
         self._cache.store_pictures(made, side)
         return shots
@@ -196,7 +186,7 @@ def failed(entry: Entry, failure: Failure) -> Measurement:
     try:
         data = fetch(entry.locator)
     except OSError as error:
-        return unread(error)
+        return measure_batch([unopened(error)])[0]
     return Measurement(
         "unreadable",
         reason,

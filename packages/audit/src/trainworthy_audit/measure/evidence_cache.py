@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FRAMES = ("images", "boxes", "unread", "references", "membership")
 
 #: What only the search for duplicates looks at, which is over.
-_SPENT = "landmarks"
+_SPENT = "keypoints"
 
 #: In place of the digest of a file whose bytes cannot be had.
 UNREADABLE = "unreadable"
@@ -48,7 +48,7 @@ class Gathered(NamedTuple):
 
     dataset: Dataset
     pixels: pl.DataFrame
-    """`PIXELS`; of what was kept, the landmarks are null."""
+    """`PIXELS`; of what was kept, the keypoints are null."""
     duplicates: pl.DataFrame
     digests: dict[str, str]
     """{path: blake3} of what training reads beside images."""

@@ -21,7 +21,8 @@ import msgspec
 from blake3 import blake3
 
 from trainworthy_audit.images import measurement
-from trainworthy_audit.images.measurement import VERSION, Measurement
+from trainworthy_audit.images.measurement import VERSION, Decoded, Measurement
+from trainworthy_audit.images.preview import make_preview
 from trainworthy_audit.source import Locator, fetch, remote
 
 if TYPE_CHECKING:
@@ -260,29 +261,51 @@ def key_of(entry: Entry) -> bytes:
 
 def measure_new(items: Iterable[Sequence[Any]], database: str | None) -> Iterator[Measurement | str]:
     """Measure the file at each locator; only its digest where the cache at `database` knows what it measures."""
-    begun: list[Measurement | measurement.Begun | str] = []
+    batch: list[Decoded | str] = []
     since = time.monotonic()
     for item in items:
-        begun.append(_begin(item, database))
-        if len(begun) == _TOGETHER or time.monotonic() - since > _PROMPT:
-            yield from measurement.finish(begun)
-            begun.clear()
+        batch.append(_decode(item, database))
+        if len(batch) == _TOGETHER or time.monotonic() - since > _PROMPT:
+            yield from _measured(batch)
+            batch.clear()
             since = time.monotonic()
-    yield from measurement.finish(begun)
+    yield from _measured(batch)
 
 
 measure_new.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
 
 
-def _begin(item: Sequence[Any], database: str | None) -> Measurement | measurement.Begun | str:
+def _decode(item: Sequence[Any], database: str | None) -> Decoded | str:
     try:
         data = fetch(Locator(*item))
     except OSError as error:
-        return measurement.unread(error)
+        return measurement.unopened(error)
     digest = blake3(data).hexdigest()
     if database and _knows(database, digest):
         return digest
-    return measurement.begin(data, digest)
+    return measurement.decode(data, digest)
+
+
+def _measured(batch: Sequence[Decoded | str]) -> Iterator[Measurement | str]:
+    measurements = iter(measurement.measure_batch([each for each in batch if isinstance(each, Decoded)]))
+    return (each if isinstance(each, str) else next(measurements) for each in batch)
+
+
+def picture_files(
+    items: Iterable[Sequence[Any]], side: int
+) -> Iterator[tuple[str, bytes, int, int, float] | None]:
+    """The digest of the image at each locator, and its preview; None where there is nothing to show."""
+    for item in items:
+        try:
+            data = fetch(Locator(*item))
+            yield (blake3(data).hexdigest(), *make_preview(data, side))
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - what is wrong with the image has been said when it was measured
+            yield None
+
+
+picture_files.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
 
 
 def _knows(database: str, digest: str) -> bool:

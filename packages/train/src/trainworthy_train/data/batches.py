@@ -8,12 +8,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
-import io
 import math
 import os
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from trainworthy_audit.errors import DatasetError, TrainworthyError
+from trainworthy_audit.images.decode import decode_rgb, describe
 from trainworthy_train.data import augment, gate
 from trainworthy_train.data.augment import PADDING
 from trainworthy_train.errors import TrainingError
@@ -38,62 +37,6 @@ Reader = Callable[["Sample"], bytes]
 
 # ------------------------------------------------------------------------------------------------------------
 # One image
-
-
-def decode(data: bytes, least: int = 0) -> Pixels:
-    """The pixels as stored, (H, W, 3) RGB; what is transparent over white, and of damage what can be decoded.
-
-    Where `least` is given, a JPEG may come at 7/8 to 1/8 of its size, its longer side no shorter than that. Raises
-    `ValueError` where the bytes are no picture.
-    """
-    import simplejpeg
-    from PIL import Image, UnidentifiedImageError
-
-    from trainworthy_audit.images import headers, measurement
-
-    header = headers.read_jpeg(data) if headers.sniff(data) == "jpeg" else ""
-    if isinstance(header, headers.Jpeg) and header.fast and header.components != 4:
-        _refuse_bombs(header.width, header.height)
-        shrink = min(1.0, least / max(header.width, header.height)) if least else 1.0
-        rows, columns = math.ceil(header.height * shrink), math.ceil(header.width * shrink)
-        try:
-            found: Pixels = simplejpeg.decode_jpeg(
-                data, "RGB", min_height=rows, min_width=columns, strict=False
-            )
-        except ValueError:
-            pass  # Pillow may know what simplejpeg does not
-        else:
-            return found
-    try:
-        with warnings.catch_warnings(), _tolerant():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
-                _refuse_bombs(image.width, image.height)
-                image.load()
-                return np.asarray(measurement.as_rgb(image))
-    except UnidentifiedImageError as error:  # its words name the buffer's address
-        raise ValueError("it is no image of a kind that is known") from error
-    except Exception as error:
-        raise ValueError(str(error)) from error
-
-
-def _refuse_bombs(width: int, height: int) -> None:
-    from trainworthy_audit.images.measurement import MAX_PIXELS
-
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"its {width} x {height} pixels are more than the {MAX_PIXELS:,} that are decoded")
-
-
-@contextlib.contextmanager
-def _tolerant() -> Iterator[None]:
-    """Within, Pillow gives what it can of a truncated picture."""
-    from PIL import ImageFile
-
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 class Letterbox(NamedTuple):
@@ -191,9 +134,9 @@ class Images(torch.utils.data.Dataset[Loaded | TrainworthyError]):
         sample = self.samples[index]
         data = self.reader(sample)
         try:
-            pixels = decode(data, self.size)
-        except ValueError as error:
-            raise DatasetError(f"{sample.path} cannot be decoded: {error}") from error
+            pixels = decode_rgb(data, self.size).pixels
+        except (ValueError, MemoryError) as error:
+            raise DatasetError(f"{sample.path} cannot be decoded: {describe(error)}") from error
         square, place = letterbox(pixels, self.size, sample.width, sample.height)
         learnt = ~sample.crowd
         boxes = torch.from_numpy(sample.boxes[learnt].astype(np.float32)).reshape(-1, 4)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from trainworthy_audit.images.decode import decode_rgb
 from trainworthy_train import runs
 from trainworthy_train.data import batches
 from trainworthy_train.errors import RunError, TrainingError
@@ -122,7 +123,7 @@ def look(trained: Trained, files: Iterable[Path], *, least: float) -> Iterator[S
     batches.keep_memory()
     for file in files:
         try:
-            pixels = batches.decode(file.read_bytes())
+            pixels = decode_rgb(file.read_bytes()).pixels
         except (OSError, ValueError) as error:
             yield Seen(file, None, NOTHING, str(getattr(error, "strerror", None) or error))
             continue
@@ -149,7 +150,7 @@ def examples(run: Run, size: int, count: int = 3) -> list[torch.Tensor]:
     if root.is_dir():
         for file in pictures([root]):
             try:
-                pixels = batches.decode(file.read_bytes())
+                pixels = decode_rgb(file.read_bytes()).pixels
             except (OSError, ValueError):
                 continue
             height, width = pixels.shape[:2]
