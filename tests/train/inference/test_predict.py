@@ -100,8 +100,8 @@ def test_detections_are_a_coco_file_that_pycocotools_reads(there: Path, tmp_path
 def test_detections_are_what_the_model_finds(there: Path, tmp_path: Path) -> None:
     """The file holds the model's own boxes and scores, best first, in pixels of the image."""
     file = Path("data/images/val/val00.png")
-    run = runs.find("data")
-    one = next(detector.look(detector.load(run), [file], least=0.0))
+    trained = detector.load(runs.find("data"))
+    one = next(detector.look(trained, [file], least=0.0))
     said(run("predict", "data", file, "--out", tmp_path / "found", *EVERYTHING), 0)
     found = json.loads((tmp_path / "found" / predict.RESULTS).read_text())["annotations"]
     assert [row["score"] for row in found] == [round(float(score), 4) for score in one.found.scores]
