@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,65 @@ def test_without_a_validation_loss_only_a_deep_fall_is_told() -> None:
     value = runs[1].series["map50"].value
     value[20:] = np.maximum(value[20:], 0.62)
     assert first(runs[1]) is None
+
+
+def test_a_fall_in_the_beginning_of_the_plan_is_no_alarm() -> None:
+    """What would be overtraining in a run of 60 epochs may be a beginning in one of 600."""
+    run = families.declining(60)
+    assert first(run) is not None
+    assert first(dataclasses.replace(run, planned=600)) is None
+
+
+def test_a_fall_while_the_training_loss_rises_is_no_overtraining() -> None:
+    """Then the model gets worse on what it is trained on, too."""
+    run = families.declining(90)
+    step = run.series["loss"].step
+    rising = Series(step, np.linspace(1, 3, 90))
+    assert first(Curves({**run.series, "loss": rising})) is None
+
+
+def test_a_peak_that_was_just_passed_is_no_alarm() -> None:
+    """A fall is told three evaluations after the best one at the earliest."""
+    scores = [0.1, 0.3, 0.5, 0.6, 0.65, 0.68, 0.7, 0.72, 0.1]
+    losses = {"loss": np.geomspace(3, 0.2, 11), "val_loss": [1, 1, 1, 1, 1, 1, 1, 5, 5, 5, 5]}
+    runs = [families.curves(**losses, map50=[*scores, *later]) for later in ([], [0.1, 0.1])]
+    assert [alarm(run) is None for run in runs] == [True, False]
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.02, True), (0.04, False)])
+def test_what_is_as_good_as_zero(level: float, told: object) -> None:
+    """An mAP that stays at 0.04 may be a slow start; below 0.03 nothing is learned."""
+    found = alarm(families.curves(loss=[3.0] * 12, map50=[level] * 12))
+    assert (found is not None) is told
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.09, True), (0.11, False)])
+def test_what_is_as_good_as_zero_where_the_validation_loss_never_fell(level: float, told: object) -> None:
+    """Then 0.1 is the limit, even where the training loss still falls."""
+    run = families.curves(loss=np.geomspace(9, 1, 12), val_loss=[3.0] * 12, map50=[level] * 12)
+    assert (alarm(run) is not None) is told
+
+
+@pytest.mark.parametrize(("times", "told"), [(3.9, False), (4.1, True)])
+def test_a_loss_diverges_from_four_times_its_minimum_on(times: float, told: object) -> None:
+    """For three points; a single spike is none."""
+    assert (alarm(families.curves(loss=[1.0] * 6 + [times] * 3)) is not None) is told
+    assert alarm(families.curves(loss=[1.0] * 6 + [9.0, 9.0, 1.0])) is None
+
+
+def test_classes_are_confused_where_the_gap_lasts() -> None:
+    """One evaluation with the gap is chance: it has to be there in three."""
+    scores = {"map50": [0.1] * 8, "map50_any_class": [0.2] * 7 + [0.6]}
+    assert alarm(families.curves(**scores)) is None
+
+
+@pytest.mark.parametrize(("risen", "told"), [(1.3, False), (1.5, True)])
+def test_a_validation_loss_has_risen_from_two_fifths_on(risen: float, told: object) -> None:
+    """A rise below that counts only where it lasts, which it does not after three evaluations."""
+    n = 30
+    run = families.curves(
+        loss=np.geomspace(3, 0.2, n),
+        val_loss=np.r_[np.geomspace(3, 1, n - 4), np.full(4, risen)],
+        map50=np.r_[np.linspace(0, 0.7, n - 9), np.full(5, 0.7), np.full(4, 0.5)],
+    )
+    assert (alarm(run) is not None) is told

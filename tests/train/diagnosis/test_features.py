@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,3 +93,88 @@ def test_losses_of_boxes_that_are_exactly_zero_are_told() -> None:
     one_class = families.curves(loss=[1.0] * 12, loss__box=[1.0] * 12, loss__cls=[0.0] * 12)
     assert measure(none)["zero_loss"] == 1
     assert measure(one_class)["zero_loss"] == 0
+
+
+def spiked(level: float, other: float, n: int = 30) -> list[float]:
+    """A constant series, but for every fifth value."""
+    return [other if place % 5 == 4 else level for place in range(n)]
+
+
+@pytest.mark.parametrize(("low", "counts"), [(0.36, False), (0.34, True)])
+def test_a_collapse_is_a_fall_below_seven_tenths(low: float, counts: object) -> None:
+    """Of 0.5, 0.35 is the limit."""
+    assert (measure(families.curves(map50=spiked(0.5, low)))["collapses"] > 0) is counts
+
+
+def test_a_fall_that_is_hardly_seen_is_no_collapse() -> None:
+    """An mAP of 0.1 that falls to a third of it is lower by less than 0.08; one of 0.15 is not, but for the last."""
+    assert measure(families.curves(map50=spiked(0.1, 0.03)))["collapses"] == 0
+    assert measure(families.curves(map50=spiked(0.15, 0.05)))["collapses"] == pytest.approx(4 / 25)
+
+
+@pytest.mark.parametrize(("high", "share"), [(1.24, 0.0), (1.26, 0.2)])
+def test_a_spike_is_a_quarter_over_its_surroundings(high: float, share: float) -> None:
+    """In the training loss as in the validation loss; a value that is not finite is a spike of the latter."""
+    run = families.curves(loss=spiked(1, high), val_loss=spiked(1, high), map50=[0.5] * 30)
+    assert measure(run)["loss_spikes"] == measure(run)["val_spikes"] == pytest.approx(share)
+    broken = families.curves(val_loss=spiked(1, np.inf), map50=[0.5] * 30)
+    assert measure(broken)["val_spikes"] == pytest.approx(0.2)
+
+
+def test_spikes_of_the_first_sixth_do_not_count() -> None:
+    """A loss that is uneven in its first five evaluations of thirty only has no spikes."""
+    loss = [1.0, 3.0, 1.0, 3.0, 1.0, *[1.0] * 25]
+    assert measure(families.curves(loss=loss, val_loss=loss, map50=[0.5] * 30))["loss_spikes"] == 0
+
+
+def test_changes_near_zero_are_clipped() -> None:
+    """A loss that rises from nearly nothing rose by ten times itself, and two losses parted by a hundred at most."""
+    run = families.curves(loss=[1e-9] * 10 + [1.0] * 20, val_loss=[1.0] * 10 + [1e-9] * 20, map50=[0.3] * 30)
+    found = measure(run)
+    assert found["loss_fall"] == -10
+    assert found["loss_ratio_growth"] == 0.01
+
+
+def test_an_early_end_of_augmentation_leaves_most_of_the_run() -> None:
+    """Where mosaic was off for the larger part of the run, that part is measured; else the part before it."""
+    loss = np.r_[np.full(20, 1.0), np.full(20, 2.0)]
+    for step, rose in ((11, True), (21, False)):
+        run = Curves(
+            families.curves(val_loss=loss, map50=[0.5] * 40).series, facts={"mosaic_off": step}, planned=40
+        )
+        assert (measure(run)["divergence"] > 0.5) is rose
+
+
+def test_losses_are_compared_up_to_the_end_of_augmentation() -> None:
+    """A validation loss that jumps where mosaic was switched off has not gone apart from the training loss."""
+    jump = np.r_[np.full(30, 1.0), np.full(10, 5.0)]
+    series = families.curves(loss=[1.0] * 40, val_loss=jump, map50=[0.5] * 40).series
+    assert measure(Curves(series))["loss_ratio_growth"] == pytest.approx(5)
+    assert measure(Curves(series, facts={"mosaic_off": 31}))["loss_ratio_growth"] == pytest.approx(1)
+
+
+def test_a_plateau_is_reached_within_a_tenth_of_the_best() -> None:
+    """A rise in a straight line over the whole run reaches nine tenths of its best near its end."""
+    assert measure(families.curves(map50=np.linspace(0, 0.8, 61)))["reached"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_the_level_is_that_of_the_last_sixth() -> None:
+    """A run that falls in its last sixth ends at that level, whatever it was before."""
+    assert measure(families.curves(map50=[0.8] * 50 + [0.2] * 10))["level"] == pytest.approx(0.2)
+    assert measure(families.curves(map50=[0.8] * 55 + [0.2] * 5))["level"] == pytest.approx(0.5)
+
+
+def test_a_loss_of_every_step_is_averaged() -> None:
+    """Of 600 losses and 20 evaluations 60 means remain, of 600 losses and 100 evaluations 100; few are left alone."""
+    loss = Series(np.linspace(0.1, 20, 600), np.linspace(3, 1, 600))
+    for evaluations, points in ((20, 60), (100, 100)):
+        scores = families.curves(map50=[0.5] * evaluations).series
+        assert measure(Curves({"loss": loss, **scores}))["points"] == points
+    assert measure(families.curves(loss=[1.0] * 80, map50=[0.5] * 20))["points"] == 80
+
+
+@pytest.mark.parametrize(("unit", "n", "zero"), [("epoch", 1, 1), ("iteration", 2, 0), ("iteration", 3, 1)])
+def test_a_few_iterations_without_objects_are_no_missing_labels(unit: Any, n: int, zero: int) -> None:
+    """A batch may have no object; an epoch without any has no labels."""
+    run = families.curves(loss=[1.0] * n, loss__box=[0.0] * n)
+    assert measure(dataclasses.replace(run, unit=unit))["zero_loss"] == zero
