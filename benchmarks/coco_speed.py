@@ -18,17 +18,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from train.test_evaluate import made_up, oracle
-from trainworthy_train.evaluate import Found, coco, score
+from trainworthy_train.evaluate import Detections, coco_statistics, score
 
 
-def crowded(found: Found, seed: int) -> Found:
+def crowded(found: Detections, seed: int) -> Detections:
     """Twelve times as many detections, as detectors make them: unsure ones of anything beside the sure ones."""
     rng = np.random.default_rng(seed)
     count = 11 * len(found.scores)
     corner = rng.uniform(0, 200, (count, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(5, 90, (count, 2))], 1).astype(np.float32)
     scores = rng.uniform(0, 0.3, count).astype(np.float32)
-    return Found(
+    return Detections(
         np.concatenate([found.boxes, boxes]),
         np.concatenate([found.scores, scores]),
         np.concatenate([found.labels, rng.integers(0, 80, count)]),
@@ -47,9 +47,9 @@ def main() -> None:
     print(
         f"{sum(len(one.boxes) for one in truths):,} objects, {sum(len(one.boxes) for one in found):,} detections"
     )
-    coco(found[:10], truths[:10], 80)  # what is imported
+    coco_statistics(found[:10], truths[:10], 80)  # what is imported
     began = time.process_time()
-    ours = coco(found, truths, 80).stats
+    ours = coco_statistics(found, truths, 80).stats
     spent = time.process_time() - began
     print(f"twelve statistics: {spent:.2f} CPU s")
     began = time.process_time()

@@ -115,7 +115,9 @@ def main() -> None:
         )
         chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never"})
         fabric = loop.open_fabric(chosen)
-        training = loop.Training(fabric, model, chosen, cleared, runs.at(Path(place) / "run"), [], Silence())
+        training = loop.Training(
+            fabric, model, chosen, cleared, runs.create_at(Path(place) / "run"), [], Silence()
+        )
         training.begin(resume=False)
         steps(training)
         evaluation(training)
@@ -128,7 +130,9 @@ def small(cleared: Cleared, folder: Path) -> None:
     """The default model on a CPU, whose epochs are cheap because it sees encodings that are kept."""
     model = settings.model_named("small")
     chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never", "epochs": 8})
-    training = loop.Training(loop.open_fabric(chosen), model, chosen, cleared, runs.at(folder), [], Silence())
+    training = loop.Training(
+        loop.open_fabric(chosen), model, chosen, cleared, runs.create_at(folder), [], Silence()
+    )
     training.begin(resume=False)
     square = torch.rand(1, 3, chosen.image_size, chosen.image_size)
     training.module.encode(square)

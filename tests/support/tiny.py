@@ -91,6 +91,11 @@ def model(**changes: Any) -> Model:
     return dataclasses.replace(made, **changes)
 
 
+def only(model: Model) -> dict[str, Model]:
+    """A catalogue that knows one model, by its own name and by the default one."""
+    return {"small": model, model.name: model}
+
+
 PLAIN = {"build": lambda classes, _: Tiny(classes, plain=True), "ema": 0.0}
 
 
@@ -139,28 +144,29 @@ def certify(folder: Path, reports: Path, **settings: Any) -> Path:
 # What goes wrong
 
 
-def _after(steps: int, what: Callable[[], None]) -> Callable[..., Any]:
-    """`Training._step`, doing something before the given step."""
-    from trainworthy_train.training.loop import Training
+def before_step(number: int, action: Callable[[], None]) -> Callable[..., Any]:
+    """`loop.train_step`, with an action before the step of this number, counted from 0, the first time it comes."""
+    from trainworthy_train.training import loop
 
-    usual = Training._step
+    train_step = loop.train_step
+    pending = [number]
 
-    def step(self: Any, batch: Any) -> Any:
-        if self.progress.step == steps:
-            what()
-        return usual(self, batch)
+    def step(setup: Any, batch: Any, interrupt: Any) -> Any:
+        if setup.state.progress.step == pending[0]:
+            pending[0] = -1
+            action()
+        return train_step(setup, batch, interrupt)
 
     return step
 
 
 def _go_wrong(how: str) -> None:
-    from trainworthy_train.training.loop import Training
+    from trainworthy_train.training import loop
 
     kind, _, number = how.partition(":")
-    if kind == "kill":
-        Training._step = _after(int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))  # type: ignore[method-assign]
-    if kind == "interrupt":
-        Training._step = _after(int(number), lambda: os.kill(os.getpid(), signal.SIGINT))  # type: ignore[method-assign]
+    signals = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT}
+    if kind in signals:
+        loop.train_step = before_step(int(number), lambda: os.kill(os.getpid(), signals[kind]))
 
 
 def main() -> None:
@@ -170,8 +176,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     plain = "plain" in os.environ.get("TINY", "")
-    settings.name_checked = lambda name: name
-    settings.model_named = lambda _: model(**PLAIN) if plain else model()  # type: ignore[assignment]
+    settings.catalogue = lambda: only(model(**PLAIN) if plain else model())  # type: ignore[assignment]
     _go_wrong(os.environ.get("TINY", "").removeprefix("plain"))
     command(sys.argv[1:])
 

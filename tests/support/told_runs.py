@@ -88,7 +88,7 @@ def tell(
     run = runs.Run(folder)
     told = record(folder, **(dataset or {}))
     run.file(runs.RECORD).write_text(json.dumps(told))
-    log = runs.Log(run)
+    log = runs.Log(run.file(runs.LOG))
     log.add(
         "session",
         schema=runs.SCHEMA,
@@ -114,9 +114,9 @@ def tell(
             log.add("step", step=step, epoch=number, loss=loss, parts={}, lr=figures["lr"])
         log.add("epoch", epoch=number, step=number * steps, **figures)
     if end == "nan-loss":
-        log.add("finding", kind="nan-loss", files=["a.jpg"], message="the loss is no number any more")
+        log.add("finding", kind="nan-loss", files=["a.jpg"], message="the loss became NaN")
     if end:
-        best = runs.best(runs.settled(runs.events(folder), "epoch")) or {}
+        best = runs.best_epoch(runs.latest(runs.Run(folder).events(), "epoch")) or {}
         test = {"map50": 0.8, "map": 0.5, "precision": 0.8, "recall": 0.7, "iou": 0.8}
         log.add(
             "end",

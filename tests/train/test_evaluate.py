@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainworthy_audit.source import Locator
-from trainworthy_train.evaluate import Found, coco, judge, score, tables
+from trainworthy_train.evaluate import Detections, coco_statistics, coco_tables, match, score
 from trainworthy_train.types import Sample
 
 NAN = math.nan
@@ -25,7 +25,7 @@ def truth(boxes=(), labels=(), crowd=None, side=200):
 
 def found(boxes=(), scores=(), labels=()):
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return Found(boxes, np.array(scores, np.float32), np.array(labels or [0] * len(boxes), np.int64))
+    return Detections(boxes, np.array(scores, np.float32), np.array(labels or [0] * len(boxes), np.int64))
 
 
 def oracle(detections, truths, classes):
@@ -114,7 +114,7 @@ def equal(ours, theirs):
 def test_statistics_are_those_of_pycocotools(seed, images, classes, crowds):
     """Whatever is found of whatever there is: all twelve statistics are pycocotools', to the last bit."""
     detections, truths = made_up(seed, images=images, classes=classes, crowds=crowds)
-    assert equal(coco(detections, truths, classes).stats, oracle(detections, truths, classes))
+    assert equal(coco_statistics(detections, truths, classes).stats, oracle(detections, truths, classes))
 
 
 BOX = [10, 10, 50, 60]
@@ -136,7 +136,7 @@ BOX = [10, 10, 50, 60]
 )
 def test_odd_cases_are_those_of_pycocotools(detections, truths, classes):
     """Where there is little or nothing to measure by, the statistics are pycocotools' too, NaN for its -1."""
-    assert equal(coco(detections, truths, classes).stats, oracle(detections, truths, classes))
+    assert equal(coco_statistics(detections, truths, classes).stats, oracle(detections, truths, classes))
 
 
 def test_precision_and_recall_are_where_f1_is_best():
@@ -202,7 +202,7 @@ def test_a_crowd_is_neither_found_nor_missed():
 def test_what_is_right_is_what_cocos_statistics_count_as_right(seed):
     """The share of objects that any detection found is COCO's recall at IoU 0.5, crowds and repeats included."""
     detections, truths = made_up(seed, images=6, classes=1, most=8)
-    judged = judge(detections, truths)
-    recall = tables(detections, truths, 1)["recall"][0, 0, 0, 2]
-    ours = (judged.ious > 0).sum() / judged.boxes if judged.boxes else -1
+    matches = match(detections, truths)
+    recall = coco_tables(detections, truths, 1)["recall"][0, 0, 0, 2]
+    ours = (matches.ious > 0).sum() / len(matches.object_labels) if len(matches.object_labels) else -1
     assert ours == pytest.approx(recall)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shlex
@@ -18,7 +17,8 @@ import torch
 from support import tiny
 from trainworthy_audit.cli import main
 from trainworthy_train import runs
-from trainworthy_train.cli.use import FORMATS
+from trainworthy_train.cli.export import SUFFIXES
+from trainworthy_train.data.augmentation import NAMES
 from trainworthy_train.errors import TrainingError
 from trainworthy_train.inference import export
 from trainworthy_train.models import catalogue
@@ -41,8 +41,7 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(settings, "name_checked", lambda name: name)
-    monkeypatch.setattr(settings, "model_named", lambda _: tiny.model())
+    monkeypatch.setattr(settings, "catalogue", lambda: tiny.only(tiny.model()))
     monkeypatch.setattr(run_page, "write", lambda _: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -137,7 +136,7 @@ def test_two_trainings_cannot_write_one_run(place: Path, capsys: pytest.CaptureF
     version = runs.find("data")
     log = version.file(runs.LOG)
     log.write_text("\n".join(log.read_text().splitlines()[:-1]) + "\n")  # as if it had been killed at its end
-    with runs.locked(version):
+    with version.locked():
         code, _, err = run(capsys, "train data --resume")
     assert code == 2
     assert f"data:v1 is being trained by another process: process {os.getpid()} on" in err
@@ -165,13 +164,13 @@ def test_loss_that_is_no_number_is_exit_2(
 ) -> None:
     """Training failed; nothing was disapproved. The list of runs shows how it ended."""
 
-    def spoilt(self: Any, batch: Any) -> Any:
+    def spoilt(_setup: Any, batch: Any, _interrupt: Any) -> Any:
         raise loop.NanLossError(batch.paths)
 
-    monkeypatch.setattr(loop.Training, "_step", spoilt)
+    monkeypatch.setattr(loop, "train_step", spoilt)
     code, _, err = run(capsys, f"train data {QUICK}")
     assert code == 2
-    assert "the loss is no number any more, at a batch of images/train/" in err
+    assert "the loss became NaN, at a batch of images/train/" in err
     assert "finished (nan-loss)" in run(capsys, "runs")[1]
 
 
@@ -200,7 +199,7 @@ def test_what_cannot_be_done_is_exit_2(
 def test_unknown_model_is_named_with_those_there_are() -> None:
     """A slip of the pen finds the model that was meant."""
     with pytest.raises(TrainingError, match=r"--model smal: no such model\n  Did you mean 'small'\? Known: "):
-        settings.name_checked("smal")
+        settings.check_model_name("smal")
 
 
 def test_a_training_that_never_began_leaves_no_version(
@@ -217,7 +216,7 @@ def test_chances_beyond_one_are_refused(place: Path, capsys: pytest.CaptureFixtu
     """An augmentation's chance is a share."""
     code, _, err = run(capsys, f"train data {QUICK} --augment mosaic=5")
     assert code == 2
-    assert "Chances and shares are 0 to 1" in err
+    assert "Probabilities and shares are 0 to 1" in err
 
 
 def test_help_names_models_and_augmentations(capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,13 +225,13 @@ def test_help_names_models_and_augmentations(capsys: pytest.CaptureFixture[str])
     told = " ".join(out.split())
     assert code == 0
     assert f"The detector: {', '.join(catalogue())}. [default: small]" in told
-    assert f"There are {', '.join(dataclasses.asdict(settings.Augmentation()))}." in told
+    assert f"There are {', '.join(NAMES)}." in told
 
 
 def test_help_needs_no_torch() -> None:
     """`--help` of each command comes without PyTorch, whose import takes seconds."""
     code = (
-        "import sys; from trainworthy_train import cli; from trainworthy_train.cli import use; "
+        "import sys; from trainworthy_train.cli import diagnose, export, predict, runs, train; "
         "assert not {'torch', 'torchvision'} & sys.modules.keys(), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -240,5 +239,5 @@ def test_help_needs_no_torch() -> None:
 
 def test_kinds_of_exports_are_those_that_can_be_written() -> None:
     """`export --to` offers what `export.write` knows, and no file of them is called like a checkpoint."""
-    assert set(FORMATS) == {*export._WRITERS, "darknet"}
-    assert ".pt" not in FORMATS.values()
+    assert set(SUFFIXES) == {*export.WRITERS, "darknet"}
+    assert ".pt" not in SUFFIXES.values()

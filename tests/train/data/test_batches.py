@@ -13,13 +13,16 @@ from torch import nn
 
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.source import Locator
-from trainworthy_train.data import batches
-from trainworthy_train.data.batches import Encodings, Loader, keep_memory, letterbox
+from trainworthy_train.data import memory
+from trainworthy_train.data.augmentation import NO_AUGMENTATION, Augmentation
+from trainworthy_train.data.batches import Loader, LoaderOptions
+from trainworthy_train.data.feature_cache import FeatureCache
+from trainworthy_train.data.letterbox import letterbox
+from trainworthy_train.data.memory import keep_freed_memory
 from trainworthy_train.errors import RefusedError
-from trainworthy_train.training.settings import NONE, Augmentation
 from trainworthy_train.types import Sample
 
-CHANCES = Augmentation(crop=1, turn=0.5)
+AUGMENTATION = Augmentation(scale_p=1, degrees_p=0.5)
 
 
 def write(folder, name, image, boxes=((2, 2, 20, 20),), **options):
@@ -52,14 +55,13 @@ def samples(tmp_path_factory):
     return made
 
 
-def loader(samples, **options):
-    given = {"image_size": 64, "batch_size": 4, "train": True, "augmentation": CHANCES, "seed": 5}
-    return Loader(samples, **(given | options))
+def loader(samples, features=None, **options):
+    defaults = {"image_size": 64, "batch_size": 4, "train": True, "augmentation": AUGMENTATION, "seed": 5}
+    return Loader(samples, LoaderOptions(**(defaults | options)), features)
 
 
-def epoch(made, number=1):
-    made.epoch = number
-    return list(made)
+def epoch(made, number=1, start=0):
+    return list(made.epoch(number, start=start))
 
 
 def same(one, other):
@@ -90,17 +92,17 @@ def test_letterboxes_go_there_and_back(size):
     square, place = letterbox(pixels, 64, width, height)
     assert square.shape == (3, 64, 64)
     whole = torch.tensor([[0.0, 0, width, height]])
-    x1, y1, x2, y2 = place.into(whole)[0].round().int().tolist()
+    x1, y1, x2, y2 = place.to_square(whole)[0].round().int().tolist()
     inside = torch.zeros(64, 64, dtype=bool)
     inside[y1:y2, x1:x2] = True
     assert torch.equal((square == 255).all(0), inside)
-    assert torch.allclose(place.back(place.into(whole)), whole, rtol=1e-5)
+    assert torch.allclose(place.to_image(place.to_square(whole)), whole, rtol=1e-5)
 
 
 def test_detections_are_clipped_to_their_image():
     """What a detector finds in the grey around a picture ends at the picture's edge."""
     _, place = letterbox(np.zeros((50, 100, 3), np.uint8), 64, 100, 50)
-    assert place.back(torch.tensor([[-5.0, -5, 70, 70]])).tolist() == [[0, 0, 100, 50]]
+    assert place.to_image(torch.tensor([[-5.0, -5, 70, 70]])).tolist() == [[0, 0, 100, 50]]
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -129,9 +131,7 @@ def test_batches_do_not_depend_on_what_came_before(samples):
 
 def test_an_epoch_can_be_begun_in_its_middle(samples):
     """With two batches left out, the rest is as it would have been."""
-    resumed = loader(samples)
-    resumed.start = 2
-    assert same(epoch(resumed, 2), epoch(loader(samples), 2)[2:])
+    assert same(epoch(loader(samples), 2, start=2), epoch(loader(samples), 2)[2:])
 
 
 def test_loading_draws_nothing_from_torchs_generator(samples):
@@ -152,14 +152,14 @@ def test_workers_change_nothing(samples):
 
 def test_little_shared_memory_changes_nothing(samples, monkeypatch):
     """Where shared memory has no room for batches they travel otherwise, and are the same."""
-    monkeypatch.setattr(batches, "_shared_memory", lambda: 0)
+    monkeypatch.setattr(memory, "free_shared_memory", lambda: 0)
     assert same(epoch(loader(samples, workers=1)), epoch(loader(samples)))
 
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_the_images(samples, world):
     """Each process gets equally many batches; together they see every image."""
-    parts = [epoch(loader(samples, rank=rank, world=world, batch_size=2)) for rank in range(world)]
+    parts = [epoch(loader(samples, rank=rank, world_size=world, batch_size=2)) for rank in range(world)]
     assert len({len(part) for part in parts}) == 1
     seen = [path for part in parts for batch in part for path in batch.paths]
     assert set(seen) == {one.path for one in samples}
@@ -168,7 +168,7 @@ def test_processes_share_the_images(samples, world):
 
 def test_more_processes_than_images(samples):
     """Four processes and one image: each trains on it, and none waits for the others for ever."""
-    assert [len(epoch(loader(samples[:1], rank=rank, world=4))) for rank in range(4)] == [1, 1, 1, 1]
+    assert [len(epoch(loader(samples[:1], rank=rank, world_size=4))) for rank in range(4)] == [1, 1, 1, 1]
 
 
 def test_no_images_are_no_batches():
@@ -220,7 +220,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
 
 def test_mosaics_hold_four_images(samples):
     """With mosaic each square holds four images, whose boxes lie in its quarters."""
-    (batch,) = loader(samples[:1], augmentation=dataclasses.replace(NONE, mosaic=1), batch_size=1)
+    (batch,) = loader(samples[:1], augmentation=dataclasses.replace(NO_AUGMENTATION, mosaic=1), batch_size=1)
     boxes = batch.targets[0]["boxes"]
     assert len(boxes) == 8
     quarters = {(int(x > 32), int(y > 32)) for x, y in ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()}
@@ -255,12 +255,12 @@ class Counting(nn.Module):
 def test_encodings_are_computed_once_where_they_can_be_kept(samples, options, again):
     """The same batches whether encodings lie in memory, on disk or nowhere, which alone takes encoding anew."""
     model = Counting()
-    kept = Encodings(model, **options)
-    first = epoch(loader(samples, encodings=kept, views=1))
+    kept = FeatureCache(model, **options)
+    first = epoch(loader(samples, features=kept, cached_augmentations=1))
     assert model.count == 11
-    second = epoch(loader(samples, encodings=kept, views=1))
+    second = epoch(loader(samples, features=kept, cached_augmentations=1))
     assert model.count == 11 + again
-    pixels = epoch(loader(samples, augmentation=NONE))
+    pixels = epoch(loader(samples, augmentation=NO_AUGMENTATION))
     for one, other, plain in zip(first, second, pixels, strict=True):
         assert one.paths == other.paths == plain.paths
         for mine, its, expected in zip(one.images, other.images, model.encode(plain.images), strict=True):
@@ -270,8 +270,8 @@ def test_encodings_are_computed_once_where_they_can_be_kept(samples, options, ag
 
 def test_views_come_in_turn(samples):
     """Three views last two epochs each; the seventh shows the first again, which is the images as they are."""
-    kept = Encodings(Counting())
-    made = loader(samples, encodings=kept, views=3)
+    kept = FeatureCache(Counting())
+    made = loader(samples, features=kept, cached_augmentations=3)
     seen = []
     for number in range(1, 8):
         epoch(made, number)
@@ -293,8 +293,8 @@ def test_a_full_disk_costs_time_only(samples, monkeypatch):
 
     monkeypatch.setattr("os.pwrite", full)
     model = Counting()
-    kept = Encodings(model, memory=0)
-    first, second = (epoch(loader(samples, encodings=kept, views=1)) for _ in range(2))
+    kept = FeatureCache(model, memory=0)
+    first, second = (epoch(loader(samples, features=kept, cached_augmentations=1)) for _ in range(2))
     assert model.count == 22
     assert all(torch.equal(a.images[0], b.images[0]) for a, b in zip(first, second, strict=True))
 
@@ -304,7 +304,7 @@ def test_freed_memory_is_kept() -> None:
     """Memory that is asked for again and again comes from the system once."""
     import resource
 
-    keep_memory()
+    keep_freed_memory()
 
     def pages(times: int) -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -32,9 +32,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("data")
 
 
-def refused(dataset: Path, **options: Any) -> RefusedError:
+def refused(root: Path, **options: Any) -> RefusedError:
     with pytest.raises(RefusedError) as caught:
-        gate.clear(dataset, **options)
+        gate.admit(root, **options)
     return caught.value
 
 
@@ -52,16 +52,16 @@ def waive(folder: Path, code: str, expires: date) -> dict[str, Any]:
 
 def test_what_gets_through_is_what_the_dataset_says(data: Path) -> None:
     """Images come in their splits, with their digests, sizes, and boxes in pixels."""
-    cleared = gate.clear(data)
-    assert {part: len(samples) for part, samples in cleared.samples.items()} == {
+    dataset = gate.admit(data)
+    assert {part: len(samples) for part, samples in dataset.samples.items()} == {
         "train": 10,
         "val": 4,
         "test": 2,
     }
-    assert cleared.classes == ("cat", "dog")
-    sample = cleared.samples["train"][0]
+    assert dataset.classes == ("cat", "dog")
+    sample = dataset.samples["train"][0]
     assert (sample.path, sample.width, sample.height) == ("images/train/train00.png", 48, 40)
-    assert sample.digest == cleared.certificate["files"][sample.path]
+    assert sample.digest == dataset.certificate["files"][sample.path]
     np.testing.assert_allclose(sample.boxes, [[9, 11, 21, 23]], atol=1e-3)
     assert (sample.labels.tolist(), sample.crowd.tolist()) == ([0], [False])
     assert gate.read(sample) == (data / sample.path).read_bytes()
@@ -129,7 +129,7 @@ def test_certificate_under_stronger_rules_is_accepted(data: Path) -> None:
     """What was asked more strictly than the configuration demands, or what it does not ask, is no reason to stop."""
     tiny.certify(data, Path("reports"), severity={"O001": "error"})
     Path("loose.toml").write_text('ignore = ["I"]\n')
-    assert gate.clear(data, config=Path("loose.toml")).classes == ("cat", "dog")
+    assert gate.admit(data, config=Path("loose.toml")).classes == ("cat", "dog")
 
 
 def test_expired_waiver_is_refused(data: Path) -> None:
@@ -159,19 +159,19 @@ def test_waived_findings_are_carried_and_damaged_images_never_loaded(data: Path)
     (data / "images/train/train03.png").write_bytes(b"no picture at all")
     file = Path("reports/data/certificate.json")
     file.write_text(certificate.dump(waive(data, "I001", date(2999, 1, 1))))
-    cleared = gate.clear(data)
-    assert "images/train/train03.png" in cleared.excluded
-    assert "images/train/train03.png" not in {one.path for one in cleared.samples["train"]}
-    assert [(one["rule"], one["author"]) for one in cleared.waived] == [("I001", "Ada")]
-    assert cleared.certificate["verdict"] == "approved-with-waivers"
+    dataset = gate.admit(data)
+    assert "images/train/train03.png" in dataset.excluded
+    assert "images/train/train03.png" not in {one.path for one in dataset.samples["train"]}
+    assert [(one["rule"], one["author"]) for one in dataset.waived] == [("I001", "Ada")]
+    assert dataset.certificate["verdict"] == "approved-with-waivers"
 
 
 def test_images_whose_boxes_are_lost_are_not_negatives(data: Path) -> None:
     """Where a row cannot be read, its image stands aside: its object would be taken for background."""
     (data / "labels/train/train02.txt").write_text("0 0.5 nonsense 0.1 0.1\n")
     Path("reports/data/certificate.json").write_text(certificate.dump(waive(data, "A001", date(2999, 1, 1))))
-    cleared = gate.clear(data)
-    assert "A001" in cleared.excluded["images/train/train02.png"]
+    dataset = gate.admit(data)
+    assert "A001" in dataset.excluded["images/train/train02.png"]
 
 
 def test_boxes_are_clipped_and_empty_ones_left_out(data: Path) -> None:
@@ -193,19 +193,19 @@ def test_boxes_are_clipped_and_empty_ones_left_out(data: Path) -> None:
     )
     assert proof is not None
     Path("reports/data/certificate.json").write_text(certificate.dump(proof))
-    cleared = gate.clear(data)
-    np.testing.assert_allclose(cleared.samples["train"][0].boxes, [[33.6, 10, 48, 30]], atol=1e-3)
-    assert any("1 boxes without area" in note for note in cleared.notes)
+    dataset = gate.admit(data)
+    np.testing.assert_allclose(dataset.samples["train"][0].boxes, [[33.6, 10, 48, 30]], atol=1e-3)
+    assert any("1 boxes without area" in note for note in dataset.notes)
 
 
 def test_labels_that_are_asked_for_must_be_there(data: Path) -> None:
     """One that is not is named, with those that are; of others the boxes are left out."""
     with pytest.raises(TrainingError, match=r"no 'cow'\n  It has 'cat', 'dog'"):
-        gate.clear(data, labels=("dog", "cow"))
-    cleared = gate.clear(data, labels=("dog",))
-    assert cleared.classes == ("dog",)
-    assert [len(one.labels) for one in cleared.samples["train"]] == [0, 1] * 5
-    assert all((one.labels == 0).all() for one in cleared.samples["train"])
+        gate.admit(data, labels=("dog", "cow"))
+    dataset = gate.admit(data, labels=("dog",))
+    assert dataset.classes == ("dog",)
+    assert [len(one.labels) for one in dataset.samples["train"]] == [0, 1] * 5
+    assert all((one.labels == 0).all() for one in dataset.samples["train"])
 
 
 def test_dataset_without_splits_is_divided_and_copies_stay_together(
@@ -220,20 +220,20 @@ def test_dataset_without_splits_is_divided_and_copies_stay_together(
         shutil.copy(folder / f"labels/all/all{number:02}.txt", folder / f"labels/all/zz{number:02}.txt")
     (folder / "data.yaml").write_text("names: [cat, dog]\n")
     tiny.certify(folder, tmp_path / "reports")
-    cleared = gate.clear(Path("data"))
-    part = {one.path: name for name, samples in cleared.samples.items() for one in samples}
+    dataset = gate.admit(Path("data"))
+    part = {one.path: name for name, samples in dataset.samples.items() for one in samples}
     assert len(part) == 24
-    assert {len(cleared.samples[name]) for name in ("val", "test")} <= {3, 4, 5, 6}
+    assert {len(dataset.samples[name]) for name in ("val", "test")} <= {3, 4, 5, 6}
     assert all(part[f"images/all/all{n:02}.png"] == part[f"images/all/zz{n:02}.png"] for n in range(4))
-    assert any("divided by the rule of `trainworthy split`" in note for note in cleared.notes)
-    assert gate.clear(Path("data")).samples["val"][0].path == cleared.samples["val"][0].path
+    assert any("divided by the rule of `trainworthy split`" in note for note in dataset.notes)
+    assert gate.admit(Path("data")).samples["val"][0].path == dataset.samples["val"][0].path
 
 
 def test_missing_validation_is_taken_out_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset with train and test keeps its test; a fifth of training becomes validation."""
     monkeypatch.chdir(tmp_path)
     tiny.certify(tiny.dataset(tmp_path / "data", {"train": 20, "test": 4}), tmp_path / "reports")
-    sizes = {name: len(samples) for name, samples in gate.clear(Path("data")).samples.items()}
+    sizes = {name: len(samples) for name, samples in gate.admit(Path("data")).samples.items()}
     assert sizes == {"train": 16, "val": 4, "test": 4}
 
 
@@ -242,12 +242,12 @@ def test_nothing_to_train_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     tiny.certify(tiny.dataset(tmp_path / "data", {"val": 4}), tmp_path / "reports")
     with pytest.raises(TrainingError, match="has no image to train on"):
-        gate.clear(Path("data"))
+        gate.admit(Path("data"))
 
 
 def test_file_that_changes_after_the_start_is_refused_when_it_is_loaded(data: Path) -> None:
     """Each image is compared again when its bytes are read; so is one that went."""
-    sample = gate.clear(data).samples["train"][4]
+    sample = gate.admit(data).samples["train"][4]
     (data / sample.path).write_bytes((data / "images/train/train05.png").read_bytes())
     with pytest.raises(RefusedError, match=r"train04.png has other content than at the start"):
         gate.read(sample)
@@ -261,7 +261,7 @@ def test_process_beside_the_first_still_compares_what_it_reads(data: Path) -> No
     label = data / "labels/train/train01.txt"
     label.write_text("0 0.5 0.5 0.2 0.2\n")
     with pytest.raises(RefusedError, match=r"labels/train/train01.txt has other content"):
-        gate.clear(data, every_byte=False)
+        gate.admit(data, every_byte=False)
 
 
 def test_zip_is_trained_on_in_place(data: Path) -> None:
@@ -269,7 +269,7 @@ def test_zip_is_trained_on_in_place(data: Path) -> None:
     shutil.make_archive("packed", "zip", data)
     tiny.certify(Path("packed.zip"), Path("reports"))
     shutil.move("reports/packed.zip", "reports/packed")
-    zipped, folder = gate.clear(Path("packed.zip")), gate.clear(data)
+    zipped, folder = gate.admit(Path("packed.zip")), gate.admit(data)
     one, other = zipped.samples["train"][2], folder.samples["train"][2]
     assert dataclasses.replace(one, locator=other.locator).digest == other.digest
     assert gate.read(one) == gate.read(other)

@@ -7,8 +7,9 @@ import torch
 
 from trainworthy_train.errors import TrainingError
 from trainworthy_train.inference import export
+from trainworthy_train.inference.detector import Detector
 from trainworthy_train.models import catalogue
-from trainworthy_train.models._yolo import anchors_of, load_weights, read_cfg
+from trainworthy_train.models.shared.darknet_files import anchors_of, load_weights, read_cfg
 from trainworthy_train.models.yolov3 import YOLOv3
 from trainworthy_train.models.yolov3_tiny import YOLOv3Tiny
 
@@ -25,6 +26,10 @@ NAMES = [
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 
 NAMED = ("cat", "dog", "hen")
+
+
+def detector(module, side):
+    return Detector(module, "any", NAMED, side, 1, None)
 
 
 def side_of(name):
@@ -70,15 +75,15 @@ def seeing():
 def test_an_exported_file_finds_what_the_model_finds(tmp_path, seeing, name, to):
     """On pictures that the export never saw the file gives the model's boxes, scores and labels."""
     model, file, side = seeing(name), tmp_path / "made", side_of(name)
-    said = export.write(model, to, file, image_size=side, classes=NAMED, pictures=pictures(side=side))
-    assert "equal to the model on 3 pictures" in said[0]
+    said = export.write(detector(model, side), to, file, pictures(side=side))
+    assert "equal to the model on 3 images" in said[0]
     other = pictures(1, seed=9, side=side)[0][None]
     with torch.no_grad():
         expected = model(other)[0]
     found = dict(zip(export.OUTPUTS, run(file, to, other), strict=True))
     sure = expected["scores"] > 0.05
     assert sure.any()
-    assert export.matches(expected, found, least=0.05) == [True, True]
+    assert export.agree(expected, found, min_score=0.05) == [True, True]
     # The strongest are told in the same order, but for ties.
     assert torch.allclose(expected["scores"][sure], found["scores"][: sure.sum()], atol=1e-3)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
@@ -103,9 +108,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path):
 
     bright, dark = torch.ones(3, 32, 32), torch.zeros(3, 32, 32)
     with pytest.raises(TrainingError, match="does not compute what the model does"):
-        export.write(
-            Moody(), "torchscript", tmp_path / "m.pt", image_size=32, classes=NAMED, pictures=[bright, dark]
-        )
+        export.write(detector(Moody(), 32), "torchscript", tmp_path / "m.pt", [bright, dark])
     assert not list(tmp_path.iterdir())
 
 
@@ -113,7 +116,7 @@ def test_darknet_files_are_complete_and_read_back(tmp_path):
     """Weights, configuration and names; the weights fill another model to the same outputs."""
     torch.manual_seed(0)
     model, again = YOLOv3Tiny(3).eval(), YOLOv3Tiny(3).eval()
-    export.write(model, "darknet", tmp_path / "t.weights", image_size=416, classes=NAMED)
+    export.write(detector(model, 416), "darknet", tmp_path / "t.weights")
     assert (tmp_path / "t.names").read_text() == "cat\ndog\nhen\n"
     load_weights(again, tmp_path / "t.weights")
     images = torch.rand(1, 3, 64, 64)
@@ -139,11 +142,11 @@ def test_the_configuration_describes_the_network(tmp_path, build, sections):
 def test_only_a_yolo_goes_to_darknet(tmp_path):
     """Another detector has no darknet form, and says what to do."""
     with pytest.raises(TrainingError, match="only YOLOv3") as caught:
-        export.write(torch.nn.Identity(), "darknet", tmp_path / "x", image_size=32, classes=NAMED)
+        export.write(detector(torch.nn.Identity(), 32), "darknet", tmp_path / "x")
     assert caught.value.next_step == "trainworthy export RUN --to onnx"
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     """Nothing is written where there is no folder to write to."""
     with pytest.raises(TrainingError, match="there is no folder"):
-        export.write(torch.nn.Identity(), "onnx", tmp_path / "no" / "x.onnx", image_size=32, classes=NAMED)
+        export.write(detector(torch.nn.Identity(), 32), "onnx", tmp_path / "no" / "x.onnx")

@@ -20,17 +20,17 @@ from support import tiny
 from support.command import run
 from support.pictures import encode, photo
 from trainworthy_train import runs
-from trainworthy_train.cli.progress import Silence
 from trainworthy_train.data import gate
 from trainworthy_train.errors import RunError, TrainingError
-from trainworthy_train.evaluate import Found
-from trainworthy_train.inference import detector, predict
-from trainworthy_train.inference.detector import Seen
+from trainworthy_train.evaluate import Detections
+from trainworthy_train.inference import detector, drawing, predict
 from trainworthy_train.report import comparison, run_page
-from trainworthy_train.training import loop
+from trainworthy_train.training import launch, loop
+from trainworthy_train.training.progress import SilentListener
+from trainworthy_train.training.result import TrainingResult
 from trainworthy_train.training.settings import resolve
 
-EVERYTHING = ("--least", "0")  # what has hardly been trained is sure of nothing
+EVERYTHING = ("--conf", "0")  # what has hardly been trained is sure of nothing
 
 
 @pytest.fixture(scope="session")
@@ -100,23 +100,21 @@ def test_detections_are_a_coco_file_that_pycocotools_reads(there: Path, tmp_path
 def test_detections_are_what_the_model_finds(there: Path, tmp_path: Path) -> None:
     """The file holds the model's own boxes and scores, best first, in pixels of the image."""
     file = Path("data/images/val/val00.png")
-    trained = detector.load(runs.find("data"))
-    one = next(detector.look(trained, [file], least=0.0))
+    (prediction,) = detector.load(runs.find("data")).predict(file, conf=0.0)
     said(run("predict", "data", file, "--out", tmp_path / "found", *EVERYTHING), 0)
     found = json.loads((tmp_path / "found" / predict.RESULTS).read_text())["annotations"]
-    assert [row["score"] for row in found] == [round(float(score), 4) for score in one.found.scores]
-    assert list(one.found.scores) == sorted(one.found.scores, reverse=True)
+    assert [row["score"] for row in found] == [round(float(score), 4) for score in prediction.scores]
+    assert list(prediction.scores) == sorted(prediction.scores, reverse=True)
     corners = [[row["bbox"][0], row["bbox"][1]] for row in found]
-    assert np.allclose(corners, one.found.boxes[:, :2], atol=0.006)
+    assert np.allclose(corners, prediction.boxes[:, :2], atol=0.006)
 
 
 def test_least_score_keeps_what_is_as_sure(there: Path, tmp_path: Path) -> None:
-    """--least leaves out what is less sure, and nothing else."""
-    run = runs.find("data")
-    files = [Path("data/images/val/val00.png")]
-    every = next(detector.look(detector.load(run), files, least=0.0)).found.scores
+    """--conf leaves out what is less sure, and nothing else."""
+    trained = detector.load(runs.find("data"))
+    every = trained.predict("data/images/val/val00.png", conf=0.0)[0].scores
     limit = float(every[len(every) // 2])
-    some = next(detector.look(detector.load(run), files, least=limit)).found.scores
+    some = trained.predict("data/images/val/val00.png", conf=limit)[0].scores
     assert list(some) == [score for score in every if score >= limit]
 
 
@@ -134,15 +132,16 @@ def test_each_image_has_its_drawing(there: Path, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "json").iterdir()] == ["predictions.json"]
 
 
-def seen(box: tuple[float, ...], score: float, size: tuple[int, int] = (400, 300)) -> Seen:
+def seen(box: tuple[float, ...], score: float, size: tuple[int, int] = (400, 300)) -> Any:
+    """What `drawing.draw` takes: a black image and one box in it."""
     width, height = size
-    found = Found(np.array([box]), np.array([score]), np.array([0]))
-    return Seen(Path("x.jpg"), np.zeros((height, width, 3), np.uint8), found)
+    detections = Detections(np.array([box]), np.array([score]), np.array([0]))
+    return np.zeros((height, width, 3), np.uint8), detections
 
 
 def test_box_is_drawn_where_it_is() -> None:
     """The outline lies on the box's edges; inside and outside stay as they were."""
-    pixels = np.asarray(predict.drawn(seen((100, 80, 200, 180), 0.9), ["cat"]))
+    pixels = np.asarray(drawing.draw(*seen((100, 80, 200, 180), 0.9), ["cat"]))
     assert pixels[130, 100].any()
     assert pixels[180, 150].any()
     assert not pixels[130, 150].any()
@@ -151,13 +150,13 @@ def test_box_is_drawn_where_it_is() -> None:
 
 def test_label_of_a_box_at_the_edge_can_be_read() -> None:
     """Above a box at the image's top there is no room: the label moves into the image."""
-    pixels = np.asarray(predict.drawn(seen((10, 0, 300, 200), 0.9), ["cat"]))
+    pixels = np.asarray(drawing.draw(*seen((10, 0, 300, 200), 0.9), ["cat"]))
     assert pixels[3:9, 12:30].any(axis=2).mean() > 0.5
 
 
 def test_large_image_is_drawn_small() -> None:
     """A drawing is to look at: its longest side has a limit, and boxes shrink with it."""
-    image = predict.drawn(seen((2000, 1000, 3000, 1500), 0.9, (4000, 2000)), ["cat"])
+    image = drawing.draw(*seen((2000, 1000, 3000, 1500), 0.9, (4000, 2000)), ["cat"])
     assert image.size == (1600, 800)
     assert np.asarray(image)[500, 800].any()
 
@@ -165,7 +164,7 @@ def test_large_image_is_drawn_small() -> None:
 def test_annotation_is_drawn_without_a_score() -> None:
     """An annotated box has no score: its label is its name alone, and takes less room."""
     with_score, without = (
-        np.asarray(predict.drawn(seen((50, 100, 350, 250), score), ["cat"])) for score in (0.9, float("nan"))
+        np.asarray(drawing.draw(*seen((50, 100, 350, 250), score), ["cat"])) for score in (0.9, float("nan"))
     )
     assert with_score[:98].any(axis=2).sum() > without[:98].any(axis=2).sum() > 0
 
@@ -181,7 +180,7 @@ def test_images_that_do_not_decode_are_named(there: Path, tmp_path: Path) -> Non
     assert [line.partition(": ")[2].partition(": ")[0] for line in failed] == [
         str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "text.png")
     ]
-    assert failed[-1].endswith(": not an image: begins with 'hello'")
+    assert failed[-1].endswith(": it is no image of a kind that is known")
     assert "object at 0x" not in told
     images = json.loads((tmp_path / "found" / predict.RESULTS).read_text())["images"]
     assert [Path(one["file_name"]).name for one in images] == ["good.png"]
@@ -189,7 +188,7 @@ def test_images_that_do_not_decode_are_named(there: Path, tmp_path: Path) -> Non
 
 def test_image_without_anything_found_is_in_the_file(there: Path, tmp_path: Path) -> None:
     """Nothing found is a result: the image is listed, without boxes."""
-    said(run("predict", "data", "data/images/val/val00.png", "--out", tmp_path / "x", "--least", "1"), 0)
+    said(run("predict", "data", "data/images/val/val00.png", "--out", tmp_path / "x", "--conf", "1"), 0)
     found = json.loads((tmp_path / "x" / predict.RESULTS).read_text())
     assert (len(found["images"]), found["annotations"]) == (1, [])
 
@@ -299,9 +298,9 @@ def test_export_writes_a_file_that_finds_the_same(there: Path, tmp_path: Path) -
     """The TorchScript file finds in an image what `predict` does; the labels are named in their order."""
     file = tmp_path / "small.torchscript"
     told = said(run("export", "data:v2", "--to", "torchscript", "--out", file), 0)
-    assert "pictures of 64 x 64, 2 labels; equal to the model on 4 pictures" in told
+    assert "images of 64 x 64, 2 labels; equal to the model on 4 images" in told
     assert "labels: 0 cat, 1 dog" in told
-    picture = detector.examples(runs.find("data:v2"), 64, 1)[0][None]
+    picture = detector.example_images(runs.find("data:v2"), 64, 1)[0][None]
     boxes, scores, _ = torch.jit.load(str(file))(picture)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         expected = detector.load(runs.find("data:v2")).module(picture)[0]
@@ -331,7 +330,7 @@ def test_export_without_the_dataset_still_compares(there: Path, tmp_path: Path, 
     record = copied.record()
     record["dataset"]["root"] = str(tmp_path / "gone")
     copied.file(runs.RECORD).write_text(json.dumps(record))
-    assert detector.examples(copied, 64) == []
+    assert detector.example_images(copied, 64) == []
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -389,7 +388,7 @@ def test_right_are_boxes_with_the_annotated_name() -> None:
     )
     one: Any = type("T", (), {"classes": ("dog", "cat")})
     other: Any = type("T", (), {"classes": ("hen",)})
-    found = Found(box.astype(float), np.array([0.9]), np.array([0]))
+    found = Detections(box.astype(float), np.array([0.9]), np.array([0]))
     assert comparison._right(found, sample, one, ("cat", "dog")) == 1
     assert comparison._right(found, sample, one, ("dog", "cat")) == 0
     assert comparison._right(found, sample, other, ("cat", "dog")) == 0
@@ -402,22 +401,23 @@ def test_train_leaves_a_page_and_names_it(there: Path) -> None:
     assert "../../../reports/data/index.html" not in page  # no report was written here: only the certificate
 
 
-class Heard(Silence):
-    """Remembers what was said."""
+class Recorder(SilentListener):
+    """Remembers messages."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.messages: list[str] = []
 
-    def say(self, text: str) -> None:
-        self.lines.append(text)
+    def on_message(self, text: str) -> None:
+        self.messages.append(text)
 
 
-def train(folder: Path, epochs: int, watch: Silence) -> loop.Ending:
+def train(folder: Path, epochs: int, listener: SilentListener) -> TrainingResult:
     """Train the tiny model on the dataset of the project."""
     model = tiny.model()
     settings = resolve(model, {"workers": 0, "devices": "1", "epochs": epochs, "stop": "never"})
-    fabric = loop.open_fabric(settings)
-    return loop.train(fabric, model, settings, gate.clear(Path("data")), runs.at(folder), watch=watch)
+    fabric = launch.open_fabric(settings)
+    dataset = gate.admit(Path("data"))
+    return loop.train(loop.Job(fabric, model, settings, dataset, runs.create_at(folder), listener=listener))
 
 
 def test_page_that_cannot_be_drawn_stops_no_training(
@@ -429,9 +429,9 @@ def test_page_that_cannot_be_drawn_stops_no_training(
         raise RuntimeError("no room")
 
     monkeypatch.setattr(run_page, "write", fail)
-    heard = Heard()
-    assert train(tmp_path / "run", 2, heard).why == "finished"
-    assert heard.lines.count("the run's page was not drawn: no room") == 2
+    recorder = Recorder()
+    assert train(tmp_path / "run", 2, recorder).stop_reason == "finished"
+    assert recorder.messages.count("the run's page was not drawn: no room") == 2
     assert not (tmp_path / "run/index.html").exists()
 
 
@@ -440,11 +440,11 @@ def test_page_is_drawn_after_each_epoch(there: Path, tmp_path: Path, monkeypatch
     usual, seen_epochs = run_page.write, []
 
     def write(folder: Path) -> Path:
-        seen_epochs.append(len(runs.settled(runs.events(folder), "epoch")))
+        seen_epochs.append(len(runs.latest(runs.Run(folder).events(), "epoch")))
         return usual(folder)
 
     monkeypatch.setattr(run_page, "write", write)
-    train(tmp_path / "run", 3, Silence())
+    train(tmp_path / "run", 3, SilentListener())
     assert seen_epochs == [1, 2, 3]
     assert "finished: all that was planned is done; epoch 3 of 3" in (tmp_path / "run/index.html").read_text()
 
@@ -452,4 +452,4 @@ def test_page_is_drawn_after_each_epoch(there: Path, tmp_path: Path, monkeypatch
 def test_no_pictures_at_all_is_an_error(tmp_path: Path) -> None:
     """An empty folder is said."""
     with pytest.raises(TrainingError, match="no images in"):
-        detector.pictures([tmp_path])
+        detector.find_images([tmp_path])

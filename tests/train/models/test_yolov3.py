@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainworthy_train.models import _yolo
-from trainworthy_train.models._yolo import WeightsError, anchors_of, convolutions, load_weights, save_weights
+from trainworthy_train.errors import WeightsError
+from trainworthy_train.models.shared import darknet_files
+from trainworthy_train.models.shared.darknet import Darknet
+from trainworthy_train.models.shared.darknet_files import anchors_of, load_weights, save_weights
 from trainworthy_train.models.yolov3 import YOLOv3
 from trainworthy_train.models.yolov3_tiny import YOLOv3Tiny
 
@@ -95,7 +97,7 @@ def numbers_for(model, seed=0):
     """Random weights in darknet's order, tame enough for 75 layers."""
     random = np.random.default_rng(seed)
     parts = []
-    for _, convolution, norm in convolutions(model):
+    for _, convolution, norm in darknet_files.layers(model):
         count = convolution.out_channels
         parts.append(random.normal(0, 0.1, count))
         if norm is not None:
@@ -125,7 +127,7 @@ def test_a_weights_file_gives_what_darknet_computes(tmp_path, build, layers, par
     numbers = numbers_for(model)
     file = write(tmp_path / "made.weights", numbers)
     loaded = load_weights(model, file)
-    assert (loaded.layers, loaded.of, loaded.seen) == (len(list(convolutions(model))),) * 2 + (7,)
+    assert (loaded.filled, loaded.total, loaded.seen) == (len(list(darknet_files.layers(model))),) * 2 + (7,)
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected, taken = run(layers(80), numbers, images)
@@ -163,7 +165,7 @@ def test_file_of_another_number_of_classes_fills_all_but_the_heads(tmp_path):
     save_weights(other, tmp_path / "coco.weights")
     before = model.coarse.weight.clone()
     loaded = load_weights(model, tmp_path / "coco.weights")
-    assert loaded.replaced == ("coarse", "fine")
+    assert loaded.new == ("coarse", "fine")
     assert torch.equal(model.last_fine.conv.weight, other.last_fine.conv.weight)
     assert torch.equal(model.coarse.weight, before)
 
@@ -177,7 +179,7 @@ def test_file_of_the_first_layers_fills_these(tmp_path):
     file = tmp_path / "tiny.conv.3"
     file.write_bytes(struct.pack("<iiii", 0, 1, 0, 5) + numbers[: first + second].tobytes())
     loaded = load_weights(model, file)
-    assert (loaded.layers, loaded.seen) == (2, 5)
+    assert (loaded.filled, loaded.seen) == (2, 5)
     assert np.array_equal(model.stages[0].bn.bias.detach().numpy(), numbers[:16])
 
 
@@ -246,7 +248,7 @@ def test_broken_cfg_says_what_is_wrong(tmp_path, text, said):
 # Decoding and loss, by hand
 
 
-class Fixed(_yolo.Darknet):
+class Fixed(Darknet):
     """A detector of one scale of 2 x 2 cells of 32 pixels, whose raw outputs are given."""
 
     strides = (32,)

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from support import tiny
 from trainworthy_train import runs
-from trainworthy_train.cli.progress import clock
 from trainworthy_train.errors import RunError, TrainingError
-from trainworthy_train.training.settings import resolve, seconds
+from trainworthy_train.runs.duration import format_duration, parse_duration
+from trainworthy_train.training.settings import resolve
 
 
 def logged(folder: Path, *events: tuple[str, dict[str, Any]]) -> runs.Run:
     folder.mkdir(parents=True, exist_ok=True)
     run = runs.Run(folder)
-    log = runs.Log(run)
+    log = runs.Log(run.file(runs.LOG))
     for kind, fields in events:
         log.add(kind, **fields)
     log.close()
@@ -32,7 +32,7 @@ def test_versions_count_up_and_are_found(tmp_path: Path) -> None:
     """v1, v2, ... below a name; NAME is the newest, NAME:v1 and NAME/v1 that one, a folder is itself."""
     place = tmp_path / "runs/streets"
     for _ in range(11):
-        logged(runs.new(place).folder, ("session", {}))
+        logged(runs.create(place).folder, ("session", {}))
     assert [run.number for run in runs.versions(place)] == list(range(1, 12))
     find = lambda written: runs.find(written, tmp_path / "runs").name  # noqa: E731 - shorter
     assert [find("streets"), find("streets:v2"), find("streets:3"), find("streets/v3"), find(str(place / "v4"))] == [
@@ -46,23 +46,23 @@ def test_versions_count_up_and_are_found(tmp_path: Path) -> None:
 
 def test_folder_of_ones_own_must_be_new(tmp_path: Path) -> None:
     """A run is never written over, nor beside other files."""
-    assert runs.at(tmp_path / "a").folder.is_dir()
+    assert runs.create_at(tmp_path / "a").folder.is_dir()
     logged(tmp_path / "b", ("session", {}))
     with pytest.raises(RunError, match="holds a run already"):
-        runs.at(tmp_path / "b")
+        runs.create_at(tmp_path / "b")
     (tmp_path / "c").mkdir()
     (tmp_path / "c/thesis.tex").touch()
     with pytest.raises(RunError, match=r"is not empty: thesis\.tex"):
-        runs.at(tmp_path / "c")
+        runs.create_at(tmp_path / "c")
 
 
 def test_state_follows_lock_and_log(tmp_path: Path) -> None:
     """Who holds the lock runs; a log without an end was cut off, and so was one that says interrupted."""
     run = logged(tmp_path / "v1", ("session", {}), ("step", {"step": 1}))
     assert run.state() == "interrupted"
-    with runs.locked(run):
+    with run.locked():
         assert run.state() == "running"
-        with pytest.raises(RunError, match="is being trained by another process"), runs.locked(run):
+        with pytest.raises(RunError, match="is being trained by another process"), run.locked():
             pass
     logged(tmp_path / "v1", ("end", {"why": "interrupted"}))
     assert run.state() == "interrupted"
@@ -80,7 +80,7 @@ def test_torn_last_line_costs_that_line_only(tmp_path_factory: pytest.TempPathFa
     last = len(whole.splitlines(keepends=True)[-1])
     file.write_bytes(whole[: -min(lost, last)])
     logged(folder, ("step", {"step": 9}))
-    steps = [event["step"] for event in runs.events(folder)]
+    steps = [event["step"] for event in runs.Run(folder).events()]
     assert steps[:4] == [0, 1, 2, 3]
     assert steps[-1] == 9
     assert len(steps) in {5, 6}  # the last line without its end is whole
@@ -91,7 +91,7 @@ def test_what_is_no_number_is_null_and_named(tmp_path: Path) -> None:
     run = logged(
         tmp_path, ("epoch", {"epoch": 1, "loss": math.nan, "parts": {"box": math.inf, "label": 1.0}})
     )
-    event = runs.events(run.folder)[0]
+    event = run.events()[0]
     assert (event["loss"], event["parts"], event["nan"]) == (
         None,
         {"box": None, "label": 1.0},
@@ -107,7 +107,7 @@ def test_later_lines_win_and_become_curves(tmp_path: Path) -> None:
         ("session", {"planned_epochs": 9, "pretrained": True}),
         *(("epoch", {"epoch": number, "map50": value, "parts": {"box": 1.0}}) for number, value in epochs),
     )
-    curves = runs.curves(runs.events(run.folder))
+    curves = runs.curves(run.events())
     assert curves.series["map50"].step.tolist() == [1, 2, 3]
     np.testing.assert_array_equal(curves.series["map50"].value, [0.1, 0.4, np.nan])
     assert curves.series["loss/box"].value.tolist() == [1, 1, 1]
@@ -117,14 +117,14 @@ def test_later_lines_win_and_become_curves(tmp_path: Path) -> None:
 def test_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where writing fails, what stood there stays, and nothing half-written is left."""
     file = tmp_path / "last.pt"
-    runs.replace(file, b"good")
+    runs.write_atomically(file, b"good")
 
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "fsync", fail)
+    monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="No space"):
-        runs.replace(file, b"better")
+        runs.write_atomically(file, b"better")
     assert [found.name for found in tmp_path.iterdir()] == ["last.pt"]
     assert file.read_bytes() == b"good"
 
@@ -135,19 +135,19 @@ def test_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 )
 def test_times_are_read(text: str, wanted: float) -> None:
     """Seconds, or numbers with s, m, h and d."""
-    assert seconds(text) == wanted
+    assert parse_duration(text) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5m", "0", "5 m", "m"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     """Anything else is an error, zero too."""
     with pytest.raises(ValueError, match=text or None):
-        seconds(text)
+        parse_duration(text)
 
 
 def test_clock_is_short() -> None:
     """Minutes and seconds, with hours where there are any."""
-    assert [clock(value) for value in (0, 42, 723, 3723, math.inf)] == [
+    assert [format_duration(value) for value in (0, 42, 723, 3723, math.inf)] == [
         "0:00",
         "0:42",
         "12:03",
@@ -161,7 +161,7 @@ def test_settings_are_the_models_unless_given() -> None:
     model = tiny.model()
     assert resolve(model, {}).epochs == 3
     assert resolve(model, {"max_iterations": 500}).epochs == 500
-    assert resolve(model, {"augment": ("none", "blur=0.2")}).augmentation["blur"] == 0.2
+    assert resolve(model, {"augment": ("none", "blur=0.2")}).augmentation.blur == 0.2
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,14 @@ from torch import nn
 from support import tiny
 from support.helpers import TESTS
 from trainworthy_train import runs
-from trainworthy_train.cli.progress import Silence
 from trainworthy_train.data import gate
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
-from trainworthy_train.training import loop
+from trainworthy_train.training import curve_watcher, launch, loop, writer
+from trainworthy_train.training import weights as first_weights
+from trainworthy_train.training.progress import SilentListener
+from trainworthy_train.training.result import TrainingResult
 from trainworthy_train.training.settings import Settings, resolve
-from trainworthy_train.types import Cleared, Sample
+from trainworthy_train.types import CertifiedDataset, Sample
 
 
 @pytest.fixture(autouse=True)
@@ -52,37 +54,40 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cleared(certified: Path) -> Cleared:
-    return gate.clear(certified / "data", certificate=certified / "reports/data/certificate.json")
+def dataset(certified: Path) -> CertifiedDataset:
+    return gate.admit(certified / "data", certificate=certified / "reports/data/certificate.json")
 
 
-class Heard(Silence):
-    """Remembers what was said."""
+class Recorder(SilentListener):
+    """Remembers what it hears."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.messages: list[str] = []
+        self.epochs: list[int] = []
 
-    def say(self, text: str) -> None:
-        self.lines.append(text)
+    def on_message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def on_epoch(self, row: Any) -> None:
+        self.epochs.append(row["epoch"])
 
 
 def go(
-    cleared: Cleared, folder: Path, *, resume: bool = False, watch: Any = None, **given: Any
-) -> tuple[loop.Ending, list[runs.Event]]:
-    """Train the tiny model into `folder`, and return how it ended and the log."""
+    dataset: CertifiedDataset, folder: Path, *, resume: bool = False, listener: Any = None, **given: Any
+) -> tuple[TrainingResult, list[runs.Event]]:
+    """Train the tiny model into `folder`, and return the result and the log."""
     changes = given.pop("model", {})
     golden, page = given.pop("golden", ()), given.pop("page", False)
     model = tiny.model(**changes)
     settings = resolve(model, {"workers": 0, "devices": "1", "epochs": 2, "stop": "never"} | given)
-    run = runs.Run(folder) if resume else runs.at(folder)
-    fabric = loop.open_fabric(settings)
+    run = runs.Run(folder) if resume else runs.create_at(folder)
+    fabric = launch.open_fabric(settings)
     with pytest.MonkeyPatch.context() as patch:
         if not page:  # drawing takes longer than training does here
-            patch.setattr(loop.run_page, "write", lambda _: None)
-        ending = loop.train(
-            fabric, model, settings, cleared, run, golden=golden, resume=resume, watch=watch or Silence()
-        )
-    return ending, runs.events(folder)
+            patch.setattr(writer.run_page, "write", lambda _: None)
+        job = loop.Job(fabric, model, settings, dataset, run, golden, listener or SilentListener())
+        result = loop.train(job, resume=resume)
+    return result, run.events()
 
 
 def only(log: list[runs.Event], kind: str) -> list[runs.Event]:
@@ -116,16 +121,16 @@ def command(certified: Path, *arguments: str, **extra: str) -> subprocess.Comple
 # What a run leaves
 
 
-def test_run_leaves_log_table_weights_and_board(cleared: Cleared, tmp_path: Path) -> None:
+def test_run_leaves_log_table_weights_and_board(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """Every step and epoch is logged, the table has a row an epoch, and the weights load without running code."""
-    ending, log = go(cleared, tmp_path / "run", golden=cleared.samples["test"], page=True)
+    result, log = go(dataset, tmp_path / "run", golden=dataset.samples["test"], page=True)
     session = only(log, "session")[0]
     assert (session["schema"], session["planned_epochs"], session["steps_per_epoch"]) == (
         "trainworthy.run/1",
         2,
         3,
     )
-    assert session["certificate"]["fingerprint"] == cleared.certificate["fingerprint"]
+    assert session["certificate"]["fingerprint"] == dataset.certificate["fingerprint"]
     assert [event["step"] for event in only(log, "step")] == [1, 2, 3, 4, 5, 6]
     assert all(event["loss"] == pytest.approx(sum(event["parts"].values())) for event in only(log, "step"))
     epoch = only(log, "epoch")[-1]
@@ -153,81 +158,83 @@ def test_run_leaves_log_table_weights_and_board(cleared: Cleared, tmp_path: Path
     assert (best["model"], best["classes"], best["epoch"]) == (
         "tiny",
         ["cat", "dog"],
-        ending.best and ending.best["epoch"],
+        result.best and result.best["epoch"],
     )
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
     assert "</html>" in (tmp_path / "run/index.html").read_text()
 
 
-def test_learning_rate_rises_and_falls(cleared: Cleared, tmp_path: Path) -> None:
+def test_learning_rate_rises_and_falls(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """From 0 in a straight line through the warm-up, then along a cosine towards 0."""
-    _, log = go(cleared, tmp_path / "run", epochs=4, lr=0.01, warmup=1)
+    _, log = go(dataset, tmp_path / "run", epochs=4, lr=0.01, warmup=1)
     rates = [event["lr"] for event in only(log, "step")]
     wanted = [0.01 * min(1, (n + 1) / 3) * 0.5 * (1 + math.cos(math.pi * n / 12)) for n in range(12)]
     assert rates == pytest.approx(wanted)
 
 
-def test_same_seed_same_weights_and_another_seed_others(cleared: Cleared, tmp_path: Path) -> None:
+def test_same_seed_same_weights_and_another_seed_others(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """A run can be repeated to the bit; the seed changes it."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        go(cleared, tmp_path / name, seed=seed, epochs=1)
+        go(dataset, tmp_path / name, seed=seed, epochs=1)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
-def test_workers_do_not_change_what_comes_out(cleared: Cleared, tmp_path: Path) -> None:
+def test_workers_do_not_change_what_comes_out(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """Images loaded by two processes give the same weights as by none."""
-    go(cleared, tmp_path / "a", epochs=1, workers=0)
-    go(cleared, tmp_path / "b", epochs=1, workers=2)
+    go(dataset, tmp_path / "a", epochs=1, workers=0)
+    go(dataset, tmp_path / "b", epochs=1, workers=2)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
-def test_subdivisions_give_the_gradients_of_the_whole_batch(cleared: Cleared, tmp_path: Path) -> None:
+def test_subdivisions_give_the_gradients_of_the_whole_batch(
+    dataset: CertifiedDataset, tmp_path: Path
+) -> None:
     """A batch in four parts learns what it learns in one, where no layer looks across the batch."""
     for name, parts in (("a", 1), ("b", 4)):
-        go(cleared, tmp_path / name, subdivisions=parts, model=tiny.PLAIN, augment=("none",))
+        go(dataset, tmp_path / name, subdivisions=parts, model=tiny.PLAIN, augment=("none",))
     one, other = weights(tmp_path / "a"), weights(tmp_path / "b")
     for name in one:
         torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=1e-4)
 
 
-def test_it_learns(cleared: Cleared, tmp_path: Path) -> None:
+def test_it_learns(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """The loss falls to a fraction, so gradients, optimizer and averages do what they are for."""
-    _, log = go(cleared, tmp_path / "run", epochs=12, augment=("none",))
+    _, log = go(dataset, tmp_path / "run", epochs=12, augment=("none",))
     losses = [event["loss"] for event in only(log, "epoch")]
     assert losses[-1] < losses[0] / 2
 
 
-def test_max_iterations_end_within_an_epoch_and_evaluate(cleared: Cleared, tmp_path: Path) -> None:
+def test_max_iterations_end_within_an_epoch_and_evaluate(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """After so many steps the epoch is evaluated as it stands, and the run is finished."""
-    ending, log = go(cleared, tmp_path / "run", epochs=None, max_iterations=4)
+    result, log = go(dataset, tmp_path / "run", epochs=None, max_iterations=4)
     assert only(log, "session")[0]["planned_epochs"] == 2
     assert [event["step"] for event in only(log, "epoch")] == [3, 4]
-    assert ending.why == "finished"
+    assert result.stop_reason == "finished"
 
 
-def test_time_budget_ends_the_run(cleared: Cleared, tmp_path: Path) -> None:
+def test_time_budget_ends_the_run(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """When the time is over the run ends after the step, evaluated and saved."""
-    ending, log = go(cleared, tmp_path / "run", epochs=1000, time_budget=1e-6)
-    assert (ending.why, only(log, "end")[0]["why"]) == ("time-budget", "time-budget")
+    result, log = go(dataset, tmp_path / "run", epochs=1000, time_budget=1e-6)
+    assert (result.stop_reason, only(log, "end")[0]["why"]) == ("time-budget", "time-budget")
     assert len(only(log, "step")) == len(only(log, "epoch")) == 1
     assert (tmp_path / "run/best.pt").exists()
 
 
 def test_stop_auto_ends_when_map_does_not_improve(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rule is asked after each epoch, with the curves so far; `--stop never` does not ask it."""
     asked: list[int] = []
 
     def decide(curves: Any) -> Any:
         asked.append(len(curves.series["map50"].value))
-        return loop.stopping.Stop(len(asked) == 2, "enough", 1.0)
+        return curve_watcher.stopping.Stop(len(asked) == 2, "enough", 1.0)
 
-    monkeypatch.setattr(loop.stopping, "decide", decide)
-    ending, _ = go(cleared, tmp_path / "a", epochs=9, stop="auto")
-    assert (ending.why, ending.message, asked) == ("stopped", "enough", [1, 2])
-    assert go(cleared, tmp_path / "b", epochs=1, stop="never")[0].why == "finished"
+    monkeypatch.setattr(curve_watcher.stopping, "decide", decide)
+    result, _ = go(dataset, tmp_path / "a", epochs=9, stop="auto")
+    assert (result.stop_reason, result.message, asked) == ("stopped", "enough", [1, 2])
+    assert go(dataset, tmp_path / "b", epochs=1, stop="never")[0].stop_reason == "finished"
     assert asked == [1, 2]
 
 
@@ -241,16 +248,7 @@ class Killed(BaseException):
 
 def cut(monkeypatch: pytest.MonkeyPatch, steps: int, what: Any) -> None:
     """Do something before the step with this number, of the next training only."""
-    usual = loop.Training._step
-    left = [steps]
-
-    def step(self: Any, batch: Any) -> Any:
-        if self.progress.step == left[0]:
-            left[0] = -1
-            what()
-        return usual(self, batch)
-
-    monkeypatch.setattr(loop.Training, "_step", step)
+    monkeypatch.setattr(loop, "train_step", tiny.before_step(steps, what))
 
 
 def killed() -> None:
@@ -260,27 +258,27 @@ def killed() -> None:
 def told(log: list[runs.Event], kind: Any) -> list[runs.Event]:
     """The lines that count, without the clock."""
     return [
-        {key: value for key, value in event.items() if key != "seconds"} for event in runs.settled(log, kind)
+        {key: value for key, value in event.items() if key != "seconds"} for event in runs.latest(log, kind)
     ]
 
 
 @pytest.mark.parametrize("often", [False, True], ids=["saved each epoch", "saved each step"])
 def test_run_that_was_cut_off_resumes_to_the_same_bits(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, often: bool
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, often: bool
 ) -> None:
     """Cut off within an epoch and resumed: weights and log are those of a run that was left alone."""
-    go(cleared, tmp_path / "whole", epochs=3)
+    go(dataset, tmp_path / "whole", epochs=3)
     monkeypatch.setattr(loop, "SAVE_EVERY", -1.0 if often else math.inf)
     cut(monkeypatch, 5, killed)
     with pytest.raises(Killed):
-        go(cleared, tmp_path / "cut", epochs=3)
+        go(dataset, tmp_path / "cut", epochs=3)
     file = tmp_path / "cut/log.jsonl"
     file.write_bytes(file.read_bytes() + b'{"event": "step", "st')  # the line that was being written
     assert runs.Run(tmp_path / "cut").state() == "interrupted"
-    go(cleared, tmp_path / "cut", epochs=3, resume=True)
+    go(dataset, tmp_path / "cut", epochs=3, resume=True)
     for name in ("last.pt", "best.pt"):
         assert same(weights(tmp_path / "cut", name), weights(tmp_path / "whole", name))
-    one, other = runs.events(tmp_path / "cut"), runs.events(tmp_path / "whole")
+    one, other = runs.Run(tmp_path / "cut").events(), runs.Run(tmp_path / "whole").events()
     assert told(one, "step") == told(other, "step")
     assert told(one, "epoch") == told(other, "epoch")
     assert only(one, "session")[1]["resumed_at"] == (5 if often else 3)
@@ -289,29 +287,29 @@ def test_run_that_was_cut_off_resumes_to_the_same_bits(
 
 
 def test_run_that_was_cut_off_before_its_first_checkpoint_begins_again(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing was saved yet, going on is beginning: the result is the same."""
-    go(cleared, tmp_path / "whole", epochs=1)
+    go(dataset, tmp_path / "whole", epochs=1)
     cut(monkeypatch, 1, killed)
     with pytest.raises(Killed):
-        go(cleared, tmp_path / "cut", epochs=1)
+        go(dataset, tmp_path / "cut", epochs=1)
     assert not (tmp_path / "cut/last.pt").exists()
-    go(cleared, tmp_path / "cut", epochs=1, resume=True)
+    go(dataset, tmp_path / "cut", epochs=1, resume=True)
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
 
 
 def test_ctrl_c_finishes_the_step_and_saves(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step is finished and saved; resumed, the run does each step once and ends as if nothing had been."""
-    go(cleared, tmp_path / "whole", epochs=3)
+    go(dataset, tmp_path / "whole", epochs=3)
     cut(monkeypatch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    ending, log = go(cleared, tmp_path / "held", epochs=3)
-    assert (ending.why, only(log, "end")[0]["why"]) == ("interrupted", "interrupted")
+    result, log = go(dataset, tmp_path / "held", epochs=3)
+    assert (result.stop_reason, only(log, "end")[0]["why"]) == ("interrupted", "interrupted")
     assert runs.Run(tmp_path / "held").state() == "interrupted"
     assert torch.load(tmp_path / "held/last.pt", weights_only=True)["progress"]["step"] == 5
-    _, log = go(cleared, tmp_path / "held", epochs=3, resume=True)
+    _, log = go(dataset, tmp_path / "held", epochs=3, resume=True)
     assert [event["step"] for event in only(log, "step")] == list(range(1, 10))
     assert runs.Run(tmp_path / "held").state() == "finished"
     assert same(weights(tmp_path / "held"), weights(tmp_path / "whole"))
@@ -329,7 +327,9 @@ def test_process_that_is_killed_leaves_a_run_that_resumes(certified: Path) -> No
     again = command(certified, "train", "data", "--out", "cut", "--resume")
     assert again.returncode == 0, again.stderr
     assert same(weights(certified / "cut"), weights(certified / "whole"))
-    assert told(runs.events(certified / "cut"), "step") == told(runs.events(certified / "whole"), "step")
+    assert told(runs.Run(certified / "cut").events(), "step") == told(
+        runs.Run(certified / "whole").events(), "step"
+    )
 
 
 @pytest.mark.slow
@@ -361,7 +361,7 @@ def is_as(folder: Path, alone: Path) -> None:
     one, two = weights(alone), weights(folder)
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-4, rtol=1e-3)
-    logs = [runs.events(each) for each in (alone, folder)]
+    logs = [runs.Run(each).events() for each in (alone, folder)]
     losses = [[event["loss"] for event in only(log, "step")] for log in logs]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     assert only(logs[1], "session")[0]["hardware"]["processes"] == 2
@@ -421,13 +421,13 @@ def test_processes_of_torchrun_equal_one(certified: Path, alone: Path, nodes: in
 
 
 def test_processes_must_be_those_that_the_launcher_started(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Options that contradict the launcher are refused: processes that train apart would each write a run."""
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="started 4 processes, 2 of them here"):
-        go(cleared, tmp_path / "run", devices="1")
+        go(dataset, tmp_path / "run", devices="1")
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -448,36 +448,38 @@ class Spoilt(tiny.Tiny):
         return out
 
 
-def test_loss_that_is_no_number_is_a_finding_with_its_files(cleared: Cleared, tmp_path: Path) -> None:
+def test_loss_that_is_no_number_is_a_finding_with_its_files(
+    dataset: CertifiedDataset, tmp_path: Path
+) -> None:
     """The batch's files are named and logged, and the weights saved are those from before it."""
-    with pytest.raises(
-        TrainingError, match=r"the loss is no number any more, at a batch of images/train/train"
-    ):
-        go(cleared, tmp_path / "run", model={"build": lambda classes, _: Spoilt(classes)})
-    log = runs.events(tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"the loss became NaN, at a batch of images/train/train"):
+        go(dataset, tmp_path / "run", model={"build": lambda classes, _: Spoilt(classes)})
+    log = runs.Run(tmp_path / "run").events()
     found = only(log, "finding")[0]
     assert found["kind"] == "nan-loss"
-    assert set(found["files"]) <= {one.path for one in cleared.samples["train"]}
+    assert set(found["files"]) <= {one.path for one in dataset.samples["train"]}
     assert len(found["files"]) == 2  # what is left of 10 images in the third batch of 4
     assert only(log, "end")[0]["why"] == "nan-loss"
     assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
     assert torch.load(tmp_path / "run/last.pt", weights_only=True)["progress"]["step"] == 2
 
 
-def test_an_alarm_is_said_once(cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_is_said_once(
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After each epoch but the last the curves are looked at; each kind of alarm is said when it is new."""
     planned: list[float | None] = []
     kinds = iter(["", "not-learning", "not-learning", "diverging"])
 
-    def alarm(curves: Any) -> loop.alarms.Alarm | None:
+    def alarm(curves: Any) -> curve_watcher.alarms.Alarm | None:
         planned.append(curves.planned)
         kind: Any = next(kinds)
-        return loop.alarms.Alarm(kind, 2.0, "so it is") if kind else None
+        return curve_watcher.alarms.Alarm(kind, 2.0, "so it is") if kind else None
 
-    monkeypatch.setattr(loop.alarms, "alarm", alarm)
-    heard = Heard()
-    go(cleared, tmp_path / "run", epochs=5, watch=heard)
-    said = [line for line in heard.lines if "so it is" in line]
+    monkeypatch.setattr(curve_watcher.alarms, "alarm", alarm)
+    recorder = Recorder()
+    go(dataset, tmp_path / "run", epochs=5, listener=recorder)
+    said = [line for line in recorder.messages if "so it is" in line]
     assert said == ["not-learning since epoch 2: so it is", "diverging since epoch 2: so it is"]
     assert planned == [5.0] * 4
 
@@ -491,18 +493,18 @@ class Greedy(tiny.Tiny):
         return super().forward(images, targets)
 
 
-def test_batches_are_divided_after_running_out_of_memory(cleared: Cleared, tmp_path: Path) -> None:
+def test_batches_are_divided_after_running_out_of_memory(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """The batch is computed again in twice as many parts, until it fits; that is said and logged."""
-    heard = Heard()
+    recorder = Recorder()
     changes = {"build": lambda classes, _: Greedy(classes, plain=True)}
-    ending, log = go(cleared, tmp_path / "run", model=changes, epochs=1, watch=heard)
-    assert ending.why == "finished"
+    result, log = go(dataset, tmp_path / "run", model=changes, epochs=1, listener=recorder)
+    assert result.stop_reason == "finished"
     assert [event["kind"] for event in only(log, "finding")] == ["out-of-memory", "out-of-memory"]
-    assert heard.lines[-1] == "out of memory: batches are now computed in 4 parts (--subdivisions 4)"
+    assert recorder.messages[-1] == "out of memory: batches are now computed in 4 parts (--subdivisions 4)"
     assert torch.load(tmp_path / "run/last.pt", weights_only=True)["progress"]["subdivisions"] == 4
 
 
-def test_one_image_too_large_for_memory_is_said(cleared: Cleared, tmp_path: Path) -> None:
+def test_one_image_too_large_for_memory_is_said(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """Where even one image does not fit, the error says so and what to try."""
 
     class Hopeless(tiny.Tiny):
@@ -510,7 +512,7 @@ def test_one_image_too_large_for_memory_is_said(cleared: Cleared, tmp_path: Path
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")
 
     with pytest.raises(TrainingError, match="not enough memory for 1 images of 32 px") as caught:
-        go(cleared, tmp_path / "run", model={"build": lambda classes, _: Hopeless(classes)})
+        go(dataset, tmp_path / "run", model={"build": lambda classes, _: Hopeless(classes)})
     assert caught.value.next_step == "--image-size 16"
 
 
@@ -520,39 +522,41 @@ def test_dataset_that_is_edited_while_it_trains_ends_the_run(certified: Path, tm
 
     shutil.copytree(certified, tmp_path / "copy")
     data = tmp_path / "copy/data"
-    cleared = gate.clear(data, certificate=tmp_path / "copy/reports/data/certificate.json")
+    dataset = gate.admit(data, certificate=tmp_path / "copy/reports/data/certificate.json")
     (data / "images/train/train06.png").write_bytes((data / "images/train/train07.png").read_bytes())
     with pytest.raises(RefusedError, match=r"train06\.png has other content than at the start"):
-        go(cleared, tmp_path / "run")
-    assert only(runs.events(tmp_path / "run"), "finding")[0]["kind"] == "dataset-changed"
+        go(dataset, tmp_path / "run")
+    assert only(runs.Run(tmp_path / "run").events(), "finding")[0]["kind"] == "dataset-changed"
     assert (tmp_path / "run/last.pt").exists()
 
 
 def test_full_disk_at_a_checkpoint_leaves_the_last_good_one(
-    cleared: Cleared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: CertifiedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error says what is full and that a checkpoint is left, which is whole, and nothing half-written is."""
-    usual = runs.replace
+    usual = runs.write_atomically
 
     def replace(file: Path, content: bytes) -> None:
         if file.name == "last.pt" and file.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         usual(file, content)
 
-    monkeypatch.setattr(runs, "replace", replace)
+    monkeypatch.setattr(runs, "write_atomically", replace)
     with pytest.raises(
         RunError, match=r"No space left on device\n  The last checkpoint is still there"
     ) as caught:
-        go(cleared, tmp_path / "run", epochs=3)
+        go(dataset, tmp_path / "run", epochs=3)
     assert "--resume" in caught.value.next_step
     assert torch.load(tmp_path / "run/last.pt", weights_only=True)["progress"]["epoch"] == 2
     monkeypatch.undo()
     assert runs.Run(tmp_path / "run").state() == "interrupted"
-    ending, _ = go(cleared, tmp_path / "run", epochs=3, resume=True)
-    assert (ending.why, ending.epoch) == ("finished", 3)
+    result, _ = go(dataset, tmp_path / "run", epochs=3, resume=True)
+    assert (result.stop_reason, result.epoch) == ("finished", 3)
 
 
-def test_checkpoint_of_a_stranger_is_refused_without_running_it(cleared: Cleared, tmp_path: Path) -> None:
+def test_checkpoint_of_a_stranger_is_refused_without_running_it(
+    dataset: CertifiedDataset, tmp_path: Path
+) -> None:
     """A pickle that would run code when it is loaded is not loaded, and does not run."""
 
     class Trap:
@@ -561,80 +565,82 @@ def test_checkpoint_of_a_stranger_is_refused_without_running_it(cleared: Cleared
 
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Trap(), protocol=2))
     with pytest.raises(Exception, match=r"evil\.pt cannot be read as tensors alone"):
-        go(cleared, tmp_path / "run", weights=str(tmp_path / "evil.pt"))
+        go(dataset, tmp_path / "run", weights=str(tmp_path / "evil.pt"))
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_of_another_architecture_are_refused(cleared: Cleared, tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """A file whose tensors do not fit is of another architecture, and that is said."""
     torch.save({"state_dict": nn.Linear(3, 3).state_dict()}, tmp_path / "other.pt")
     with pytest.raises(Exception, match=r"other\.pt is of another architecture"):
-        go(cleared, tmp_path / "run", weights=str(tmp_path / "other.pt"))
+        go(dataset, tmp_path / "run", weights=str(tmp_path / "other.pt"))
 
 
-def test_weights_that_know_other_labels_start_with_a_new_head(cleared: Cleared, tmp_path: Path) -> None:
+def test_weights_that_know_other_labels_start_with_a_new_head(
+    dataset: CertifiedDataset, tmp_path: Path
+) -> None:
     """As many labels but others: what tells labels apart is not taken over, the rest is."""
-    go(cleared, tmp_path / "a", epochs=1)
-    others = dataclasses.replace(cleared, classes=("oak", "elm"))
-    heard = Heard()
+    go(dataset, tmp_path / "a", epochs=1)
+    others = dataclasses.replace(dataset, classes=("oak", "elm"))
+    recorder = Recorder()
     model = tiny.model()
     module = model.build(2, 32)
     fresh = {name: value.clone() for name, value in module.state_dict().items()}
-    said = loop.first_weights(module, model, str(tmp_path / "a/best.pt"), others.classes)
+    said = first_weights.load_first_weights(module, model, str(tmp_path / "a/best.pt"), others.classes)
     kept = weights(tmp_path / "a", "best.pt")
-    assert "the file knows other labels (cat, dog)" in said[-1]
+    assert "the file has other labels (cat, dog)" in said[-1]
     assert torch.equal(module.state_dict()["head.weight"], fresh["head.weight"])
     assert torch.equal(module.state_dict()["body.0.weight"], kept["body.0.weight"])
-    assert heard.lines == []
+    assert recorder.messages == []
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Odd data
 
 
-def bare(cleared: Cleared, **parts: tuple[Sample, ...]) -> Cleared:
-    return dataclasses.replace(cleared, samples={"train": (), "val": (), "test": ()} | parts)
+def bare(dataset: CertifiedDataset, **parts: tuple[Sample, ...]) -> CertifiedDataset:
+    return dataclasses.replace(dataset, samples={"train": (), "val": (), "test": ()} | parts)
 
 
-def test_validation_may_be_missing(cleared: Cleared, tmp_path: Path) -> None:
+def test_validation_may_be_missing(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """Without it there is no mAP; the last weights are kept, and the run is whole."""
-    ending, log = go(bare(cleared, train=cleared.samples["train"]), tmp_path / "run")
-    assert ending.best is None
+    result, log = go(bare(dataset, train=dataset.samples["train"]), tmp_path / "run")
+    assert result.best is None
     assert "map50" not in only(log, "epoch")[0]
     assert torch.load(tmp_path / "run/best.pt", weights_only=True)["epoch"] == 2
 
 
-def test_training_without_any_box_runs(cleared: Cleared, tmp_path: Path) -> None:
+def test_training_without_any_box_runs(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """Empty images are negatives: with nothing else the loss is still a number, and nothing crashes."""
     none = tuple(
         dataclasses.replace(one, boxes=one.boxes[:0], labels=one.labels[:0], crowd=one.crowd[:0])
-        for one in cleared.samples["train"]
+        for one in dataset.samples["train"]
     )
-    ending, log = go(bare(cleared, train=none, val=cleared.samples["val"]), tmp_path / "run")
-    assert ending.why == "finished"
+    result, log = go(bare(dataset, train=none, val=dataset.samples["val"]), tmp_path / "run")
+    assert result.stop_reason == "finished"
     assert all(math.isfinite(event["loss"]) for event in only(log, "step"))
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_any_number_of_labels(cleared: Cleared, tmp_path: Path, count: int) -> None:
+def test_any_number_of_labels(dataset: CertifiedDataset, tmp_path: Path, count: int) -> None:
     """One label and a thousand are trained on like two."""
     first = {
         part: tuple(dataclasses.replace(one, labels=one.labels * 0) for one in samples)
-        for part, samples in cleared.samples.items()
+        for part, samples in dataset.samples.items()
     }
-    many = dataclasses.replace(cleared, classes=tuple(f"c{n}" for n in range(count)), samples=first)
-    ending, log = go(many, tmp_path / "run", epochs=1)
-    assert ending.why == "finished"
+    many = dataclasses.replace(dataset, classes=tuple(f"c{n}" for n in range(count)), samples=first)
+    result, log = go(many, tmp_path / "run", epochs=1)
+    assert result.stop_reason == "finished"
     assert len(only(log, "epoch")[0]["labels"]) == count
 
 
-def test_single_image_is_enough_to_run(cleared: Cleared, tmp_path: Path) -> None:
+def test_single_image_is_enough_to_run(dataset: CertifiedDataset, tmp_path: Path) -> None:
     """A batch of one image is a batch."""
-    one = bare(cleared, train=cleared.samples["train"][:1], val=cleared.samples["val"][:1])
-    assert go(one, tmp_path / "run", epochs=1)[0].why == "finished"
+    one = bare(dataset, train=dataset.samples["train"][:1], val=dataset.samples["val"][:1])
+    assert go(one, tmp_path / "run", epochs=1)[0].stop_reason == "finished"
 
 
 def test_settings_survive_the_record() -> None:
     """What is written of settings is read back as the same."""
     settings = resolve(tiny.model(), {"labels": ("a",), "time_budget": 60.0})
-    assert Settings.of_record(json.loads(json.dumps(settings.as_record()))) == settings
+    assert Settings.from_record(json.loads(json.dumps(settings.as_record()))) == settings

@@ -7,8 +7,9 @@ import pickle
 import pytest
 import torch
 
+from trainworthy_train.errors import WeightsError
 from trainworthy_train.models import catalogue
-from trainworthy_train.models._yolo import WeightsError, save_weights
+from trainworthy_train.models.shared.darknet_files import save_weights
 from trainworthy_train.models.yolov3_tiny import YOLOv3Tiny
 from trainworthy_train.training import weights
 

@@ -1,3 +1,59 @@
-"""Trains object detectors on certified datasets only, and names the pattern of any training curve."""
+"""Trains object detectors on certified datasets only, and names the pattern of any training curve.
+
+    import trainworthy_train as tt
+
+    result = tt.train("streets/", epochs=20, on_epoch=print)
+    tt.load(result.run).predict(["a.jpg"])
+    tt.diagnose("results.csv")[0].pattern
+
+`train`, `load` and `diagnose` are functions; `runs` is a module, with `runs.list_runs()` and `runs.find("streets:v2")`.
+PyTorch is imported when something needs it, not with this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit import __version__ as __version__
+
+if TYPE_CHECKING:
+    from trainworthy_train import runs
+    from trainworthy_train.api import TrainingOptions, load, train
+    from trainworthy_train.inference.detector import Detector, Prediction
+    from trainworthy_train.runs.run import Run
+    from trainworthy_train.training.result import TrainingResult
+
+__all__ = [
+    "Detector",
+    "Prediction",
+    "Run",
+    "TrainingOptions",
+    "TrainingResult",
+    "__version__",
+    "load",
+    "runs",
+    "train",
+]
+
+_HOMES = {
+    "Detector": "inference.detector",
+    "Prediction": "inference.detector",
+    "Run": "runs.run",
+    "TrainingOptions": "api",
+    "TrainingResult": "training.result",
+    "load": "api",
+    "train": "api",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
+    if name == "runs":
+        return importlib.import_module(f"{__name__}.runs")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

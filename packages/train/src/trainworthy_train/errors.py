@@ -1,8 +1,9 @@
-"""The errors of training, drawn below those of the audit.
+"""The errors of training, below those of the audit.
 
 TrainworthyError                exit 2: it could not be done
 ├── RefusedError                exit 1: the dataset is not what a certificate approves
 ├── TrainingError               training cannot start, or cannot go on
+├── WeightsError                a file of weights does not fit the model, or is none
 └── RunError                    there is no such run, it is in use, or it cannot be written
 """
 
@@ -19,5 +20,9 @@ class TrainingError(TrainworthyError):
     """Training cannot start, or cannot go on."""
 
 
+class WeightsError(TrainworthyError):
+    """A file of weights does not fit the model, or is none."""
+
+
 class RunError(TrainworthyError):
-    """There is no such run, somebody else is writing it, or it cannot be written."""
+    """There is no such run, another process is writing it, or it cannot be written."""

@@ -1,4 +1,4 @@
-"""The frozen types that training and diagnosis pass around; nothing here needs torch."""
+"""The frozen types that training and diagnosis share. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Locator
 
+    Array = np.ndarray[Any, np.dtype[Any]]
     Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3) RGB
 
 # ------------------------------------------------------------------------------------------------------------
 # What may be trained on
@@ -25,20 +27,16 @@ class Sample:
     path: str  # POSIX, relative to the dataset's root
     locator: Locator  # where its bytes lie: a file, or a member of a zip
     digest: str  # blake3 of the bytes that were certified, 64 hex digits
-    boxes: np.ndarray[
-        Any, np.dtype[np.float32]
-    ]  # (n, 4) x1, y1, x2, y2 in pixels as stored, before EXIF orientation
-    labels: np.ndarray[Any, np.dtype[np.int64]]  # (n,) 0-based into `Cleared.classes`
-    crowd: np.ndarray[
-        Any, np.dtype[np.bool_]
-    ]  # (n,) many objects in one box: ignored in training and evaluation
+    boxes: Array  # (n, 4) float32 x1, y1, x2, y2 in pixels as stored, before EXIF orientation
+    labels: Array  # (n,) int64, 0-based, indices into `CertifiedDataset.classes`
+    crowd: Array  # (n,) bool: one box around many objects, ignored in training and evaluation
     width: int  # pixels, as stored
     height: int
 
 
 @dataclass(frozen=True, eq=False)
-class Cleared:
-    """A dataset that passed the gate: certified, unchanged, and divided."""
+class CertifiedDataset:
+    """A dataset that passed the gate: certified, unchanged, and divided into splits."""
 
     root: str  # as the user gave it
     name: str  # of the run, unless another is asked for
@@ -47,9 +45,7 @@ class Cleared:
     certificate: Mapping[str, Any]  # as read, without its seal
     certificate_file: str = ""  # where it lies
     excluded: Mapping[str, str] = field(default_factory=dict)  # {path: why it is never loaded}
-    waived: tuple[
-        Mapping[str, Any], ...
-    ] = ()  # findings that a person accepted: rule, image, reason, author, ...
+    waived: tuple[Mapping[str, Any], ...] = ()  # accepted findings: rule, where, reason, author, ...
     notes: tuple[str, ...] = ()  # what was decided on the way, a sentence each
 
 

@@ -1,38 +1,45 @@
 """A trained detector as a file for other programs: ONNX, TorchScript, or darknet's weights and configuration.
 
-ONNX and TorchScript files hold everything between the picture and its detections, non-maximum suppression included:
-one input `images` (1, 3, S, S), RGB, 0..1, letterboxed with grey; outputs `boxes` (k, 4), `scores` (k,), `labels` (k,).
+ONNX and TorchScript files hold everything from the image to its detections, non-maximum suppression included: one input
+`images` (1, 3, S, S), RGB, 0..1, letterboxed with grey; outputs `boxes` (k, 4), `scores` (k,), `labels` (k,).
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from trainworthy_train.errors import TrainingError
-from trainworthy_train.models._yolo import Darknet, save_weights
+from trainworthy_train.models.shared.darknet import Darknet
+from trainworthy_train.models.shared.darknet_files import save_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from trainworthy_train.inference.detector import Detector
 
 OUTPUTS = ("boxes", "scores", "labels")
 
-#: How much an exported file may differ from the model in scores and in pixels: sums are made in another order.
-TOLERANCE, PIXELS = 1e-3, 0.1
+#: How much an exported file may differ from the model, in scores and in pixels: sums are made in another order.
+SCORE_TOLERANCE, PIXEL_TOLERANCE = 1e-3, 0.1
 
-#: Detections of a lower score are not compared: which of thousands are listed at all hangs on the last bit.
-SURE = 0.05
+#: Detections of a lower score are not compared: which of thousands are listed at all depends on the last bit.
+COMPARED_FROM = 0.05
 
-#: Pictures on which a file is compared with the model before it is kept.
-TRIALS = 3
+#: Images on which a file is compared with the model before it is kept, beside noise.
+MAX_EXAMPLES = 3
+
+#: Runs an exported file on (1, 3, S, S): `OUTPUTS`.
+Runner = Callable[[Tensor], Sequence[Tensor]]
 
 
 class Exported(nn.Module):
-    """One picture in, its detections out, as a tuple."""
+    """One image in, its detections out, as a tuple."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
@@ -44,52 +51,41 @@ class Exported(nn.Module):
         return found["boxes"], found["scores"], found["labels"]
 
 
-def write(
-    detector: nn.Module,
-    to: str,
-    file: Path,
-    *,
-    image_size: int,
-    classes: Sequence[str],
-    pictures: Sequence[Tensor] = (),
-) -> list[str]:
-    """Write `file`, compare what it computes with the model, and return sentences on what was written.
+def write(detector: Detector, to: str, file: Path, examples: Sequence[Tensor] = ()) -> list[str]:
+    """Write `file` of the kind `to`, compare what it computes with the model, and return sentences on what was written.
 
-    `pictures` are (3, S, S); on random ones an untrained model would find nothing to compare. Raises `TrainingError`
-    where the file computes something else, and leaves none then.
+    `examples` are images (3, S, S), 0..1; on noise alone an untrained model would find nothing to compare. Raises
+    `TrainingError` where the file computes something else, or cannot be written, and leaves no file then.
     """
     if not file.parent.is_dir():
         raise TrainingError(f"cannot write {file}: there is no folder {file.parent}")
-    detector = detector.cpu().eval()
+    module, size = detector.module.cpu().eval(), detector.image_size
     if to == "darknet":
-        return _darknet(detector, file, image_size, classes)
-    half = file.with_name(f".{file.name}.part")
+        return _write_darknet(module, file, size, detector.classes)
+    temporary = file.with_name(f".{file.name}.part")
     try:
-        trials = [
-            *pictures[:TRIALS],
-            torch.rand(3, image_size, image_size, generator=torch.Generator().manual_seed(0)),
-        ]
-        run = _WRITERS[to](Exported(detector).eval(), trials[0][None], half)
-        _compare(detector, run, trials)
-        half.replace(file)
+        noise = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
+        images = [*examples[:MAX_EXAMPLES], noise]
+        run = WRITERS[to](Exported(module).eval(), images[0][None], temporary)
+        _require_equal(module, run, images)
+        temporary.replace(file)
     except OSError as error:
         raise TrainingError(f"cannot write {file}: {error.strerror or error}") from error
     finally:
-        half.unlink(missing_ok=True)
-    size = f"pictures of {image_size} x {image_size}, {len(classes)} labels"
-    return [f"{file}: {to}, {size}; equal to the model on {len(trials)} pictures"]
+        temporary.unlink(missing_ok=True)
+    shape = f"images of {size} x {size}, {len(detector.classes)} labels"
+    return [f"{file}: {to}, {shape}; equal to the model on {len(images)} images"]
 
 
-def _torchscript(module: Exported, example: Tensor, file: Path) -> Callable[[Tensor], Sequence[Tensor]]:
-    with _quiet(), torch.no_grad():
+def _write_torchscript(module: Exported, example: Tensor, file: Path) -> Runner:
+    with _no_warnings(), torch.no_grad():
         traced = torch.jit.trace(module, (example,), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(file))
-        again = torch.jit.load(str(file))  # type: ignore[no-untyped-call]
-    run: Callable[[Tensor], Sequence[Tensor]] = again
-    return run
+        loaded: Runner = torch.jit.load(str(file))  # type: ignore[no-untyped-call]
+    return loaded
 
 
-def _onnx(module: Exported, example: Tensor, file: Path) -> Callable[[Tensor], Sequence[Tensor]]:
+def _write_onnx(module: Exported, example: Tensor, file: Path) -> Runner:
     try:
         import onnxruntime
     except ImportError as error:
@@ -97,8 +93,8 @@ def _onnx(module: Exported, example: Tensor, file: Path) -> Callable[[Tensor], S
             "exporting to ONNX needs ONNX Runtime, to compare the file with the model",
             next_step="pip install 'trainworthy-train[export]'",
         ) from error
-    # The exporter that traces: how many boxes there are depends on the picture, which the other one cannot follow.
-    with _quiet(), torch.no_grad():
+    # The exporter that traces: how many boxes there are depends on the image, which the other one cannot follow.
+    with _no_warnings(), torch.no_grad():
         torch.onnx.export(
             module,
             (example,),
@@ -113,49 +109,49 @@ def _onnx(module: Exported, example: Tensor, file: Path) -> Callable[[Tensor], S
     return lambda images: [torch.from_numpy(part) for part in session.run(None, {"images": images.numpy()})]
 
 
-_WRITERS: dict[str, Callable[[Exported, Tensor, Path], Callable[[Tensor], Sequence[Tensor]]]] = {
-    "onnx": _onnx,
-    "torchscript": _torchscript,
+WRITERS: dict[str, Callable[[Exported, Tensor, Path], Runner]] = {
+    "onnx": _write_onnx,
+    "torchscript": _write_torchscript,
 }
 
 
-def matches(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, least: float = SURE) -> list[bool]:
-    """Whether each detection of `one` with a score of at least `least` is in `other`, and the reverse.
+def agree(
+    one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, min_score: float = COMPARED_FROM
+) -> list[bool]:
+    """Whether each detection of `one` with a score of at least `min_score` is in `other`, and the reverse.
 
     As sets: where scores are equal, the order and what suppresses what may differ.
     """
-    near = (one["boxes"][:, None] - other["boxes"][None]).abs().amax(2) <= PIXELS
-    near &= (one["scores"][:, None] - other["scores"][None]).abs() <= TOLERANCE
+    near = (one["boxes"][:, None] - other["boxes"][None]).abs().amax(2) <= PIXEL_TOLERANCE
+    near &= (one["scores"][:, None] - other["scores"][None]).abs() <= SCORE_TOLERANCE
     near &= one["labels"][:, None] == other["labels"][None]
     return [
-        bool(near.any(1)[one["scores"] >= least].all()),
-        bool(near.any(0)[other["scores"] >= least].all()),
+        bool(near.any(1)[one["scores"] >= min_score].all()),
+        bool(near.any(0)[other["scores"] >= min_score].all()),
     ]
 
 
-def _compare(
-    detector: nn.Module, run: Callable[[Tensor], Sequence[Tensor]], trials: Sequence[Tensor]
-) -> None:
-    for number, picture in enumerate(trials):
+def _require_equal(module: nn.Module, run: Runner, images: Sequence[Tensor]) -> None:
+    for number, image in enumerate(images, start=1):
         with torch.no_grad():
-            expected = detector(picture[None])[0]
-        found = dict(zip(OUTPUTS, run(picture[None]), strict=True))
-        if not all(matches(expected, found)):
+            expected = module(image[None])[0]
+        found = dict(zip(OUTPUTS, run(image[None]), strict=True))
+        if not all(agree(expected, found)):
             raise TrainingError(
                 f"the exported file does not compute what the model does\n"
-                f"  Picture {number + 1}: {len(expected['scores'])} detections by the model, {len(found['scores'])} by "
-                f"the file; some of score {SURE} or more are in one of them only.\n  Nothing was written."
+                f"  Image {number}: {len(expected['scores'])} detections by the model, {len(found['scores'])} by "
+                f"the file; some of score {COMPARED_FROM} or more are in one of them only.\n  Nothing was written."
             )
 
 
-def _darknet(detector: nn.Module, file: Path, image_size: int, classes: Sequence[str]) -> list[str]:
-    if not isinstance(detector, Darknet):
+def _write_darknet(module: nn.Module, file: Path, image_size: int, classes: Sequence[str]) -> list[str]:
+    if not isinstance(module, Darknet):
         raise TrainingError(
             "only YOLOv3 and YOLOv3-tiny have a darknet form", next_step="trainworthy export RUN --to onnx"
         )
-    save_weights(detector, file)
+    save_weights(module, file)
     beside = {
-        file.with_suffix(".cfg"): detector.cfg(image_size),
+        file.with_suffix(".cfg"): module.cfg(image_size),
         file.with_suffix(".names"): "\n".join(classes) + "\n",
     }
     for path, text in beside.items():
@@ -163,8 +159,8 @@ def _darknet(detector: nn.Module, file: Path, image_size: int, classes: Sequence
     return [f"{file}: darknet's weights, with {' and '.join(path.name for path in beside)} beside it"]
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801 - used as a function
-    """Tracing warns of every decision that it fixes; what comes out is compared instead."""
+class _no_warnings(warnings.catch_warnings):  # noqa: N801 - used as a function
+    """Tracing warns of every decision that it fixes; the outputs are compared instead."""
 
     def __enter__(self) -> None:
         super().__enter__()

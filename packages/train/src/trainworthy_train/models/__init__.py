@@ -10,10 +10,13 @@ A detector is an `nn.Module`:
 `images` is (B, 3, S, S) float32 in 0..1; `targets` a list of B dicts `{"boxes": (n, 4) float32, "labels": (n,) int64}`,
 where an image without objects has (0, 4). A detector normalises colours itself.
 
-One that has `judge(images, targets)` gives both, (parts, list), for one look at the images, which evaluation then uses.
+A detector may have `judge(images, targets)`, which returns both, (parts, list), for one pass; evaluation then uses it.
 
-A detector with a frozen backbone also has `encode(images)`, a tuple of tensors (B, ...), which `forward` accepts in
-place of images: what it returns for an image is computed once and kept (see `batches.Encodings`).
+A detector with a frozen backbone also has `encode(images)`, which returns its features, a tuple of tensors (B, ...),
+that `forward` accepts in place of images: the features of an image are computed once and kept (see
+`data.feature_cache`).
+
+What several detectors share lies in `shared/`, and is no detector.
 """
 
 from __future__ import annotations
@@ -51,14 +54,13 @@ class Model:
     epochs: int
     optimizer: Optimizer
     build: Callable[[int, int], nn.Module]  # (number of labels, image size) -> a detector with random weights
-    load: Callable[
-        [nn.Module, str], list[str]
-    ]  # (detector, a word of `weights`) -> what there is to say of it
-    weights: tuple[str, ...] = ("none",)  # the words that `load` knows, the default first
+    #: (detector, one of `weights`): loads first weights, and returns sentences on what was loaded
+    load: Callable[[nn.Module, str], list[str]]
+    weights: tuple[str, ...] = ("none",)  # the words that `load` accepts, the default first
     size_step: int = 32  # the image size is a multiple of this
-    ema: float = 0.0  # decay a step of the averaged weights that are evaluated and kept; 0: no average
-    views: int = (
-        0  # augmented views of each image that are encoded, where the backbone is frozen; 0: anew each epoch
+    ema: float = 0.0  # decay a step of the moving average that is evaluated and kept; 0: no average
+    cached_augmentations: int = (
+        0  # of each image, with a frozen backbone; 0: a new one each epoch, none cached
     )
     fixed_size: bool = False  # whether another image size is useless, because the detector resizes to its own
 
@@ -68,9 +70,7 @@ class Catalogue(Mapping[str, Model]):
 
     def __init__(self) -> None:
         self._names = sorted(
-            module.name.replace("_", "-")
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
+            module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.ispkg
         )
 
     def __getitem__(self, name: str) -> Model:

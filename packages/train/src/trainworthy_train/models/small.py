@@ -381,5 +381,5 @@ MODEL = Model(
     load=load,
     weights=("imagenet", "none"),
     ema=0.99,
-    views=4,
+    cached_augmentations=4,
 )

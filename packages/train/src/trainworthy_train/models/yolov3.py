@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from trainworthy_train.models import Model, Optimizer
-from trainworthy_train.models._yolo import Convolution, Darknet, Residual, convolutional, output_layer
+from trainworthy_train.models.shared.darknet import (
+    Convolution,
+    Darknet,
+    Residual,
+    convolutional,
+    output_layer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.models._yolo import Anchors, Section
+    from trainworthy_train.models.shared.darknet import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416, from COCO's boxes (the paper, section 2.3).
 ANCHORS = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
@@ -73,9 +79,9 @@ class YOLOv3(Darknet):
             x = stage(x)
             kept.append(x)
         body, coarse = self.coarse(kept[4])
-        x = torch.cat([functional.interpolate(self.to_middle(body), scale_factor=2.0), kept[3]], 1)
+        x = torch.cat([F.interpolate(self.to_middle(body), scale_factor=2.0), kept[3]], 1)
         body, middle = self.middle(x)
-        x = torch.cat([functional.interpolate(self.to_fine(body), scale_factor=2.0), kept[2]], 1)
+        x = torch.cat([F.interpolate(self.to_fine(body), scale_factor=2.0), kept[2]], 1)
         return [coarse, middle, self.fine(x)[1]]
 
     def layers(self) -> list[Section]:

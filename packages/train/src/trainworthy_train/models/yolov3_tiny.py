@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from trainworthy_train.models import Model, Optimizer
-from trainworthy_train.models._yolo import Convolution, Darknet, convolutional, output_layer
+from trainworthy_train.models.shared.darknet import Convolution, Darknet, convolutional, output_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.models._yolo import Anchors, Section
+    from trainworthy_train.models.shared.darknet import Anchors, Section
 
 #: Widths and heights in pixels at 416 x 416 (darknet's yolov3-tiny.cfg).
 ANCHORS = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))
@@ -52,13 +52,13 @@ class YOLOv3Tiny(Darknet):
         kept = x
         for stage in self.stages:
             kept = stage(x)
-            x = functional.max_pool2d(kept, 2)
+            x = F.max_pool2d(kept, 2)
         x = self.deep(x)
         # darknet's [maxpool] of size 2 and stride 1 pads on the right and below, with what never is the largest.
-        x = functional.max_pool2d(functional.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, 1)
+        x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, 1)
         body = self.body(self.deeper(x))
         coarse = self.coarse(self.last(body))
-        x = torch.cat([functional.interpolate(self.to_fine(body), scale_factor=2.0), kept], 1)
+        x = torch.cat([F.interpolate(self.to_fine(body), scale_factor=2.0), kept], 1)
         return [coarse, self.fine(self.last_fine(x))]
 
     def layers(self) -> list[Section]:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from trainworthy_train.evaluate import Found
-    from trainworthy_train.inference.detector import Seen, Trained
+    from trainworthy_train.evaluate import Detections
+    from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.report.charts import Panel
     from trainworthy_train.runs import Run
-    from trainworthy_train.types import Cleared, Sample
+    from trainworthy_train.types import CertifiedDataset, Sample
 
 #: Validation images that are shown, the longest side of each in the page, and the least score of what is drawn.
 IMAGES, SIDE, SCORE = 6, 640, 0.25
@@ -73,7 +73,7 @@ def write(chosen: Sequence[Run], folder: Path) -> Path:
                 next_step="choose another folder: --out DIR",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        runs.replace(file, render(chosen).encode())
+        runs.write_atomically(file, render(chosen).encode())
     except OSError as error:
         raise OutputError(
             f"cannot write the page {file}: {error.strerror or error}",
@@ -100,7 +100,7 @@ def render(chosen: Sequence[Run]) -> str:
 
 def _panels(chosen: Sequence[Run]) -> list[Panel]:
     """A panel a quantity, in which each run is a line; all over the same epochs."""
-    curves = [runs.curves(runs.events(run.folder)) for run in chosen]
+    curves = [runs.curves(run.events()) for run in chosen]
     groups = {
         key: [
             charts.Trace(f"n{number % 6}", run.name, found)
@@ -152,7 +152,7 @@ def _scenes(chosen: Sequence[Run]) -> tuple[list[Scene], list[str]]:
                 files[_unpacked(sample, Path(folder), number)] = sample
             except TrainworthyError as error:
                 notes.append(" ".join(str(error).splitlines()[:2]))
-        looks = [(name, one, list(using.look(one, files, least=SCORE))) for name, one in seeing]
+        looks = [(name, one, list(one.stream(files, conf=SCORE))) for name, one in seeing]
     return [
         Scene(
             sample.path,
@@ -162,7 +162,7 @@ def _scenes(chosen: Sequence[Run]) -> tuple[list[Scene], list[str]]:
     ], notes
 
 
-def _cleared(chosen: Sequence[Run], notes: list[str]) -> tuple[Run, Cleared] | None:
+def _cleared(chosen: Sequence[Run], notes: list[str]) -> tuple[Run, CertifiedDataset] | None:
     """The first run whose data is still what it was certified as, and this data."""
     from trainworthy_train.data import gate
 
@@ -170,7 +170,7 @@ def _cleared(chosen: Sequence[Run], notes: list[str]) -> tuple[Run, Cleared] | N
         record = run.record()
         root, settings = Path(record["dataset"]["root"]), record["settings"]
         try:
-            cleared = gate.clear(
+            cleared = gate.admit(
                 root,
                 certificate=run.file("certificate.json"),
                 labels=settings.get("labels", ()),
@@ -194,28 +194,34 @@ def _unpacked(sample: Sample, folder: Path, number: int) -> Path:
 
 
 def _seen(
-    sample: Sample, classes: Sequence[str], looks: Sequence[tuple[str, Trained, Seen]]
+    sample: Sample, classes: Sequence[str], looks: Sequence[tuple[str, Detector, Prediction]]
 ) -> list[Picture]:
     """The image with its annotations, then as each run sees it."""
-    from trainworthy_train.evaluate import Found
-    from trainworthy_train.inference.predict import drawn
+    from trainworthy_train.evaluate import Detections
 
-    truth = Found(sample.boxes, np.full(len(sample.boxes), np.nan), sample.labels)
-    annotated = dataclasses.replace(looks[0][2], found=truth)
-    made = [Picture("annotated", _boxes(len(sample.boxes)), _jpeg(drawn(annotated, classes)))]
+    truth = Detections(sample.boxes, np.full(len(sample.boxes), np.nan), sample.labels)
+    annotated = dataclasses.replace(looks[0][2], detections=truth)
+    made = [Picture("annotated", _boxes(len(sample.boxes)), _jpeg(_drawn(annotated, classes)))]
     for name, trained, seen in looks:
-        told = f"{_boxes(len(seen.found.scores))}, {_right(seen.found, sample, trained, classes)} right"
-        made.append(Picture(name, told, _jpeg(drawn(seen, trained.classes))))
+        told = f"{_boxes(len(seen.detections.scores))}, {_right(seen.detections, sample, trained, classes)} right"
+        made.append(Picture(name, told, _jpeg(_drawn(seen, trained.classes))))
     return made
+
+
+def _drawn(seen: Prediction, classes: Sequence[str]) -> Image:
+    from trainworthy_train.inference.drawing import draw
+
+    assert seen.pixels is not None
+    return draw(seen.pixels, seen.detections, classes)
 
 
 def _boxes(number: int) -> str:
     return f"{number:,} box{'es' if number != 1 else ''}"
 
 
-def _right(found: Found, sample: Sample, trained: Trained, classes: Sequence[str]) -> int:
+def _right(found: Detections, sample: Sample, trained: Detector, classes: Sequence[str]) -> int:
     """How many detections are right, at IoU 0.5; labels are compared by their names."""
-    from trainworthy_train.evaluate import judge
+    from trainworthy_train.evaluate import match
 
     numbers = {name: number for number, name in enumerate(trained.classes)}
     labels = np.array([numbers.get(classes[label], -1) for label in sample.labels], dtype=np.int64)
@@ -223,7 +229,7 @@ def _right(found: Found, sample: Sample, trained: Trained, classes: Sequence[str
     mine = dataclasses.replace(
         sample, boxes=sample.boxes[known], labels=labels[known], crowd=sample.crowd[known]
     )
-    return int((judge([found], [mine]).ious > 0).sum())
+    return int((match([found], [mine]).ious > 0).sum())
 
 
 def _jpeg(image: Image) -> str:

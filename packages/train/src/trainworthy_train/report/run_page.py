@@ -56,7 +56,7 @@ ENDS = {
     "stopped": "stopped: a better mAP had become unlikely",
     "time-budget": "ended: the time budget is spent",
     "interrupted": "interrupted",
-    "nan-loss": "ended: the loss was no number any more",
+    "nan-loss": "ended: the loss became NaN",
     "dataset-changed": "ended: the dataset was changed while it was trained on",
 }
 
@@ -85,7 +85,7 @@ def write(run_dir: Path) -> Path:
     Raises `OSError` where the page cannot be written.
     """
     run = runs.Run(run_dir)
-    runs.replace(run.file(PAGE), render(run).encode())
+    runs.write_atomically(run.file(PAGE), render(run).encode())
     return run.file(PAGE)
 
 
@@ -94,8 +94,8 @@ def render(run: Run) -> str:
     log, steps = _read(run.file(runs.LOG))
     sessions = [event for event in log if event["event"] == "session"]
     session = sessions[-1] if sessions else {}
-    rows = runs.settled(log, "epoch")
-    best = runs.best(rows) or {}
+    rows = runs.latest(log, "epoch")
+    best = runs.best_epoch(rows) or {}
     end: Event = log[-1] if log and log[-1]["event"] == "end" else {}
     record = _record(run)
     curves = runs.curves(log)
@@ -148,7 +148,7 @@ def _read(file: Path) -> tuple[list[Event], list[Event]]:
                 told.append(event)
     kept = lines[:: -max(1, math.ceil(len(lines) / STEPS))]
     steps = [event for line in reversed(kept) if (event := _event(line)) is not None]
-    return told, runs.settled(steps, "step")
+    return told, runs.latest(steps, "step")
 
 
 def _event(line: bytes) -> Event | None:

@@ -37,11 +37,11 @@ ASIDE = frozenset({"workers", "devices"})
 def listed() -> str:
     """A line a run: its state, model, epochs, best mAP and the verdict on its data."""
     rows = [("RUN", "STATE", "MODEL", "EPOCHS", "BEST mAP@50", "TEST", "DATA", "BEGUN")]
-    for run in runs.every():
-        log = runs.events(run.folder)
+    for run in runs.list_runs():
+        log = run.events()
         session = _first(log, "session")
-        epochs = runs.settled(log, "epoch")
-        best = runs.best(epochs)
+        epochs = runs.latest(log, "epoch")
+        best = runs.best_epoch(epochs)
         end = _last(log, "end")
         rows.append(
             (
@@ -61,9 +61,9 @@ def listed() -> str:
 def shown(run: Run) -> str:
     """What went into a run, and what came of it."""
     record = run.record()
-    log = runs.events(run.folder)
-    epochs, end = runs.settled(log, "epoch"), _last(log, "end")
-    best = runs.best(epochs)
+    log = run.events()
+    epochs, end = runs.latest(log, "epoch"), _last(log, "end")
+    best = runs.best_epoch(epochs)
     data, proof = record["dataset"], record["certificate"]
     images = ", ".join(f"{part} {count:,}" for part, count in data["images"].items() if count)
     lines = [
@@ -100,8 +100,8 @@ def shown(run: Run) -> str:
 
 def logged(run: Run) -> str:
     """What happened, a line each; of repeated epochs the one that counts."""
-    log = runs.events(run.folder)
-    counted = {id(event) for event in runs.settled(log, "epoch")}
+    log = run.events()
+    counted = {id(event) for event in runs.latest(log, "epoch")}
     lines = [told for event in log if (told := _line(event, counted=id(event) in counted))]
     if not lines:
         raise RunError(f"{run.folder} has no log")
@@ -178,8 +178,8 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def reached(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
     """The figures of each run's best epoch and of its test: what it is, then a cell a run."""
-    logs = [runs.events(run.folder) for run in chosen]
-    bests = [runs.best(runs.settled(log, "epoch")) or {} for log in logs]
+    logs = [run.events() for run in chosen]
+    bests = [runs.best_epoch(runs.latest(log, "epoch")) or {} for log in logs]
     rows = [("best epoch", *(str(best.get("epoch", "-")) for best in bests))]
     rows += [
         (title, *(_figure(best.get(name)) for best in bests))

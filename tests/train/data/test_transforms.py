@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from trainworthy_audit import dihedral
 from trainworthy_audit.dihedral import Turn
-from trainworthy_train.data import augment
-from trainworthy_train.data.augment import contact_sheet, left_over, mosaic
-from trainworthy_train.data.batches import Letterbox, Loaded
-from trainworthy_train.training.settings import NONE, Augmentation
+from trainworthy_train.data.augmentation import NO_AUGMENTATION, Augmentation
+from trainworthy_train.data.contact_sheet import contact_sheet
+from trainworthy_train.data.images import TrainingImage
+from trainworthy_train.data.letterbox import Letterbox
+from trainworthy_train.data.transforms import augment, mosaic, visible
 
 SIDE = 96
 LABEL = torch.tensor([0])
@@ -40,11 +41,11 @@ boxes = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(16, 36), s
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
 EACH = {
-    "mirror": dataclasses.replace(NONE, mirror=1),
-    "upside down": dataclasses.replace(NONE, upside_down=1),
-    "crop": dataclasses.replace(NONE, crop=1, least_scale=0.5),
-    "everything but turning": Augmentation(
-        mirror=0.5, upside_down=0.5, crop=1, brightness=0.2, blur=0, turn=0
+    "hflip": dataclasses.replace(NO_AUGMENTATION, hflip=1),
+    "vflip": dataclasses.replace(NO_AUGMENTATION, vflip=1),
+    "scale": dataclasses.replace(NO_AUGMENTATION, scale_p=1, scale=0.5),
+    "everything but rotation": Augmentation(
+        hflip=0.5, vflip=0.5, scale_p=1, brightness=0.2, blur=0, degrees_p=0
     ),
 }
 
@@ -55,7 +56,7 @@ EACH = {
 def test_a_box_stays_on_its_object(name, box, seed):
     """Whatever is done, the box is that of what was painted, to two pixels, or both are gone but for a sliver."""
     torch.manual_seed(seed)
-    square, places, labels = augment.augment(*painted(box), EACH[name])
+    square, places, labels = augment(*painted(box), EACH[name])
     seen = extent(square)
     assert len(places) == len(labels)
     if len(places):
@@ -66,13 +67,11 @@ def test_a_box_stays_on_its_object(name, box, seed):
         assert (seen[2] - seen[0]) * (seen[3] - seen[1]) < 4 * whole
 
 
-@pytest.mark.parametrize(
-    ("name", "turn"), [("mirror", Turn.FLIP_LEFT_RIGHT), ("upside down", Turn.FLIP_TOP_BOTTOM)]
-)
+@pytest.mark.parametrize(("name", "turn"), [("hflip", Turn.FLIP_LEFT_RIGHT), ("vflip", Turn.FLIP_TOP_BOTTOM)])
 def test_flips_are_those_of_the_audit(name, turn):
     """torchvision's flips move pixels and boxes exactly as the audit's own arithmetic does."""
     square, places, _ = painted((10, 20, 40, 70))
-    flipped, moved, _ = augment.augment(square, places, LABEL, EACH[name])
+    flipped, moved, _ = augment(square, places, LABEL, EACH[name])
     assert np.array_equal(flipped, dihedral.turn_array(square.numpy(), turn, axes=(1, 2)))
     assert np.array_equal(moved, dihedral.turn_boxes(places.numpy(), turn, SIDE, SIDE))
 
@@ -82,7 +81,7 @@ def test_flips_are_those_of_the_audit(name, turn):
 def test_a_box_holds_its_turned_object(box, seed):
     """After turning, what was painted lies within the box, which is as tight as a box around a turned box can be."""
     torch.manual_seed(seed)
-    square, places, _ = augment.augment(*painted(box), dataclasses.replace(NONE, turn=1, degrees=10))
+    square, places, _ = augment(*painted(box), dataclasses.replace(NO_AUGMENTATION, degrees_p=1, degrees=10))
     seen = extent(square)
     if len(places) and seen:
         assert torch.tensor(seen).sub(places[0]).abs().max() <= 2.5
@@ -98,8 +97,8 @@ def test_boxes_end_within_the_square(seed):
         [corner, (corner + torch.rand(20, 2, generator=generator) * 40).clamp(max=SIDE)], 1
     )
     torch.manual_seed(seed)
-    chances = Augmentation(crop=1, turn=1, degrees=20, upside_down=0.5, least_scale=0.3)
-    _, places, labels = augment.augment(
+    chances = Augmentation(scale_p=1, degrees_p=1, degrees=20, vflip=0.5, scale=0.7)
+    _, places, labels = augment(
         torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), given_boxes, torch.arange(20), chances
     )
     assert len(places) == len(labels) <= 20
@@ -110,14 +109,16 @@ def test_boxes_end_within_the_square(seed):
 def test_slivers_go():
     """A box of which a quarter is left stays; one with less, or with a side under two pixels, goes."""
     found = torch.tensor([[-30.0, 0, 10, 40], [-31, 0, 10, 40], [10, 10, 11.5, 50], [5, 5, 25, 25]])
-    assert left_over(found, SIDE).tolist() == [True, False, False, True]
+    assert visible(found, SIDE).tolist() == [True, False, False, True]
 
 
 def test_images_without_boxes_stay_without():
     """An image without objects can be augmented."""
     torch.manual_seed(0)
-    everything = Augmentation(1, 1, 1, 0.5, 0.5, 1, 1, 10, 0)
-    square, places, labels = augment.augment(
+    everything = Augmentation(
+        hflip=1, vflip=1, scale_p=1, scale=0.5, brightness=0.5, blur=1, degrees_p=1, degrees=10
+    )
+    square, places, labels = augment(
         torch.zeros(3, SIDE, SIDE, dtype=torch.uint8),
         torch.zeros(0, 4),
         torch.zeros(0, dtype=torch.int64),
@@ -131,14 +132,16 @@ def test_images_without_boxes_stay_without():
 def test_nothing_asked_for_is_nothing_done():
     """Without any augmentation the square and its boxes stay as they are."""
     square, places, labels = painted((10, 20, 40, 60))
-    found = augment.augment(square, places, labels, NONE)
+    found = augment(square, places, labels, NO_AUGMENTATION)
     assert all(torch.equal(one, other) for one, other in zip(found, (square, places, labels), strict=True))
 
 
 def test_brightness_leaves_boxes_alone():
     """Colours change, boxes do not, and nothing is drawn that would make them."""
     torch.manual_seed(3)
-    square, places, _ = augment.augment(*painted((10, 20, 40, 60)), dataclasses.replace(NONE, brightness=0.5))
+    square, places, _ = augment(
+        *painted((10, 20, 40, 60)), dataclasses.replace(NO_AUGMENTATION, brightness=0.5)
+    )
     assert places.tolist() == [[10, 20, 40, 60]]
     assert not torch.equal(square, painted((10, 20, 40, 60))[0])
 
@@ -159,7 +162,7 @@ def test_a_mosaic_keeps_boxes_on_their_objects():
 def test_a_contact_sheet_shows_every_square():
     """Two images and three augmentations each: a sheet of eight pictures, with their boxes drawn."""
     square, places, labels = painted((20, 30, 60, 80))
-    one = Loaded(square, places, labels, Letterbox(1, 1, 0, 0, SIDE, SIDE))
+    one = TrainingImage(square, places, labels, Letterbox(1, 1, 0, 0, SIDE, SIDE))
     sheet = contact_sheet([[one] * 4] * 2, ["thing"])
     assert sheet.size == (4 * (SIDE + 4) + 4, 2 * (SIDE + 4) + 4)
     assert sheet.getpixel((4 + 3 * (SIDE + 4) + 20, 4 + (SIDE + 4) + 60)) == (230, 159, 0)

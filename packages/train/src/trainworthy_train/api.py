@@ -1,0 +1,125 @@
+"""What `import trainworthy_train as tt` offers. PyTorch is imported when something needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from trainworthy_audit.source.remote import place
+from trainworthy_train import runs
+from trainworthy_train.runs.duration import parse_duration
+from trainworthy_train.runs.run import Run
+from trainworthy_train.training import session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trainworthy_train.inference.detector import Detector
+    from trainworthy_train.training.result import TrainingResult
+
+StrPath = str | Path
+
+#: Options that are paths.
+PATHS = ("certificate", "config", "golden", "out")
+
+
+class TrainingOptions(TypedDict, total=False):
+    """The options of `train`, which are those of `trainworthy train`. What is left out is the model's own default."""
+
+    model: str  #: A name of `trainworthy_train.models.catalogue()`. Default: "small", which trains on a CPU.
+    certificate: StrPath  #: In place of reports/NAME/certificate.json.
+    config: StrPath  #: In place of the trainworthy.toml in or beside the dataset.
+    golden: StrPath  #: A certified dataset that is evaluated apart after each epoch.
+    out: StrPath  #: The run's folder, new or empty, in place of runs/NAME/vN.
+    name: str  #: The run's name, in place of the dataset's.
+    continue_from: str  #: A run, NAME or NAME:vN, whose best weights are the first ones.
+    resume: bool  #: Go on with the run that was interrupted, to the same result.
+    weights: str  #: First weights: a file, a URL, "imagenet", "coco" or "none".
+    labels: Sequence[str]  #: Train on these labels only.
+    epochs: int  #: Times that every training image is seen.
+    max_iterations: int  #: End after so many optimizer steps.
+    batch_size: int  #: Images a step, over all processes.
+    subdivisions: int  #: Parts that a batch is computed in, to save memory.
+    lr: float  #: The highest learning rate; it falls from there to 0.
+    warmup: float  #: Epochs in which the learning rate rises from 0.
+    image_size: int  #: Pixels a side of the square that images are letterboxed into.
+    augment: Mapping[str, float] | Literal["none"]  #: Augmentations that differ from the defaults, by name.
+    time_budget: float | str  #: Seconds, or "90s", "30m", "1h30m".
+    stop: Literal["auto", "never"]  #: Whether validation mAP that no longer improves ends the run.
+    seed: int  #: Default: 0.
+    workers: int  #: Processes that load images.
+    devices: int | Literal["auto"]  #: GPUs, or processes on a CPU.
+    nodes: int  #: Machines.
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
+
+
+def train(
+    dataset: StrPath,
+    *,
+    on_epoch: Callable[[Mapping[str, Any]], object] | None = None,
+    on_message: Callable[[str], object] | None = None,
+    **options: Unpack[TrainingOptions],
+) -> TrainingResult:
+    """Train a detector on a certified dataset: `trainworthy train` as a function.
+
+    `dataset` is a folder, a zip or a URL that must be what its certificate says, byte for byte. The run goes to
+    runs/NAME/vN: its log, its curves, the best weights, and all that resuming needs. Options are those of
+    `TrainingOptions`.
+
+    `on_epoch` is called after each epoch, when its checkpoint is written, with what the log has of it: "epoch" and
+    "step" from 1; "loss" and "val_loss" as the detector computes them, and their "parts" and "val_parts"; "map50",
+    "map", "precision", "recall", "iou", "map50_any_class" and "map50_train", 0..1, NaN where there is nothing to
+    measure by; "labels" {name: the same of each label}; "lr"; and "seconds" since the run began. An exception that it
+    raises ends the training, which can be resumed. `on_message` is called with what the command line would print on
+    standard error.
+
+    Raises `RefusedError` where the dataset is not certified, or is not what was certified; `TrainingError`,
+    `WeightsError` and `RunError` where training cannot start or go on. All are errors of
+    `trainworthy_audit.errors.TrainworthyError`.
+    """
+    planned = session.plan(_request(dataset, options))
+    return session.train(planned, _Callbacks(on_epoch, on_message))
+
+
+def _request(dataset: StrPath, options: TrainingOptions) -> session.Request:
+    settings: dict[str, Any] = dict(options)
+    own = {name: settings.pop(name, None) for name in ("name", "continue_from", "resume", *PATHS)}
+    own |= {name: Path(own[name]) for name in PATHS if own[name] is not None}
+    if isinstance(settings.get("time_budget"), str):
+        settings["time_budget"] = parse_duration(settings["time_budget"])
+    if "labels" in settings:
+        settings["labels"] = tuple(settings["labels"])
+    return session.Request(place(str(dataset)), settings=settings, **(own | {"resume": bool(own["resume"])}))
+
+
+class _Callbacks:
+    """A listener that calls functions."""
+
+    def __init__(
+        self,
+        on_epoch: Callable[[Mapping[str, Any]], object] | None,
+        on_message: Callable[[str], object] | None,
+    ) -> None:
+        self._on_epoch, self._on_message = on_epoch, on_message
+
+    def on_step(self, progress: object) -> None:
+        """Steps are in the run's log."""
+
+    def on_epoch(self, row: Mapping[str, Any]) -> None:
+        if self._on_epoch:
+            self._on_epoch({key: value for key, value in row.items() if key != "event"})
+
+    def on_message(self, text: str) -> None:
+        if self._on_message:
+            self._on_message(text)
+
+
+def load(run: StrPath | Run) -> Detector:
+    """The detector of a run, with the weights of its best epoch: `load("runs/streets/v1").predict(["a.jpg"])`.
+
+    `run` is a `Run`, NAME (its newest version), NAME:vN or a folder. Raises `RunError` where there is no such run, or
+    it has no weights that can be used.
+    """
+    from trainworthy_train.inference import detector
+
+    return detector.load(run if isinstance(run, Run) else runs.find(str(run)))

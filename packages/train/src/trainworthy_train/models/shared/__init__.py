@@ -1,0 +1,1 @@
+"""What several detectors share; no file here is a detector."""
