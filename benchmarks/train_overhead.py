@@ -4,11 +4,11 @@
 
 Without a dataset one of 96 photographs of 640 x 480 is made and certified. Measured are
 
-- steps: the same batches through the bare forward, backward and step, and through `Training._step` with its log,
+- steps: the same batches through the bare forward, backward and step, and through `loop.train_step` with its log,
   TensorBoard, averaged weights and checks; a network of some 80 ms a step, so that the ratio means something;
 - evaluation: share of an epoch that evaluation takes, scoring alone and with the model's own passes;
-- the small model: what encoding an image costs, and the share of a run of eight epochs that evaluation takes, images
-  encoded for it included;
+- the small model: what encoding an image costs, and the share of a run of eight epochs that evaluation takes, features
+  computed for it included;
 - loading: images a second that `batches.Loader` decodes, augments and stacks, against reading and decoding alone, and
   what a model that costs nothing waits for.
 """
@@ -31,12 +31,15 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from trainworthy_train import evaluate, runs
-from trainworthy_train.cli.progress import Silence
 from trainworthy_train.data import gate
-from trainworthy_train.data.batches import Loader, decode, keep_memory
-from trainworthy_train.training import loop, settings
-from trainworthy_train.training.settings import Augmentation
-from trainworthy_train.types import Cleared
+from trainworthy_train.data.augmentation import Augmentation
+from trainworthy_train.data.batches import Loader, LoaderOptions
+from trainworthy_train.data.decoding import decode
+from trainworthy_train.data.memory import keep_freed_memory
+from trainworthy_train.models import Model
+from trainworthy_train.training import launch, loop, settings
+from trainworthy_train.training.interrupts import Interrupt
+from trainworthy_train.types import CertifiedDataset
 
 ROUNDS = 5
 BATCH = 8
@@ -45,9 +48,9 @@ SIZE = 320
 
 def made(folder: Path) -> tuple[Path, Path]:
     """A certified dataset, and where its certificate is."""
-    import tiny
     from PIL import Image
 
+    from support import tiny
     from support.helpers import put
     from support.pictures import encode, photo
 
@@ -100,45 +103,54 @@ def cpu(what: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    from support import tiny
+
     torch.set_num_threads(1)
-    keep_memory()  # as `loop.train` has it
+    keep_freed_memory()  # as `loop.train` does
     with tempfile.TemporaryDirectory() as place:
         if len(sys.argv) == 3:
             data, proof = Path(sys.argv[1]), Path(sys.argv[2]) / "certificate.json"
         else:
             data, proof = made(Path(place))
-        cleared = gate.clear(data, certificate=proof)
-        import tiny
-
+        dataset = gate.admit(data, certificate=proof)
         model = tiny.model(
             build=lambda _classes, _size: Medium(), image_size=SIZE, batch_size=BATCH, ema=0.99, epochs=9
         )
-        chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never"})
-        fabric = loop.open_fabric(chosen)
-        training = loop.Training(
-            fabric, model, chosen, cleared, runs.create_at(Path(place) / "run"), [], Silence()
-        )
-        training.begin(resume=False)
-        steps(training)
-        evaluation(training)
-        training.close()
-        loading(training)
-        small(cleared, Path(place) / "small")
+        setup = begin(model, dataset, Path(place) / "run", epochs=9)
+        steps(setup)
+        evaluation(setup)
+        setup.writer.close()
+        loading(setup)
+        small(dataset, Path(place) / "small")
 
 
-def small(cleared: Cleared, folder: Path) -> None:
-    """The default model on a CPU, whose epochs are cheap because it sees encodings that are kept."""
-    model = settings.model_named("small")
-    chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never", "epochs": 8})
-    training = loop.Training(
-        loop.open_fabric(chosen), model, chosen, cleared, runs.create_at(folder), [], Silence()
-    )
-    training.begin(resume=False)
+def begin(model: Model, dataset: CertifiedDataset, folder: Path, *, epochs: int) -> loop.Setup:
+    """A training that is about to begin its first epoch."""
+    chosen = settings.resolve(model, {"workers": 0, "devices": "1", "stop": "never", "epochs": epochs})
+    job = loop.Job(launch.open_fabric(chosen), model, chosen, dataset, runs.create_at(folder))
+    setup = loop.prepare(job, resume=False)
+    loop.begin_session(setup, resume=False)
+    setup.state.wrapped.train()
+    return setup
+
+
+def epoch(setup: loop.Setup) -> None:
+    """The steps of an epoch, as `loop.train` takes them."""
+    for batch in setup.loaders.train.epoch(setup.state.progress.epoch):
+        loop.train_step(setup, batch, Interrupt())
+
+
+def small(dataset: CertifiedDataset, folder: Path) -> None:
+    """The default model on a CPU, whose epochs are cheap because the features of images are cached."""
+    setup = begin(settings.model_by_name("small"), dataset, folder, epochs=8)
+    chosen, module = setup.job.settings, setup.state.module
     square = torch.rand(1, 3, chosen.image_size, chosen.image_size)
-    training.module.encode(square)
-    encode = statistics.median(cpu(lambda: training.module.encode(square)) for _ in range(ROUNDS * 4))
-    spent = [(cpu(training.epoch), cpu(training.evaluate)) for _ in range(chosen.epochs)]
-    training.close()
+    module.encode(square)
+    encode = statistics.median(cpu(lambda: module.encode(square)) for _ in range(ROUNDS * 4))
+    spent = [
+        (cpu(lambda: epoch(setup)), cpu(lambda: loop.evaluate_epoch(setup))) for _ in range(chosen.epochs)
+    ]
+    setup.writer.close()
     learnt, evaluated = (sum(part) for part in zip(*spent, strict=True))
     share, (last, judged) = evaluated / (learnt + evaluated), spent[-1]
     print(
@@ -147,22 +159,21 @@ def small(cleared: Cleared, folder: Path) -> None:
     )
 
 
-def steps(training: loop.Training) -> None:
-    batches = list(training.batches)[:-1]
+def steps(setup: loop.Setup) -> None:
+    batches = list(setup.loaders.train)[:-1]
+    module, optimizer = setup.state.module, setup.state.optimizer
 
     def bare() -> None:
         for batch in batches:
-            training.optimizer.zero_grad()
-            loss = sum(training.module(batch.images, batch.targets).values())
+            optimizer.zero_grad()
+            loss = sum(module(batch.images, batch.targets).values())
             loss.backward()
-            training.optimizer.step()
+            optimizer.step()
 
     def ours() -> None:
         for batch in batches:
-            training._step(batch)  # noqa: SLF001 - what is measured
-            training.progress.step += 1
+            loop.train_step(setup, batch, Interrupt())
 
-    training.wrapped.train()
     bare(), ours()
     pairs = [(cpu(bare), cpu(ours)) for _ in range(ROUNDS)]
     ratio = statistics.median(b / a for a, b in pairs)
@@ -170,7 +181,7 @@ def steps(training: loop.Training) -> None:
     print(f"steps: bare {1000 * each:.1f} ms a step, ours {ratio:.3f} x (goal: under 1.05)")
 
 
-def evaluation(training: loop.Training) -> None:
+def evaluation(setup: loop.Setup) -> None:
     scored = 0.0
     usual = evaluate.score
 
@@ -181,24 +192,22 @@ def evaluation(training: loop.Training) -> None:
         scored += time.process_time() - start
         return found
 
-    training.evaluate()  # what is imported at the first time
+    loop.evaluate_epoch(setup)  # what is imported at the first time
     evaluate.score = score
-    epoch, evaluated = cpu(training.epoch), cpu(training.evaluate)
+    trained, evaluated = cpu(lambda: epoch(setup)), cpu(lambda: loop.evaluate_epoch(setup))
     evaluate.score = usual
-    share = evaluated / (epoch + evaluated)
+    share = evaluated / (trained + evaluated)
+    samples = setup.job.dataset.samples
     print(
         f"evaluation: {100 * share:.0f} % of an epoch, scoring alone "
-        f"{100 * scored / (epoch + evaluated):.1f} %; {len(training.cleared.samples['val'])} validation and "
-        f"{min(loop.PROBED, len(training.train_samples))} probe images beside "
-        f"{len(training.train_samples)} for training"
+        f"{100 * scored / (trained + evaluated):.1f} %; {len(samples['val'])} validation and "
+        f"{min(loop.PROBE_IMAGES, len(samples['train']))} probe images beside {len(samples['train'])} for training"
     )
 
 
-def loading(training: loop.Training) -> None:
-    samples = training.train_samples
-    loader = Loader(
-        samples, image_size=SIZE, batch_size=BATCH, train=True, augmentation=Augmentation(), reader=gate.read
-    )
+def loading(setup: loop.Setup) -> None:
+    samples = setup.job.dataset.samples["train"]
+    loader = Loader(samples, LoaderOptions(SIZE, BATCH, train=True, augmentation=Augmentation()))
     plain = cpu(lambda: [decode(gate.read(sample)) for sample in samples])
     full = cpu(lambda: [batch.images for batch in loader])
     print(

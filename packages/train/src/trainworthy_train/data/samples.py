@@ -34,7 +34,10 @@ def excluded_images(annotations: Dataset, proof: Mapping[str, Any]) -> dict[str,
 
     boxes = annotations.boxes
     exclude(annotations.unread["image"], "an annotation of it cannot be read (A001)")
-    exclude(pl.Series(sorted(annotations.unreadable_annotation), dtype=pl.UInt32), "its annotation cannot be read (A001)")
+    exclude(
+        pl.Series(sorted(annotations.unreadable_annotation), dtype=pl.UInt32),
+        "its annotation cannot be read (A001)",
+    )
     exclude(boxes.filter(pl.col("label").is_null())["image"], "a box of it has an unknown label (C001)")
     not_finite = boxes_in_pixels(annotations, proof).filter(~pl.col("finite"))
     exclude(not_finite["image"], "a box of it has no finite edges (B003)")
