@@ -30,11 +30,11 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from trainworthy_audit.images.decode import decode_rgb
 from trainworthy_train import evaluate, runs
 from trainworthy_train.data import gate
 from trainworthy_train.data.augmentation import Augmentation
 from trainworthy_train.data.batches import Loader, LoaderOptions
-from trainworthy_train.data.decoding import decode
 from trainworthy_train.data.memory import keep_freed_memory
 from trainworthy_train.models import Model
 from trainworthy_train.training import launch, loop, settings
@@ -208,7 +208,7 @@ def evaluation(setup: loop.Setup) -> None:
 def loading(setup: loop.Setup) -> None:
     samples = setup.job.dataset.samples["train"]
     loader = Loader(samples, LoaderOptions(SIZE, BATCH, train=True, augmentation=Augmentation()))
-    plain = cpu(lambda: [decode(gate.read(sample)) for sample in samples])
+    plain = cpu(lambda: [decode_rgb(gate.read(sample)) for sample in samples])
     full = cpu(lambda: [batch.images for batch in loader])
     print(
         f"loading: {len(samples) / plain:.0f} images a CPU second read and decoded, "

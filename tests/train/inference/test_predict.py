@@ -180,7 +180,7 @@ def test_images_that_do_not_decode_are_named(there: Path, tmp_path: Path) -> Non
     assert [line.partition(": ")[2].partition(": ")[0] for line in failed] == [
         str(tmp_path / name) for name in ("cut.jpg", "empty.jpg", "text.png")
     ]
-    assert failed[-1].endswith(": it is no image of a kind that is known")
+    assert failed[-1].endswith(": not an image: begins with 'hello'")
     assert "object at 0x" not in told
     images = json.loads((tmp_path / "found" / predict.RESULTS).read_text())["images"]
     assert [Path(one["file_name"]).name for one in images] == ["good.png"]
