@@ -18,7 +18,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from support.browser import needs_chromium
 from support.command import run
 from support.helpers import run_audit, write
-from trainworthy_audit import browse, waivers
+from support.reports import render
+from trainworthy_audit import waivers
+from trainworthy_audit.browse import connection, decisions, launcher, places, publishing, views
 from trainworthy_audit.errors import BrowseError
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import AuditResult, Box, Example, Picture
@@ -85,8 +87,8 @@ def fo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        patch.setattr(browse, "PATIENCE", 20)  # the database is still starting
-        yield browse.connect()
+        patch.setattr(connection, "TIMEOUT", 20)  # the database is still starting
+        yield connection.connect()
     mongod.terminate()
     mongod.wait()
 
@@ -97,9 +99,9 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return write(EXAMPLE, tmp_path / request.node.name)
 
 
-def publish(fo: Any, folder: Path, audit: AuditResult | None = None) -> browse.Published:
+def publish(fo: Any, folder: Path, audit: AuditResult | None = None) -> publishing.Published:
     made = audit or run_audit(folder, select=SELECT)
-    return browse.publish(made, open_source(folder), browse.media_folder(fo, made.name), fo)
+    return publishing.publish(made, open_source(folder), places.media_folder(fo, made.name), fo)
 
 
 def by_name(dataset: Any) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def test_saved_views_show_what_they_say(fo: Any, folder: Path) -> None:
     shown = {
         name: sorted(Path(path).name for path in dataset.load_saved_view(name).values("path"))
         for name in dataset.list_saved_views()
-        if name != browse.COPIES
+        if name != views.COPIES
     }
     assert shown == {
         "everything that blocks": ["cut.jpg", "späte #1 %20.jpg", "torn.jpg"],
@@ -150,7 +152,7 @@ def test_saved_views_show_what_they_say(fo: Any, folder: Path) -> None:
     }
     rule = dataset.load_saved_view("B001 box out of bounds")
     assert rule.values("ground_truth.detections.label") == [["dog"], ["dog"]]
-    copies = dataset.load_saved_view(browse.COPIES)
+    copies = dataset.load_saved_view(views.COPIES)
     assert [len(group) for group in copies.iter_dynamic_groups()] == [2]
 
 
@@ -202,7 +204,7 @@ def test_updating_follows_the_dataset(fo: Any, folder: Path) -> None:
 @marked
 def test_what_is_not_ours_is_left_alone(fo: Any, folder: Path) -> None:
     """A dataset of that name that trainworthy did not make, or made of another folder, is never overwritten."""
-    name = browse.name_of(folder.name)
+    name = places.name_of(folder.name)
     theirs = fo.Dataset(name)
     theirs.add_sample(fo.Sample(filepath="/theirs.jpg"))
     with pytest.raises(BrowseError, match="that trainworthy did not make") as refused:
@@ -242,7 +244,7 @@ def test_tags_come_back_as_waivers_and_fixes(fo: Any, folder: Path) -> None:
     cut.save()
     torn.tags.append("fix")
     torn.save()
-    told = browse.told(browse.collect(fo, audit.name), "Ann", Path("data.waivers.toml"))
+    told = decisions.proposals(decisions.collect(fo, audit.name), "Ann", Path("data.waivers.toml"))
     assert "# To fix:\n#   images/train/torn.jpg  I002 error: " in told
     proposed = folder.parent / "proposed.toml"
     proposed.write_text(told.replace('reason = ""', 'reason = "amodal"'), "utf-8")
@@ -284,12 +286,12 @@ class App(NamedTuple):
 def app(fo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     publish(fo, write(EXAMPLE, tmp_path_factory.mktemp("app") / "shown"))
     pages = (
-        browse.page(fo, "shown"),
-        browse.page(fo, "shown", rule="B001"),
-        browse.page(fo, "shown", rule="I002", images=["images/train/torn.jpg"]),
+        views.page(fo, "shown"),
+        views.page(fo, "shown", rule="B001"),
+        views.page(fo, "shown", rule="I002", images=["images/train/torn.jpg"]),
     )
-    port = browse.free_port(free_port())
-    session = browse.launch(fo, "shown", port)
+    port = launcher.free_port(free_port())
+    session = launcher.launch(fo, "shown", port)
     yield App(*(f"http://localhost:{port}{page}" for page in pages))
     session.close()
 
@@ -386,7 +388,7 @@ def test_a_tag_set_in_the_app_comes_back(fo: Any, app: App, tab: Page) -> None:
     tab.keyboard.press("Enter")
     with tab.expect_response(lambda response: response.url.endswith("/tag")):
         tab.get_by_text("Apply", exact=True).click()
-    assert set(browse.collect(fo, "shown").waive) == {"I002"}
+    assert set(decisions.collect(fo, "shown").waive) == {"I002"}
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -396,10 +398,10 @@ def test_a_tag_set_in_the_app_comes_back(fo: Any, app: App, tab: Page) -> None:
 @marked
 def test_a_database_that_does_not_answer_is_said(fo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong FIFTYONE_DATABASE_URI ends within seconds in one message, without the password."""
-    monkeypatch.setattr(browse, "PATIENCE", 0.2)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.2)
     monkeypatch.setattr(fo.config, "database_uri", f"mongodb://ann:secret@127.0.0.1:{free_port()}")
     with pytest.raises(BrowseError, match="no MongoDB answers at FIFTYONE_DATABASE_URI") as refused:
-        browse.connect()
+        connection.connect()
     assert "secret" not in str(refused.value)
     assert "FIFTYONE_DATABASE_URI" in refused.value.next_step
 
@@ -409,11 +411,11 @@ def test_no_finding_and_no_image_are_said(fo: Any, folder: Path) -> None:
     """A rule without findings and an image that is not there are errors that say what to do."""
     publish(fo, folder)
     with pytest.raises(BrowseError, match="no finding of B002 is on any image"):
-        browse.page(fo, folder.name, rule="B002")
+        views.page(fo, folder.name, rule="B002")
     with pytest.raises(BrowseError, match=r"the dataset has no image b\.jpg"):
-        browse.page(fo, folder.name, images=["b.jpg"])
+        views.page(fo, folder.name, images=["b.jpg"])
     with pytest.raises(BrowseError, match="FiftyOne has no dataset trainworthy-unseen"):
-        browse.collect(fo, "unseen")
+        decisions.collect(fo, "unseen")
 
 
 def test_without_fiftyone_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,7 +425,7 @@ def test_without_fiftyone_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch:
     result = run("browse", folder, "--workers", 1, "--no-cache")
     assert result.exit_code == 2
     assert "error: FiftyOne is not installed" in result.stderr
-    assert "next: pip install 'trainworthy-audit[browse]'" in result.stderr
+    assert "next: uv run --group browse trainworthy browse DATASET" in result.stderr
 
 
 def test_a_taken_port_is_said() -> None:
@@ -432,37 +434,35 @@ def test_a_taken_port_is_said() -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         with pytest.raises(BrowseError, match=r"port \d+ is taken"):
-            browse.free_port(listening.getsockname()[1])
-    assert browse.free_port(None) >= 5151
+            launcher.free_port(listening.getsockname()[1])
+    assert launcher.free_port(None) >= 5151
 
 
 def test_a_report_leads_to_its_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """reports/NAME stands for the dataset that it was made of, from wherever it is named."""
-    from trainworthy_audit.report import json as as_json
-
     monkeypatch.chdir(tmp_path)
     folder = write(Example((Picture("a.jpg", boxes=(CAT,)),)), Path("data/streets"))
     report = Path("reports/streets")
     report.mkdir(parents=True)
-    (report / "audit.json").write_text(as_json.render(run_audit(folder, select=("B",))), "utf-8")
-    assert browse.located(report) == (Path("data/streets"), "streets")
-    assert browse.located(folder) == (folder, "")
+    (report / "audit.json").write_text(render("json", run_audit(folder, select=("B",))), "utf-8")
+    assert places.locate(report) == (Path("data/streets"), "streets")
+    assert places.locate(folder) == (folder, "")
     monkeypatch.chdir(tmp_path / "data")
-    place, name = browse.located(Path("../reports/streets"))
+    place, name = places.locate(Path("../reports/streets"))
     assert (place.resolve(), name) == ((tmp_path / "data/streets").resolve(), "streets")
     shutil.rmtree(tmp_path / "data/streets")
-    with pytest.raises(BrowseError, match="is not at data/streets any more"):
-        browse.located(Path("../reports/streets"))
+    with pytest.raises(BrowseError, match="is no longer at data/streets"):
+        places.locate(Path("../reports/streets"))
 
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "日本", "x" * 200, "a?view=b", "tab\there"])
 def test_any_name_becomes_one_that_fiftyone_takes(name: str) -> None:
     """Names that would not be a file, an address or distinct get a digest; plain ones stay."""
-    assert browse.name_of("bccd_voc") == "trainworthy-bccd_voc"
-    assert re.fullmatch(r"trainworthy-[\w .+-]*-[0-9a-f]{6}", browse.name_of(name), re.ASCII)
+    assert places.name_of("bccd_voc") == "trainworthy-bccd_voc"
+    assert re.fullmatch(r"trainworthy-[\w .+-]*-[0-9a-f]{6}", places.name_of(name), re.ASCII)
 
 
 def test_what_names_hold_stays_a_comment() -> None:
     """A line end in the name of an image cannot end the comment that it stands in."""
-    decisions = browse.Decisions({}, {}, [browse.Fix("a\n[[waiver]].jpg", "", "B001")])
-    assert browse.told(decisions, "", Path("w.toml")) == "# To fix:\n#   a\\x0a[[waiver]].jpg  B001\n"
+    tagged = decisions.Decisions({}, {}, [decisions.Fix("a\n[[waiver]].jpg", "", "B001")])
+    assert decisions.proposals(tagged, "", Path("w.toml")) == "# To fix:\n#   a\\x0a[[waiver]].jpg  B001\n"

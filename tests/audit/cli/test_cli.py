@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -470,10 +471,13 @@ def test_formats_offered_are_those_that_exist() -> None:
 
 def test_every_command_and_option_is_explained() -> None:
     """No command and no option is without a help text."""
-    for name, command in cli.main.commands.items():
+    context = click.Context(cli.main)
+    for name in cli.own_commands():
+        command = cli.main.get_command(context, name)
+        assert command
         assert command.help, name
         for parameter in command.params:
-            if isinstance(parameter, click.Option):
+            if isinstance(parameter, click.Option) and not parameter.hidden:
                 assert parameter.help, f"{name} {parameter.opts}"
         assert run(name, "--help").exit_code == 0
 
@@ -514,18 +518,45 @@ def test_unexpected_errors_are_told_without_a_traceback(monkeypatch: pytest.Monk
     assert isinstance(audit("data").exception, ValueError)
 
 
-def test_help_is_quick_to_come() -> None:
-    """Showing help imports neither polars nor numpy nor any reader."""
-    told = (
-        "import sys; from trainworthy_audit import cli\n"
-        "try: cli.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'polars', 'numpy', 'PIL', 'lxml', 'trainworthy_audit.formats', 'trainworthy_audit.rules'}\n"
-        "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)\n"
+HEAVY = ("polars", "numpy", "PIL", "lxml", "jinja2", "trainworthy_audit.formats", "trainworthy_audit.rules")
+
+
+def imported(program: str, *, of: tuple[str, ...] = HEAVY) -> list[str]:
+    """Which of these modules a new Python has imported after `program`."""
+    ending = f"import sys; print(sorted({{*{of!r}}} & sys.modules.keys()), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{ending}"], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
-    assert done.stderr == "[]\n"
-    assert "Exit codes: 0 approved or done, 1 not approved, 2 could not be done." in done.stdout
+    return list(ast.literal_eval(done.stderr))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["audit", "--help"], ["verify", "--help"]])
+def test_help_is_quick_to_come(words: list[str]) -> None:
+    """Showing help imports neither polars nor numpy nor any reader."""
+    program = f"from trainworthy_audit import cli\ntry: cli.main({words})\nexcept SystemExit: pass"
+    assert imported(program) == []
+
+
+def test_only_the_command_that_runs_is_imported() -> None:
+    """`trainworthy rule` imports no other command of ours, and no other package's."""
+    program = "from trainworthy_audit import cli\ntry: cli.main(['rule', '--help'])\nexcept SystemExit: pass"
+    others = tuple(f"trainworthy_audit.cli.commands.{name}" for name in cli.own_commands() if name != "rule")
+    assert imported(program, of=(*others, "trainworthy_train")) == []
+
+
+def test_help_groups_the_commands() -> None:
+    """Commands stand in their sections, those that other packages bring too; the exit codes stand below."""
+    shown = run("--help").stdout
+    parts = re.split(r"^(\w[\w ]*):$", shown, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert list(sections) == ["Options", "Audit", "Dataset operations", "Training and diagnosis"]
+    listed = {
+        title: re.findall(r"^  ([a-z][\w-]*)  ", body, re.MULTILINE) for title, body in sections.items()
+    }
+    assert listed["Audit"] == ["audit", "browse", "demo", "hashes", "rule", "verify", "waive"]
+    assert listed["Dataset operations"] == ["convert", "fix", "merge", "resize", "split"]
+    assert {"diagnose", "runs", "train"} <= set(listed["Training and diagnosis"])
+    assert "Exit codes: 0 approved or done, 1 not approved, 2 could not be done." in shown
 
 
 def test_version_is_told() -> None:
@@ -606,4 +637,4 @@ def test_commands_of_the_other_package_are_told_where_they_come_from(monkeypatch
     result = run("train", "data")
     assert result.exit_code == 2
     assert "trainworthy-train, which is not installed" in result.stderr
-    assert "next: pip install trainworthy-train" in result.stderr
+    assert "next: uv run --group train trainworthy train data" in result.stderr

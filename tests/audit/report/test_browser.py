@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from support import made
 from support.browser import IN_BROWSER, violations
-from trainworthy_audit.report import html, index
-from trainworthy_audit.report import json as as_json
+from support.reports import render
+from trainworthy_audit.report.shared import index
 
 pytestmark = IN_BROWSER
 
@@ -20,12 +20,16 @@ pytestmark = IN_BROWSER
 def report(tmp_path_factory: Any) -> Path:
     folder: Path = tmp_path_factory.mktemp("reports") / "cells"
     folder.mkdir()
-    (folder / "index.html").write_text(html.render(made.cells(30), made.pictures), encoding="utf-8")
-    (folder / "audit.json").write_text(as_json.render(made.cells(30)), encoding="utf-8")
+    (folder / "index.html").write_text(
+        render("html", made.cells(30), previews=made.pictures), encoding="utf-8"
+    )
+    (folder / "audit.json").write_text(render("json", made.cells(30)), encoding="utf-8")
     approved = made.audit(made.dataset([], []))
     (folder.parent / "empty").mkdir()
-    (folder.parent / "empty/index.html").write_text(html.render(approved, made.pictures), encoding="utf-8")
-    (folder.parent / "empty/audit.json").write_text(as_json.render(approved), encoding="utf-8")
+    (folder.parent / "empty/index.html").write_text(
+        render("html", approved, previews=made.pictures), encoding="utf-8"
+    )
+    (folder.parent / "empty/audit.json").write_text(render("json", approved), encoding="utf-8")
     (folder.parent / "index.html").write_text(index.render(folder.parent), encoding="utf-8")
     return folder / "index.html"
 
@@ -47,7 +51,7 @@ def crowded(tmp_path_factory: Any) -> Path:
     outcomes = [made.outcome(code, "error", "failed", findings=300) for code in codes]
     page: Path = tmp_path_factory.mktemp("crowded") / "index.html"
     audit = made.audit(held, found, outcomes, verdict="rejected")
-    page.write_text(html.render(audit, made.pictures), encoding="utf-8")
+    page.write_text(render("html", audit, previews=made.pictures), encoding="utf-8")
     return page
 
 
@@ -246,9 +250,9 @@ def test_hostile_names_run_nothing(tab: Page, tmp_path: Path) -> None:
     audit = made.audit(held, found, [made.outcome("B001", "error", "failed", findings=1)], name=hostile)
     folder = tmp_path / "x"
     folder.mkdir()
-    (folder / "index.html").write_text(html.render(audit, made.pictures), encoding="utf-8")
+    (folder / "index.html").write_text(render("html", audit, previews=made.pictures), encoding="utf-8")
     (folder / "audit.json").write_text(
-        as_json.render(dataclasses.replace(audit, verdict="rejected")), encoding="utf-8"
+        render("json", dataclasses.replace(audit, verdict="rejected")), encoding="utf-8"
     )
     (tmp_path / "index.html").write_text(index.render(tmp_path), encoding="utf-8")
     tab.goto((folder / "index.html").as_uri())

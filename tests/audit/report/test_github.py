@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from support import made
-from trainworthy_audit.report import github
+from support.reports import render
 
 CELLS = """\
 ::error file=data/cells/JPEGImages/002.jpg,title=I002 image-damaged::the file ends too early (measured premature end of JPEG file)
@@ -17,12 +17,12 @@ CELLS = """\
 
 def test_commands_are_these() -> None:
     """An annotation for each finding that nobody waived, at its line, and the verdict as an error where it rejects."""
-    assert github.render(made.cells()) == CELLS
+    assert render("github", made.cells()) == CELLS
 
 
 def test_approval_is_a_notice() -> None:
     """An approved dataset closes with a notice, and has no error."""
-    told = github.render(made.audit(made.dataset(["a.jpg"], [])))
+    told = render("github", made.audit(made.dataset(["a.jpg"], [])))
     assert told == "::notice title=trainworthy%3A approved::approved: nothing blocks training\n"
 
 
@@ -37,12 +37,12 @@ def test_no_more_than_github_shows() -> None:
         made.outcome("B001", "error", "failed", findings=500),
         made.outcome("O001", "info", "failed", findings=20),
     ]
-    lines = github.render(made.audit(held, found, outcomes, verdict="rejected"), report="r.html").splitlines()
+    lines = render("github", made.audit(held, found, outcomes, verdict="rejected"), folder="r").splitlines()
     errors = [line for line in lines if line.startswith("::error")]
     assert errors.pop() == lines[-1]
     assert [("A001" in line, "B001" in line).index(True) for line in errors] == [0] * 3 + [1] * 6
     assert sum(line.startswith("::notice") for line in lines) == 10
-    assert lines[-1].endswith("block training; 504 more findings are not shown here: see r.html")
+    assert lines[-1].endswith("block training; 504 more findings are not shown here: see r/index.html")
 
 
 def test_hostile_text_cannot_make_a_command() -> None:
@@ -53,7 +53,7 @@ def test_hostile_text_cannot_make_a_command() -> None:
             "B001", "error", "100 %\n::error::x\r", annotation="a,line=9::b\n::warning::.txt", line=2
         )
     ]
-    told = github.render(made.audit(held, found, [made.outcome("B001", "error", "failed", findings=1)]))
+    told = render("github", made.audit(held, found, [made.outcome("B001", "error", "failed", findings=1)]))
     first, last = told.splitlines()
     assert first == (
         "::error file=data/cells/a%2Cline=9%3A%3Ab\\n%3A%3Awarning%3A%3A.txt,line=2,title=B001 box-out-of-bounds"
@@ -65,7 +65,7 @@ def test_hostile_text_cannot_make_a_command() -> None:
 def test_crashed_rule_is_an_error() -> None:
     """A rule that crashed is an annotation without a place."""
     outcomes = [made.outcome("D002", "warning", "crashed", reason="ValueError: no (d002.py:1)")]
-    told = github.render(made.audit(made.dataset(["a.jpg"], []), (), outcomes, verdict="rejected"))
+    told = render("github", made.audit(made.dataset(["a.jpg"], []), (), outcomes, verdict="rejected"))
     assert told.startswith(
         "::error title=D002 near-duplicate::the rule crashed: ValueError: no (d002.py:1)\n"
     )

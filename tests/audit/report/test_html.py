@@ -12,8 +12,11 @@ import polars as pl
 import pytest
 
 from support import made
+from support.reports import render as report
 from trainworthy_audit.evidence import scenes
-from trainworthy_audit.report import charts, checklists, html, spotcheck
+from trainworthy_audit.report import html
+from trainworthy_audit.report.html import pictures
+from trainworthy_audit.report.shared import charts, checklists, spotcheck
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -62,7 +65,7 @@ class Page(HTMLParser):
 
 
 def render(audit: made.AuditResult) -> str:
-    return html.render(audit, made.pictures)
+    return report("html", audit, previews=made.pictures)
 
 
 def one(message: str = "m", **fields: Any) -> made.AuditResult:
@@ -145,7 +148,7 @@ def test_image_that_does_not_decode_has_no_picture() -> None:
         pixels={0: {"status": "unreadable", "reason": "no image", "width": None, "height": None}},
         verdict="rejected",
     )
-    page = Page(html.render(audit, lambda paths, _: dict.fromkeys(paths)))
+    page = Page(report("html", audit, previews=lambda paths, _: dict.fromkeys(paths)))
     assert "does not decode" in page.text
     assert "no image at all" in page.text
 
@@ -232,7 +235,7 @@ def test_unknown_sizes_are_no_obstacle() -> None:
         [made.outcome("B001", "error", "failed", findings=1)],
         pixels={0: {"width": None, "height": None, "status": "unreadable"}},
     )
-    assert "does not decode" in html.render(audit, lambda paths, _: dict.fromkeys(paths))
+    assert "does not decode" in report("html", audit, previews=lambda paths, _: dict.fromkeys(paths))
 
 
 def test_waived_rule_does_not_block_but_is_listed() -> None:
@@ -293,9 +296,9 @@ def test_reason_is_told_once_for_all_its_rules() -> None:
 def test_reduced_picture_says_so() -> None:
     """A picture with fewer pixels than its image says how many it has; one at full size does not."""
     held = made.dataset(["a.jpg"], [])
-    small = html.render(made.audit(held, size=(1600, 1200)), made.pictures)
+    small = report("html", made.audit(held, size=(1600, 1200)), previews=made.pictures)
     assert "1600 x 1200 px · 9 kB · no annotation · shown reduced to 160 x 120 px" in small
-    assert "shown reduced" not in html.render(made.audit(held, size=(160, 120)), made.pictures)
+    assert "shown reduced" not in report("html", made.audit(held, size=(160, 120)), previews=made.pictures)
 
 
 def test_checklists_are_filled_from_the_outcomes() -> None:
@@ -363,8 +366,8 @@ def test_page_of_a_hundred_thousand_images_can_be_mailed() -> None:
                 ("B001", "I002", "A001", "B006", "S002", "O001", "N001")]  # fmt: skip
     audit = made.audit(held, found, outcomes, verdict="rejected")
     heavy = made.Shot(os.urandom(90_000), 800, 600, 1.0)
-    page = html.render(audit, lambda asked, _: dict.fromkeys(asked, heavy))
+    page = report("html", audit, previews=lambda asked, _: dict.fromkeys(asked, heavy))
     assert len(page.encode()) < html.SIZE_LIMIT
     assert page.count("data:image/jpeg;base64,") >= 40
     assert "of 14,000 findings are on this page" in Page(page).text
-    assert len(html.wanted(audit)) <= html.PICTURES
+    assert page.count("data:image/jpeg;base64,") <= pictures.PICTURES

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from support import made
-from trainworthy_audit.report import index
-from trainworthy_audit.report import json as as_json
+from support.reports import render
+from trainworthy_audit.report.shared import index
 
 
 def save(folder: Path, audit: made.AuditResult) -> None:
     folder.mkdir()
-    (folder / "audit.json").write_text(as_json.render(audit), encoding="utf-8")
+    (folder / "audit.json").write_text(render("json", audit), encoding="utf-8")
 
 
 def test_newest_audit_is_first(tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 
 from support import made
+from support.reports import render, schema
 from trainworthy_audit.report import json as as_json
 from trainworthy_audit.types import Setting
 
-SCHEMA = json.loads(Path(as_json.__file__).with_name("audit.schema.json").read_text())
+SCHEMA = schema("audit")
 
 
 def parsed(audit: made.AuditResult) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def parsed(audit: made.AuditResult) -> dict[str, Any]:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    document: dict[str, Any] = json.loads(as_json.render(audit), parse_constant=refuse)
+    document: dict[str, Any] = json.loads(render("json", audit), parse_constant=refuse)
     jsonschema.validate(document, SCHEMA)
     return document
 

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 from support import made
+from support.reports import render
 from trainworthy_audit.report import sarif
 
 
 def run(audit: made.AuditResult) -> dict[str, Any]:
-    document = json.loads(sarif.render(audit))
+    document = json.loads(render("sarif", audit))
     assert document["version"] == "2.1.0"
     (only,) = document["runs"]
     assert isinstance(only, dict)

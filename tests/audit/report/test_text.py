@@ -6,6 +6,7 @@ import click
 import pytest
 
 from support import made
+from support.reports import render
 from trainworthy_audit.report import text
 
 CELLS = """\
@@ -68,19 +69,19 @@ def two_boxes() -> made.Dataset:
 
 def test_whole_report_is_this_text() -> None:
     """Blockers first, then warnings and infos, the worst places with values, the verdict last."""
-    assert text.render(made.cells(), report="reports/cells/index.html") == CELLS
+    assert render("text", made.cells(), folder="reports/cells") == CELLS
 
 
 def test_clean_dataset_is_approved_in_a_few_lines() -> None:
     """Nothing found is said in one line, together with what nobody checked."""
-    assert text.render(made.audit(two_boxes(), (), [made.outcome("B001", "error", "passed")])) == CLEAN
+    assert render("text", made.audit(two_boxes(), (), [made.outcome("B001", "error", "passed")])) == CLEAN
 
 
 def test_colour_adds_nothing_but_colour() -> None:
     """The coloured report is the plain one with escape codes: marks carry the meaning without them."""
-    coloured = text.render(made.cells(), color=True)
+    coloured = render("text", made.cells(), color=True)
     assert "\x1b[31m" in coloured
-    assert click.unstyle(coloured) == text.render(made.cells())
+    assert click.unstyle(coloured) == render("text", made.cells())
 
 
 def test_alike_findings_are_one_group_with_the_worst_three_places() -> None:
@@ -101,7 +102,7 @@ def test_alike_findings_are_one_group_with_the_worst_three_places() -> None:
         for size in range(400)
     ]
     outcomes = [made.outcome("B001", "error", "failed", findings=400)]
-    told = text.render(made.audit(two_boxes(), found, outcomes, verdict="rejected"))
+    told = render("text", made.audit(two_boxes(), found, outcomes, verdict="rejected"))
     assert [line for line in told.splitlines() if "a.xml" in line] == [
         f"    a.xml:{size + 1}  box {size}" for size in (399, 398, 397)
     ]
@@ -115,7 +116,9 @@ def test_infinite_value_is_worst_and_undefined_value_is_not() -> None:
         made.finding("B001", "error", f"m{v}", image=f"{v}.jpg", measured=v, limit=1.0)
         for v in (3.0, float("nan"), float("inf"), 7.0)
     ]
-    told = text.render(made.audit(two_boxes(), found, [made.outcome("B001", "error", "failed", findings=4)]))
+    told = render(
+        "text", made.audit(two_boxes(), found, [made.outcome("B001", "error", "failed", findings=4)])
+    )
     assert [line.strip() for line in told.splitlines() if line.endswith(".jpg")] == [
         "inf.jpg",
         "7.0.jpg",
@@ -129,7 +132,7 @@ def test_lines_stay_within_the_width() -> None:
     found = [
         made.finding("A001", "error", "word " * 500, image="a.jpg", text="row " * 5000, label="l" * 5000)
     ]
-    told = text.render(made.audit(held, found, [made.outcome("A001", "error", "failed", findings=1)]))
+    told = render("text", made.audit(held, found, [made.outcome("A001", "error", "failed", findings=1)]))
     assert max(len(line) for line in told.splitlines()) <= text.WIDTH
     assert len(told.splitlines()) < 40
 
@@ -151,14 +154,14 @@ def test_names_cannot_move_the_cursor(hostile: str) -> None:
         )
     ]
     outcomes = [made.outcome("B001", "error", "failed", findings=1)]
-    told = text.render(made.audit(held, found, outcomes, name=f"n{hostile}"), report="r")
+    told = render("text", made.audit(held, found, outcomes, name=f"n{hostile}"), folder="r")
     assert hostile == "\n" or hostile not in told
     assert f"m{hostile}" not in told
 
 
 def test_certificate_is_named_before_the_verdict() -> None:
     """Where the certificate was written stands in a line of its own; the verdict stays the last line."""
-    told = text.render(made.audit(two_boxes()), report="r/index.html", certificate="r/certificate.json")
+    told = render("text", made.audit(two_boxes()), folder="r")
     assert told.splitlines()[-2:] == [
         "certificate: r/certificate.json",
         "✔ approved: nothing blocks training · r/index.html",
@@ -176,7 +179,7 @@ def test_changed_settings_stand_beside_the_verdict() -> None:
         made.Setting("rules.N001.images-per-label", 300.0, "trainworthy.toml"),
     ]
     audit = dataclasses.replace(made.audit(two_boxes()), settings=tuple(settings))
-    told = " ".join(text.render(audit).split())
+    told = " ".join(render("text", audit).split())
     assert (
         'changed settings: ignore = ["D"] (command line), B001.edge-pixels = 40 (trainworthy.toml), '
         'severity.B002 = "info", severity.I001' in told
@@ -190,7 +193,7 @@ def test_spaces_around_names_are_seen() -> None:
     """Names that are blank or begin or end in spaces are in quotes, others are not."""
     names = ["cat", "dog", "dog ", " fox", " ", ""]
     held = made.dataset(["a.jpg"], [made.box(0, i, name, 1, 1, 9, 9) for i, name in enumerate(names)])
-    assert '  classes: "", " ", " fox", cat, dog, "dog "\n' in text.render(made.audit(held))
+    assert '  classes: "", " ", " fox", cat, dog, "dog "\n' in render("text", made.audit(held))
 
 
 def test_crashed_rule_is_told_first_and_rejects() -> None:
@@ -200,7 +203,7 @@ def test_crashed_rule_is_told_first_and_rejects() -> None:
     )
     found = [made.finding("B001", "error", "m", image="a.jpg")]
     outcomes = [made.outcome("B001", "error", "failed", findings=1), crashed]
-    told = text.render(made.audit(two_boxes(), found, outcomes, verdict="rejected"))
+    told = render("text", made.audit(two_boxes(), found, outcomes, verdict="rejected"))
     assert "✖ D002 near-duplicate  crashed" in told
     assert "ZeroDivisionError: division by zero (d002.py:7)" in told
     assert told.splitlines()[-1].startswith("✖ rejected: 1 rule crashed")

@@ -15,6 +15,7 @@ import pytest
 from support import tiny
 from support.helpers import measurer, put, run_audit
 from support.pictures import encode, photo
+from support.reports import render
 from trainworthy_audit import auditing, certificate, waivers
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import TrainworthyError
@@ -77,11 +78,10 @@ def test_dataset_without_certificate_is_refused(data: Path) -> None:
 
 def test_rejected_dataset_is_refused_with_what_blocks(data: Path) -> None:
     """Where the audit rejected the dataset, its blocking rules are named."""
-    from trainworthy_audit.report import json as as_json
 
     (data / "labels/train/train00.txt").write_text("7 0.5 0.5 0.1 0.1\n")
     Path("reports/data/certificate.json").unlink()
-    Path("reports/data/audit.json").write_text(as_json.render(run_audit(data.resolve())))
+    Path("reports/data/audit.json").write_text(render("json", run_audit(data.resolve())))
     assert "the audit rejected this dataset: C001 (1)" in str(refused(data))
 
 

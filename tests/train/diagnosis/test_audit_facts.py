@@ -8,8 +8,8 @@ import pytest
 
 from support import families
 from support.helpers import run_audit, write
+from support.reports import render
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_audit.report import json as as_json
 from trainworthy_audit.rules import catalogue
 from trainworthy_train.diagnosis import audit_facts, diagnose
 from trainworthy_train.diagnosis.audit_facts import AuditFacts
@@ -113,7 +113,7 @@ def test_waived_findings_are_cited_first() -> None:
 def test_a_real_audit_is_read(tmp_path: Path, demo_dataset: Path) -> None:
     """The document that the audit writes gives facts of known names: here, that there is a copy."""
     file = tmp_path / "audit.json"
-    file.write_text(as_json.render(run_audit(demo_dataset)))
+    file.write_text(render("json", run_audit(demo_dataset)))
     found = audit_facts.load(file)
     assert found.values["copied"] > 0
     assert set(found.values) <= set(audit_facts.FACTS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Dataset, Rule, Verdict, Waiver
 
 
+#: The rule whose limit decides what counts as a copy of a known image.
+KNOWN_IMAGE = "D006"
+
+
 def audit(
     source: Source,
     config: Config,
@@ -38,7 +44,10 @@ def audit(
     command: str = "",
 ) -> AuditResult:
     """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
+    known = _known_hashes(source, config)
     evidence, digests = _evidence(source, config, measurer)
+    if known is not None:
+        evidence = _with_known_copies(evidence, known, source, config, measurer)
     outcomes: dict[str, Outcome] = {}
     parts: list[pl.DataFrame] = [NONE]
     for rule in config.rules():
@@ -101,6 +110,33 @@ def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer)
     search = config.options_of(catalogue()["D002"])
     found = duplicates.find(pixels, measurer.thumbnails, search, measurer.spread)
     return joined(dataset, pixels, found, config)
+
+
+def _known_hashes(source: Source, config: Config) -> pl.DataFrame | None:
+    """The list of known hashes, read before anything is measured; None where there is none."""
+    if not config.known_hashes:
+        return None
+    from trainworthy_audit.duplicates import known
+
+    folder = source.path if isinstance(source.path, Path) and not source.zipped else source.folder
+    return known.read(folder / config.known_hashes)
+
+
+def _with_known_copies(
+    evidence: Evidence, known: pl.DataFrame, source: Source, config: Config, measurer: Measurer
+) -> Evidence:
+    """The evidence with the images that are copies of a known one."""
+    from trainworthy_audit.duplicates.known import find
+
+    limit = config.options_of(catalogue()[KNOWN_IMAGE])["max-distance"]
+    paths = evidence.images["path"]
+    copies = find(
+        evidence.pixels,
+        known,
+        int(limit),
+        lambda images: measurer.hashes(source, [paths[at] for at in images]),
+    )
+    return dataclasses.replace(evidence, known_copies=copies)
 
 
 def joined(
@@ -179,6 +215,7 @@ NEEDS: Mapping[str, tuple[Callable[[Evidence], bool], str]] = {
         ),
         "no box has a flag",
     ),
+    "known-hashes": (lambda e: e.known_copies is not None, "there is no list of known hashes"),
     "labels": (lambda e: bool(e.labels or e.dataset.names), "no labels are declared or asked for"),
 }
 

@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,13 +19,15 @@ from trainworthy_audit.source import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from trainworthy_audit.source import Source
-    from trainworthy_audit.source.remote import Url
     from trainworthy_audit.types import AuditResult, Dataset, Evidence
 
 SCHEMA = "trainworthy.certificate/1"
+VERIFICATION_SCHEMA = "trainworthy.verification/1"
+
+#: What a file of ours begins with.
+MARK = b'"schema": "trainworthy.certificate/'
 
 #: A certificate names each file with its digest, about 120 bytes; ten million files would be a wrong file.
 MAX_BYTES = 2**30
@@ -41,13 +44,46 @@ class Verification:
     removed: tuple[str, ...]
     expired: tuple[str, ...]  # waivers that have expired since: "B001: reason (author, until 2027-01-31)"
     files: int  # how many the certificate covers
+    root: str = ""  # of the dataset, as the user gave it
+    certificate: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     #: The dataset, parsed from the very bytes that were compared; None where it can no longer be read.
     dataset: Dataset | None = field(default=None, repr=False, compare=False)
 
     @property
     def holds(self) -> bool:
-        """Whether the dataset is still what was certified, and may still be excused."""
+        """Whether the dataset is still what was certified, and every waiver of it still holds."""
         return not (self.changed or self.added or self.removed or self.expired)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON: `trainworthy.verification/1`."""
+        return {
+            "schema": VERIFICATION_SCHEMA,
+            "dataset": self.root,
+            "holds": self.holds,
+            "changed": list(self.changed),
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "expired": list(self.expired),
+            "files": self.files,
+            "certificate": {
+                key: self.certificate.get(key) for key in ("name", "verdict", "created", "fingerprint")
+            },
+        }
+
+    def __str__(self) -> str:
+        """For a terminal: that the certificate holds; or what changed, and the next command."""
+        issued = f"{self.certificate['verdict']} on {self.certificate['created'][:10]}"
+        if self.holds:
+            return (
+                f"verified: {self.root} is what was certified ({issued})\n"
+                f"  {self.files:,} files, all read again, {self.certificate['fingerprint']}"
+            )
+        files_differ = self.changed or self.added or self.removed
+        lines = [f"error: certificate no longer {'describes this dataset' if files_differ else 'holds'}"]
+        lines += differences(self)
+        lines.append(f"  It was {issued}; nobody has approved what lies there now.")
+        lines.append(f"  next: trainworthy audit {self.root}")
+        return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -120,7 +156,13 @@ def certify(audit: AuditResult) -> dict[str, Any] | None:
         "quarantined": _quarantined(audit.evidence),
         "files": dict(sorted(audit.digests.items())),
     }
-    return certificate | {"seal": _digest(certificate)}
+    return seal(certificate)
+
+
+def seal(certificate: Mapping[str, Any]) -> dict[str, Any]:
+    """The certificate with its seal at the end."""
+    content = {key: value for key, value in certificate.items() if key != "seal"}
+    return content | {"seal": _digest(content)}
 
 
 def _images(evidence: Evidence) -> dict[str, list[int]]:
@@ -141,12 +183,12 @@ def _quarantined(evidence: Evidence) -> dict[str, str]:
 
 def dump(certificate: Mapping[str, Any]) -> str:
     """The certificate as the text of certificate.json."""
-    return json.dumps(certificate, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(dict(certificate), indent=1, ensure_ascii=False) + "\n"
 
 
 def _digest(value: Mapping[str, Any]) -> str:
     """blake3 over the canonical JSON of `value`: keys sorted, no spaces."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(dict(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return (
         f"blake3:{blake3(text.encode(), derive_key_context='trainworthy 2026 certificate seal').hexdigest()}"
     )
@@ -158,6 +200,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
 
 # ------------------------------------------------------------------------------------------------------------
 # Verifying
+
+
+def default_file(source: Source) -> Path:
+    """Where an audit writes the certificate of a dataset: reports/NAME/certificate.json, in the current folder."""
+    return Path("reports") / source.name / "certificate.json"
 
 
 def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
@@ -186,8 +233,7 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
         raise CertificateError(
             f'{file} is not a certificate\n  Expected "schema": "{SCHEMA}".', next_step=again
         )
-    seal = found.pop("seal", None)
-    if seal != _digest(found):
+    if found.pop("seal", None) != _digest(found):
         raise CertificateError(
             f"{file} has been edited since it was issued\n"
             "  Its seal does not fit its content: it proves nothing.",
@@ -197,17 +243,25 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
 
 
 def verify(
-    source: Source, certificate: Mapping[str, Any], *, today: date | None = None, every_byte: bool = True
+    source: Source,
+    certificate: Mapping[str, Any],
+    *,
+    today: date | None = None,
+    every_byte: bool = True,
+    unchanged: Mapping[str, str] | None = None,
 ) -> Verification:
     """Compare the dataset in `source` with its certificate.
 
     Every file that training reads is read again, once: no cache, no modification times. Without `every_byte` only
-    the annotations are, beside a process that compares everything. `today` decides which waivers have expired.
+    the annotations are, beside a process that compares everything. `unchanged` holds the digests of files that are
+    taken as they were measured, and so not read. `today` decides which waivers have expired.
     """
     covered: Mapping[str, str] = certificate["files"]
     dataset, read = _parse(source, certificate)
     present = {path for path in covered if path in source.entries} | set(dataset.content if dataset else ())
-    now = read | (_digests(source, sorted(present - read.keys())) if every_byte else {})
+    trusted = {path: digest for path, digest in (unchanged or {}).items() if path in present}
+    now = trusted | read
+    now |= _digests(source, sorted(present - now.keys())) if every_byte else {}
     day = today or datetime.now(UTC).date()
     return Verification(
         changed=tuple(path for path in sorted(covered.keys() & now) if covered[path] != now[path]),
@@ -219,6 +273,8 @@ def verify(
             if waivers.expired(date.fromisoformat(waiver["expires"]), day)
         ),
         files=len(covered),
+        root=str(source.path),
+        certificate=certificate,
         dataset=dataset,
     )
 
@@ -249,40 +305,22 @@ def _of_file(source: Source, path: str) -> str:
 NAMED = 5  # paths that are named before the rest is counted
 
 
-def describe(found: Verification, certificate: Mapping[str, Any], dataset: Path | Url) -> str:
-    """What came of a verification, for a terminal."""
-    issued = f"{certificate['verdict']} on {certificate['created'][:10]}"
-    if found.holds:
-        return (
-            f"verified: {dataset} is what was certified ({issued})\n"
-            f"  {found.files:,} files, all read again, {certificate['fingerprint']}"
-        )
-    lines = ["error: certificate no longer describes this dataset"]
-    if not (found.changed or found.added or found.removed):
-        lines = ["error: certificate no longer holds"]
-    lines += differences(found)
-    lines.append(f"  It was {issued}; nobody has approved what lies there now.")
-    lines.append(f"  next: trainworthy audit {dataset}")
-    return "\n".join(lines)
-
-
-def differences(found: Verification) -> list[str]:
-    """What changed since, an indented line each: files first, then waivers that have run out."""
-    lines = _told(found.changed, f"of {found.files:,} files changed")
-    lines += _told(found.removed, f"of {found.files:,} files removed")
-    lines += _told(
-        found.added,
-        "files added that nobody has audited"
-        if len(found.added) > 1
-        else "file added that nobody has audited",
+def differences(verification: Verification) -> list[str]:
+    """What changed since, an indented line each: files first, then waivers that have expired."""
+    files = f"{verification.files:,} files"
+    added = "file added that nobody has audited"
+    lines = _listed(verification.changed, f"of {files} changed")
+    lines += _listed(verification.removed, f"of {files} removed")
+    lines += _listed(
+        verification.added, added if len(verification.added) == 1 else added.replace("file", "files", 1)
     )
-    lines += [f"  waiver expired: {told}" for told in found.expired[:NAMED]]
-    if len(found.expired) > NAMED:
-        lines.append(f"  and {len(found.expired) - NAMED:,} more waivers expired")
+    lines += [f"  waiver expired: {waiver}" for waiver in verification.expired[:NAMED]]
+    if len(verification.expired) > NAMED:
+        lines.append(f"  and {len(verification.expired) - NAMED:,} more waivers expired")
     return lines
 
 
-def _told(paths: tuple[str, ...], what: str) -> list[str]:
+def _listed(paths: tuple[str, ...], what: str) -> list[str]:
     if not paths:
         return []
     more = f", and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""

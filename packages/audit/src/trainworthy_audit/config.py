@@ -28,7 +28,7 @@ FILE_NAME = "trainworthy.toml"
 
 #: The keys of the file that are no tables; those that are lists hold strings.
 LISTS = ("select", "ignore", "labels")
-TEXTS = ("group-regex", "format", "annotations")
+TEXTS = ("group-regex", "format", "annotations", "known-hashes")
 TABLES = ("severity", "rules")
 
 #: A configuration file is a page of text; more is a wrong file.
@@ -54,6 +54,7 @@ class Config:
     annotations: str = ""
     labels: tuple[str, ...] = ()
     group_regex: str = ""
+    known_hashes: str = ""  # a file; where its path is relative, the dataset's folder is its start
     settings: tuple[Setting, ...] = ()  # every setting with its origin, for `--show-settings` and the report
 
     def __post_init__(self) -> None:
@@ -79,6 +80,10 @@ class Config:
         prefix = self._severity_prefix(rule)
         return rule.severity if prefix is None else self.severity[prefix]
 
+    def lacks(self, rule: Rule) -> bool:
+        """Whether a rule cannot apply because nobody configured what it needs."""
+        return "known-hashes" in rule.needs and not self.known_hashes
+
     def _severity_prefix(self, rule: Rule) -> str | None:
         fitting = [prefix for prefix in self.severity if rule.code.startswith(prefix)]
         return max(fitting, key=len) if fitting else None
@@ -94,25 +99,31 @@ def find(dataset: Path | Url) -> Path | None:
     return next((place / FILE_NAME for place in places if (place / FILE_NAME).is_file()), None)
 
 
-def load(dataset: Path | Url, *, file: Path | None = None, given: Mapping[str, Any] | None = None) -> Config:
+def load(
+    dataset: Path | Url,
+    *,
+    file: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+    origin: str = "command line",
+) -> Config:
     """Return the settings for auditing `dataset`.
 
-    `file` replaces the search for a configuration file. `given` holds what the command line says, by the
-    file's keys ("select", "group-regex", ...); it replaces what the file says of the same key. Raises
-    `ConfigError` for anything unknown or of the wrong kind.
+    `file` replaces the search for a configuration file. `given` holds values by the file's keys ("select",
+    "group-regex", ...), which replace what the file says of the same key; `origin` says where they come from: "command
+    line" or "argument". Raises `ConfigError` for anything unknown or of the wrong kind.
     """
     found = file or find(dataset)
     in_file = _read(found) if found else {}
-    origin: dict[str, str] = {}
+    origins: dict[str, str] = {}
     values: dict[str, Any] = {}
-    for source, where, place in (
-        (in_file, str(found), f"in {found}"),
-        (given or {}, "command line", "on the command line"),
+    for mapping, source, where, folder in (
+        (in_file, str(found), f"in {found}", found.parent if found else Path()),
+        (given or {}, origin, f"on the {origin}" if origin == "command line" else "as an argument", Path()),
     ):
-        _check(source, place)
-        for key, value in source.items():
-            values[key] = value
-            origin[key] = where
+        _check(mapping, where)
+        for key, value in mapping.items():
+            values[key] = _from(folder, value) if key == "known-hashes" and value else value
+            origins[key] = source
     config = Config(
         select=_prefixes(values.get("select", ())),
         ignore=_prefixes(values.get("ignore", ())),
@@ -127,13 +138,19 @@ def load(dataset: Path | Url, *, file: Path | None = None, given: Mapping[str, A
         annotations=values.get("annotations", ""),
         labels=tuple(values.get("labels", ())),
         group_regex=values.get("group-regex", ""),
+        known_hashes=values.get("known-hashes", ""),
     )
     if not config.rules():
         raise ConfigError(
             "select and ignore leave no rule to run\n  An audit without rules would approve anything.",
             next_step="trainworthy rule",
         )
-    return dataclasses.replace(config, settings=_settings(config, origin))
+    return dataclasses.replace(config, settings=_settings(config, origins))
+
+
+def _from(folder: Path, file: str) -> str:
+    """The absolute path of a file that is named relative to `folder`."""
+    return str((folder / file).absolute())
 
 
 def show(config: Config) -> str:

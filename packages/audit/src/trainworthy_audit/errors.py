@@ -1,6 +1,7 @@
-"""The errors a user can meet, drawn as a tree.
+"""The errors that a user can meet, as a tree.
 
     TrainworthyError                exit 2: it could not be done
+    ├── RefusedError                exit 1: the dataset is not certified, or is no longer what was certified
     ├── DatasetError                the dataset cannot be opened or recognised
     │   ├── NoDatasetError          nothing is there, or nothing that any format knows
     │   ├── AmbiguousFormatError    two formats fit; an option must decide
@@ -22,6 +23,10 @@ class TrainworthyError(Exception):
     def __init__(self, message: str, *, next_step: str = "") -> None:
         super().__init__(message)
         self.next_step = next_step
+
+
+class RefusedError(TrainworthyError):
+    """The dataset is not certified, or is no longer what was certified: it must not be trained on."""
 
 
 class DatasetError(TrainworthyError):

@@ -87,9 +87,20 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
         )
 
 
-def demo_folder(out: Path) -> Path:
-    """Where the demo's datasets lie, beside its report."""
-    return out / "dataset"
+def check_replaceable(file: Path, mark: bytes) -> None:
+    """Raise `OutputError` where `file` exists and does not hold `mark` near its beginning."""
+    try:
+        with file.open("rb") as handle:
+            ours = mark in handle.read(MARKED_WITHIN)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
+    if not ours:
+        raise OutputError(
+            f"{file} is a file that trainworthy did not write\n  Nothing was changed.",
+            next_step="choose another file",
+        )
 
 
 def is_ours(file: Path) -> bool:

@@ -202,6 +202,17 @@ PAIRS = pl.Schema(
 )
 
 
+#: One row an image that is a copy of one in the list of known hashes: see `duplicates.known`.
+KNOWN_COPIES = pl.Schema(
+    {
+        "image": pl.UInt32,
+        "known": pl.String,  # what the list calls it
+        "distance": pl.UInt32,  # bits in which the perceptual hashes differ, 0..64
+        "turn": pl.UInt8,  # what is done to `image` to get the known one: a `dihedral.Turn`
+    }
+)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What rules look at: the dataset, its pixels and its duplicates, and frames joined from them once."""
@@ -216,6 +227,7 @@ class Evidence:
     YOLO keeps its fractions as `fx1, fy1, fx2, fy2`; these are null in other formats."""
     labels: tuple[str, ...] = ()  # the labels that the user asked for; () for all
     group_regex: str = ""  # from the configuration: its first group names the recording of a path
+    known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,6 +16,8 @@ from trainworthy_audit.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 #: Approved or done; not approved; could not be done; interrupted (128 + SIGINT, as shells do).
 DONE, REJECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -37,6 +40,13 @@ def echo(text: str, *, err: bool = False, newline: bool = True) -> None:
     except OSError as error:
         _discard_output()
         raise OutputError(f"cannot print the result: {error.strerror or error}") from error
+
+
+def echo_json(document: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
+    """Print a document as JSON, a line for each of its members."""
+    import json
+
+    echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 def note(text: str) -> None:
@@ -71,6 +81,17 @@ def flush(code: int) -> int:
         _discard_output()
         return fail(f"cannot print the result: {error.strerror or error}")
     return code
+
+
+def command_line() -> str:
+    """The command that is running, as the user would type it."""
+    return shlex.join(["trainworthy", *click.get_current_context().find_root().obj])
+
+
+def call(function: Callable[..., T], *args: Any, label: str = "measuring", **keywords: Any) -> T:  # noqa: ANN401
+    """Call a function of the API that measures images: with a progress bar, and the command line for its messages."""
+    with contextlib.ExitStack() as stack:
+        return function(*args, command=command_line(), progress=progress(stack, label), **keywords)
 
 
 def _discard_output() -> None:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import trainworthy_audit
+from trainworthy_audit import registry
 from trainworthy_audit.cli import console
+from trainworthy_audit.errors import ConfigError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -28,6 +31,9 @@ SECTIONS = ("Audit", "Dataset operations", "Training and diagnosis")
 #: The names in `formats.FORMATS` and `engines.NAMES`, here so that `--help` need not import either.
 FORMATS = ("voc", "coco", "yolo", "darknet")
 ENGINES = ("local", "ray")
+
+#: What `audit --output-format` offers.
+REPORTS = registry.names(Path(trainworthy_audit.__file__).parent / "report")
 
 PATH = click.Path(path_type=Path)
 
@@ -125,6 +131,23 @@ def words(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[s
     return [part.strip() for item in value for part in item.split(",") if part.strip()] or None
 
 
+def git_author() -> str:
+    """Git's user.name. Raises `ConfigError` where it is not set."""
+    import shutil
+    import subprocess
+
+    git = shutil.which("git")
+    name = ""
+    if git:
+        answer = subprocess.run([git, "config", "user.name"], capture_output=True, text=True, check=False)  # noqa: S603 - no input of the user's
+        name = answer.stdout.strip()
+    if not name:
+        raise ConfigError(
+            "who accepts this?\n  git config user.name is not set.", next_step='add --author "NAME"'
+        )
+    return name
+
+
 def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's
     return not value
 
@@ -153,15 +176,17 @@ reading = stack(
     ),
 )
 
+workers = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Processes that measure images; 0, the default, for one per core.",
+)
+
 #: How images are measured on this machine: workers, cache.
 measuring = stack(
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="N",
-        help="Processes that measure images; 0, the default, for one per core.",
-    ),
+    workers,
     click.option(
         "--no-cache",
         "cache",
@@ -204,6 +229,13 @@ judging = stack(
     ),
 )
 
+#: The recording that an image belongs to, for commands that keep scenes together: group_regex.
+grouping = click.option(
+    "--group-regex",
+    metavar="RE",
+    help="Its first group names the recording that a path belongs to; a recording stays in one split.",
+)
+
 #: Which rules run: select, ignore.
 selecting = stack(
     click.option(
@@ -215,12 +247,24 @@ selecting = stack(
     click.option("--ignore", metavar="CODES", callback=codes, help="Leave these rules out."),
 )
 
+#: Images that must not be there: known_hashes.
+known_hashes = click.option(
+    "--known-hashes",
+    type=PATH,
+    metavar="FILE",
+    help="Report copies of images in this list of hashes, such as a benchmark's test images (D006).",
+)
+
 #: Accepted findings: waivers.
 waivers = click.option(
     "--waivers",
     type=PATH,
     metavar="FILE",
     help="The file of waivers, in place of NAME.waivers.toml beside the dataset.",
+)
+
+zipped = click.option(
+    "--zip", "zipped", is_flag=True, help="Write a zip; so does an --out that ends in .zip."
 )
 
 #: Where a new dataset is written: out, zipped.
@@ -232,7 +276,7 @@ writing = stack(
         metavar="PATH",
         help="The new folder or zip, which must not exist yet.",
     ),
-    click.option("--zip", "zipped", is_flag=True, help="Write a zip; so does an --out that ends in .zip."),
+    zipped,
 )
 
 no_color = click.option(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from trainworthy_audit import dihedral
+from trainworthy_audit.images.decode import check_size, quiet_pillow
+from trainworthy_audit.source import Locator, fetch, remote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
     Hashes = np.ndarray[Any, np.dtype[np.uint64]]
@@ -39,3 +42,25 @@ def hash_squares(squares: Grey) -> Hashes:
     bits = turned > (middle[:, :, :1] + middle[:, :, 1:]) / 2
     hashes: Hashes = np.packbits(bits, axis=2).view(">u8")[:, :, 0].astype(np.uint64)
     return hashes
+
+
+def hash_files(items: Iterable[Sequence[Any]]) -> Iterator[list[int] | None]:
+    """The eight hashes of the image at each locator, decoded in full; None where it does not decode.
+
+    Measuring hashes a reduced luma, which is quick and differs in a few bits. Here the first hash is that of
+    `imagehash.phash` of the file, bit for bit.
+    """
+    for item in items:
+        try:
+            with quiet_pillow(truncated=False), Image.open(io.BytesIO(fetch(Locator(*item)))) as image:
+                check_size(image.width, image.height)
+                square = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - what is wrong with an image is said where it is measured
+            yield None
+        else:
+            yield [int(value) for value in hash_squares(np.asarray(square)[None])[0]]
+
+
+hash_files.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 #: What the workers run.
 MEASURE = "trainworthy_audit.measure.sqlite_store:measure_new"
 PICTURE = "trainworthy_audit.measure.sqlite_store:picture_files"
+HASH = "trainworthy_audit.images.phash:hash_files"
 
 #: Measurements are written to the cache in lots of this many: what a killed audit loses.
 _LOT = 256
@@ -128,6 +129,20 @@ class Measurer:
                 made.append((digest, shot))
         self._cache.store_pictures(made, side)
         return shots
+
+    def hashes(self, source: Source, paths: Sequence[str], *, report: bool = False) -> list[list[int] | None]:
+        """The eight perceptual hashes of each image as imagehash has them, decoded in full; None where it does not.
+
+        They are not kept. With `report`, `progress` is called.
+        """
+        result: list[list[int] | None] = [None] * len(paths)
+        items = [source.entries[path].locator for path in paths]
+        for done, (number, answer) in enumerate(self._engine.run(HASH, items), start=1):
+            if isinstance(answer, list):
+                result[number] = answer
+            if report:
+                self._report(done, len(items))
+        return result
 
     def _recall(self, entries: Iterable[Entry]) -> dict[str, Measurement]:
         """{path: measurement} of the files that have not changed since they were measured."""

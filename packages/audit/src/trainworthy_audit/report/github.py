@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainworthy_audit.report.groups import count, groups, values, verdict
-from trainworthy_audit.report.paths import in_repository
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report import Report
+from trainworthy_audit.report.shared.groups import count, groups, values, verdict
+from trainworthy_audit.report.shared.paths import in_repository, page_in
+from trainworthy_audit.report.shared.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from trainworthy_audit.report.groups import Group
+    from trainworthy_audit.report import Context
+    from trainworthy_audit.report.shared.groups import Group
     from trainworthy_audit.types import AuditResult
 
 #: GitHub shows this many annotations of each kind a step, and silently drops the rest.
@@ -20,7 +22,7 @@ SHOWN = 10
 COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 
-def render(audit: AuditResult, *, report: str = "") -> str:
+def render(audit: AuditResult, context: Context) -> Iterator[str]:
     """Workflow commands, a line each: the worst places of every rule, and last the verdict."""
     lines: list[str] = []
     left = 0
@@ -39,12 +41,12 @@ def render(audit: AuditResult, *, report: str = "") -> str:
         chosen = _chosen(alike, room)
         lines += [_command(command, audit, group, row) for group, row in chosen]
         left += sum(group.open for group in alike) - sum(bool(row) for _, row in chosen)
-    told = verdict(audit, found)
+    summary = verdict(audit, found)
     if left:
-        told += f"; {count(left, 'more finding')} {'is' if left == 1 else 'are'} not shown here"
-    told += f": see {report}" if report else ""
-    lines.append(f"::{closing} title={_property('trainworthy: ' + audit.verdict)}::{_message(told)}")
-    return "\n".join(lines) + "\n"
+        summary += f"; {count(left, 'more finding')} {'is' if left == 1 else 'are'} not shown here"
+    summary += f": see {page_in(context.folder)}" if context.folder else ""
+    lines.append(f"::{closing} title={_property('trainworthy: ' + audit.verdict)}::{_message(summary)}")
+    yield "\n".join(lines) + "\n"
 
 
 def _chosen(found: list[Group], room: int) -> list[tuple[Group, dict[str, Any]]]:
@@ -85,3 +87,6 @@ def _message(text: str) -> str:
 
 def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+REPORT = Report(render, "text/plain")

@@ -1,4 +1,4 @@
-"""audit.json: everything that an audit found, for scripts. `audit.schema.json` is its schema."""
+"""audit.json: everything that an audit found, for scripts. `schemas/audit.schema.json` is its schema."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit.report import Report
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from trainworthy_audit.report import Context
     from trainworthy_audit.types import AuditResult, Waiver
 
 SCHEMA = "trainworthy.audit/1"
@@ -34,13 +37,11 @@ def read_head(file: Path) -> dict[str, Any]:
     return head
 
 
-def render(audit: AuditResult) -> str:
-    """The whole document, valid JSON: what is not finite is the text "NaN", "Infinity" or "-Infinity"."""
-    return "".join(chunks(audit))
+def render(audit: AuditResult, _: Context) -> Iterator[str]:
+    """The document in pieces, so that a million findings can be written without holding them all as text.
 
-
-def chunks(audit: AuditResult) -> Iterator[str]:
-    """The document in pieces, so that a million findings can be written without holding them all as text."""
+    It is valid JSON: what is not finite is the text "NaN", "Infinity" or "-Infinity".
+    """
     yield "{\n"
     for name, value in head(audit).items():
         yield f"{_dump(name)}: {_dump(value)},\n"
@@ -158,3 +159,6 @@ def _number(value: Any) -> Any:  # noqa: ANN401 - as `_plain`
 
 def _dump(value: Any) -> str:  # noqa: ANN401 - anything that JSON can hold
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+REPORT = Report(render, "application/json", "audit.json")

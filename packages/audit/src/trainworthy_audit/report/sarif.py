@@ -8,14 +8,16 @@ from urllib.parse import quote
 
 import polars as pl
 
-from trainworthy_audit.report.groups import count, values
-from trainworthy_audit.report.paths import in_repository
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report import Report
+from trainworthy_audit.report.shared.groups import count, values
+from trainworthy_audit.report.shared.paths import in_repository
+from trainworthy_audit.report.shared.sanitize import clean
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from trainworthy_audit.report import Context
     from trainworthy_audit.types import AuditResult, Outcome
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -25,7 +27,7 @@ TEXT = 1000  # characters of a message or snippet
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
-def render(audit: AuditResult) -> str:
+def render(audit: AuditResult, _: Context) -> Iterator[str]:
     """One run. Of more findings than a service accepts, errors are kept first, and a notification says so."""
     ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     findings = audit.findings.sort(
@@ -53,12 +55,8 @@ def render(audit: AuditResult) -> str:
         "properties": {"verdict": audit.verdict, "fingerprint": audit.fingerprint},
         "results": [_result(audit, row, indices[row["rule"]]) for row in findings.iter_rows(named=True)],
     }
-    return (
-        json.dumps(
-            {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, allow_nan=False
-        )
-        + "\n"
-    )
+    whole = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    yield json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _rule(outcome: Outcome) -> dict[str, Any]:
@@ -121,3 +119,6 @@ def _location(audit: AuditResult, path: str, line: int | None = None) -> dict[st
     whole = in_repository(audit, path)
     uri = ("file://" if whole.startswith("/") else "") + quote(whole, errors="surrogateescape")
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": line or 1}}}
+
+
+REPORT = Report(render, "application/sarif+json", "audit.sarif")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainworthy_audit.report import settings
-from trainworthy_audit.report.groups import (
+from trainworthy_audit import certificate
+from trainworthy_audit.report import Report
+from trainworthy_audit.report.shared import settings
+from trainworthy_audit.report.shared.groups import (
     FORMATS,
     MARKS,
     VERDICTS,
@@ -19,12 +21,14 @@ from trainworthy_audit.report.groups import (
     values,
     verdict,
 )
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared.paths import certificate_in, page_in
+from trainworthy_audit.report.shared.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trainworthy_audit.report.groups import Group
+    from trainworthy_audit.report import Context
+    from trainworthy_audit.report.shared.groups import Group
     from trainworthy_audit.types import AuditResult
 
 WIDTH = 100
@@ -42,18 +46,22 @@ _STATUSES = {
 _VERDICT_MARKS = {"approved": "passed", "approved-with-waivers": "warning", "rejected": "error"}
 
 
-def render(audit: AuditResult, *, color: bool = False, report: str = "", certificate: str = "") -> str:
+def render(audit: AuditResult, context: Context) -> Iterator[str]:
     """The report as text of about 100 columns.
 
-    `report` is the path that the last line points to, `certificate` the one that the line before it names.
+    The last line points to the page in the context's folder, the line before it to the certificate where the audit
+    earned one.
     """
-    blocks = [_header(audit)]
-    found = groups(audit)
-    blocks += [_group(group, color=color) for group in found]
+    color = context.color
+    rule_groups = groups(audit)
+    blocks = [_header(audit), *(_group(group, color=color) for group in rule_groups)]
     blocks.append(_summary(audit, color=color))
-    last = _verdict(audit, verdict(audit, found), report, color=color)
-    blocks.append([f"certificate: {certificate}", last] if certificate else [last])
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    page = page_in(context.folder) if context.folder else ""
+    last = [_verdict(audit, verdict(audit, rule_groups), page, color=color)]
+    if page and certificate.due(audit):
+        last.insert(0, f"certificate: {certificate_in(context.folder)}")
+    blocks.append(last)
+    yield "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _header(audit: AuditResult) -> list[str]:
@@ -148,7 +156,7 @@ def _changed(audit: AuditResult) -> list[str]:
     changed = settings.changed(audit)
     if not changed:
         return []
-    listed = ", ".join(settings.told(setting) for setting in changed[: settings.SHOWN])
+    listed = ", ".join(settings.describe(setting) for setting in changed[: settings.SHOWN])
     left = len(changed) - settings.SHOWN
     return _wrapped(f"changed settings: {listed}{f' and {left:,} more' if left > 0 else ''}", "  ")
 
@@ -174,3 +182,6 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def _style(text: str, kind: str, *, color: bool, bold: bool = False) -> str:
     return click.style(text, fg=COLOURS[kind], bold=bold) if color else text
+
+
+REPORT = Report(render, "text/plain")

@@ -8,7 +8,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared.sanitize import clean
 from trainworthy_train.report import charts
 from trainworthy_train.runs.duration import format_duration
 

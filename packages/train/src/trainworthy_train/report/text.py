@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared.sanitize import clean
 from trainworthy_train.diagnosis.features import finite
 from trainworthy_train.report.view import describe
 

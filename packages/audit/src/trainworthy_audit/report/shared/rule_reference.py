@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH = 96
 
+SCHEMA = "trainworthy.rule/1"
+
 
 def listed(*, as_json: bool = False) -> str:
     """Every rule, a line each, under its group's heading."""
@@ -115,6 +117,7 @@ def _text(rule: Rule) -> str:
 
 def _facts(rule: Rule) -> dict[str, Any]:
     return {
+        "schema": SCHEMA,
         "code": rule.code,
         "name": rule.name,
         "group": rule.group,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from trainworthy_audit.report.groups import count
+from trainworthy_audit.report.shared.groups import count
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ DEBUGGING = (
     ),
     Item("Every annotation can be read", ("A001", "A005", "A007")),
     Item("Every annotation has its image, and every image its annotation", ("A002", "A003", "A006", "S004")),
-    Item("No duplicates, and validation is not too similar to training", ("D001", "D002", "D003", "D004")),
+    Item(
+        "No duplicates, and validation is not too similar to training",
+        ("D001", "D002", "D003", "D004", "D006"),
+    ),
 )
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.config import Config, spelled
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared.sanitize import clean
 
 if TYPE_CHECKING:
     from trainworthy_audit.types import AuditResult, Setting
@@ -20,7 +20,7 @@ def changed(audit: AuditResult) -> list[Setting]:
     return [setting for setting in audit.settings if setting.value != defaults.get(setting.name)]
 
 
-def told(setting: Setting) -> str:
+def describe(setting: Setting) -> str:
     """'B001.edge-pixels = 40 (trainworthy.toml)': with the name of the file that says so, without its folder."""
     origin = re.split(r"[/\\]", setting.origin)[-1]
     where = f" ({origin})" if setting.origin != "default" else ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from trainworthy_audit.report import jinja
 from trainworthy_audit.report.json import read_head
+from trainworthy_audit.report.shared import jinja
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from trainworthy_audit.source.remote import Url
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,14 @@ def _read(path: Path) -> Report | None:
         return report if complete and all(value is not None for value in shown) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def other_dataset(folder: Path, dataset: Path | Url) -> str:
+    """The dataset whose report lies in `folder`, where it is not `dataset`; else ''."""
+    try:
+        root = str(read_head(folder / "audit.json")["dataset"]["root"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if isinstance(dataset, Path):
+        return "" if Path(root).resolve() == dataset.resolve() else root
+    return "" if root == str(dataset) else root

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared.sanitize import clean
 from trainworthy_audit.types import SEVERITIES
 
 if TYPE_CHECKING:

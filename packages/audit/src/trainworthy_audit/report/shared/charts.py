@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.report.groups import count
+from trainworthy_audit.report.shared.groups import count
 
 if TYPE_CHECKING:
     from trainworthy_audit.types import AuditResult, Evidence

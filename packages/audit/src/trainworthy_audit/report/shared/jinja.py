@@ -15,9 +15,9 @@ import jinja2
 import platformdirs
 from markupsafe import Markup
 
-from trainworthy_audit.report import groups
-from trainworthy_audit.report.groups import count
-from trainworthy_audit.report.sanitize import clean
+from trainworthy_audit.report.shared import groups
+from trainworthy_audit.report.shared.groups import count
+from trainworthy_audit.report.shared.sanitize import clean
 
 if TYPE_CHECKING:
     from jinja2.bccache import Bucket

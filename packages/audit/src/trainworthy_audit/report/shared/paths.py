@@ -1,4 +1,4 @@
-"""Where a dataset's files lie for tools that look at the whole repository."""
+"""Where things lie: a dataset's files for tools that look at the whole repository, and the parts of a report."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def in_repository(audit: AuditResult, path: str) -> str:
         root = root.relative_to(Path.cwd())
     whole = root if root.suffix.lower() == ".zip" else root / path
     return whole.as_posix()
+
+
+def page_in(folder: str) -> str:
+    """The page of the report in `folder`."""
+    return str(Path(folder) / "index.html")
+
+
+def certificate_in(folder: str) -> str:
+    """The certificate beside the report in `folder`."""
+    return str(Path(folder) / "certificate.json")

@@ -1,0 +1,1 @@
+"""The commands, one file each: `NAME.py` holds the click command NAME."""

@@ -1,0 +1,60 @@
+"""`trainworthy fix`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainworthy_audit.cli import changes, console, options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainworthy_audit.source.remote import Url
+
+
+@options.command(section="Dataset operations")
+@options.dataset
+@click.option(
+    "--out",
+    type=options.PATH,
+    metavar="PATH",
+    help="The new folder or zip, which must not exist yet; --dry-run needs none.",
+)
+@options.zipped
+@click.option(
+    "--select",
+    metavar="CODES",
+    callback=options.codes,
+    help="Repair only what these rules find: codes or prefixes, such as B,D001.",
+)
+@click.option("--ignore", metavar="CODES", callback=options.codes, help="Leave what these rules find alone.")
+@click.option("--unsafe", is_flag=True, help="Also move class ids that look shifted by one (C007).")
+@click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
+@options.json_option
+@options.grouping
+@options.reading
+@options.measuring
+def fix(
+    *,
+    dataset: Path | Url,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    **given: Any,  # noqa: ANN401 - the other keywords of `api.fix`
+) -> int:
+    """Write a repaired copy of a dataset, in the usual layout of its format.
+
+    Boxes are clipped to their image (B001); empty and repeated ones removed (B002, B004); of exact copies that
+    are labelled alike one is kept (D001); extensions and declared sizes are corrected (I003, I004); scenes are
+    brought into one split (D003). Images that cannot be decoded, or that have labels which cannot be read, go
+    with their labels to PATH.quarantine (I001, I002, A001, B003, C001). What else is wrong is left for you, and
+    named.
+    """
+    from trainworthy_audit import api
+
+    if out is None and not dry_run:
+        raise click.UsageError("missing option '--out': where the repaired copy goes")
+    made = console.call(api.fix, dataset, out, dry_run=dry_run, **given)
+    return changes.preview(made, as_json=as_json) if dry_run else changes.show(made, as_json=as_json)
