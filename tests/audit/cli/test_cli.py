@@ -460,6 +460,11 @@ def test_generated_reference_is_up_to_date() -> None:
     assert (ROOT / "docs" / "rules.md").read_text("utf-8") == run("rule", "--markdown").stdout
 
 
+def test_generated_page_of_commands_is_up_to_date() -> None:
+    """docs/commands.md has every command, option and former name: `trainworthy --markdown > docs/commands.md`."""
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == run("--markdown").stdout
+
+
 # ------------------------------------------------------------------------------------------------------------
 # The whole
 

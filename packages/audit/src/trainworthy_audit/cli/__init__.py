@@ -111,22 +111,23 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each with the first sentence of its help."""
-        by_section: dict[str, list[tuple[str, click.Command]]] = {section: [] for section in options.SECTIONS}
+        by_section = self.sections(ctx)
+        width = max(len(name) for commands in by_section.values() for name, _ in commands)
+        for section, commands in by_section.items():
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(f"{name:<{width}}", command.get_short_help_str(SENTENCE)) for name, command in commands]
+                )
+
+    def sections(self, ctx: click.Context) -> dict[str, list[tuple[str, click.Command]]]:
+        """{section: its commands, with their names}; each command is imported for it."""
+        result: dict[str, list[tuple[str, click.Command]]] = {section: [] for section in options.SECTIONS}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             if command is not None and not command.hidden:
                 section = getattr(command, "section", "") or (TRAINING_SECTION if name in TRAINING else OTHER)
-                by_section.setdefault(section, []).append((name, command))
-        width = max(len(name) for commands in by_section.values() for name, _ in commands)
-        for section, commands in by_section.items():
-            if commands:
-                with formatter.section(section):
-                    formatter.write_dl(
-                        [
-                            (f"{name:<{width}}", command.get_short_help_str(SENTENCE))
-                            for name, command in commands
-                        ]
-                    )
+                result.setdefault(section, []).append((name, command))
+        return {section: commands for section, commands in result.items() if commands}
 
 
 def own_commands() -> tuple[str, ...]:
@@ -181,12 +182,24 @@ def _notes_on_standard_error() -> Iterator[None]:
         log.removeHandler(handler)
 
 
+def _print_reference(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    """Print the page that docs/commands.md holds."""
+    if value:
+        from trainworthy_audit.cli import reference
+
+        console.echo(reference.markdown(main.sections(context)), newline=False)
+        context.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 approved or done, 1 not approved, 2 could not be done. "
     'Completion in bash: eval "$(_TRAINWORTHY_COMPLETE=bash_source trainworthy)"; '
     "in zsh and fish likewise, with zsh_source and fish_source.",
+)
+@click.option(
+    "--markdown", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_print_reference
 )
 @click.version_option(__version__, "-V", "--version", message="trainworthy %(version)s")
 def main() -> None:

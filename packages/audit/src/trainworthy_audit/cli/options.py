@@ -58,7 +58,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click's; a former name stands for the present one, and standard error says so."""
-        return super().parse_args(ctx, [self._present(word) for word in args])
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*map(self._present, args[:end]), *args[end:]])
 
     def _present(self, word: str) -> str:
         name, equals, value = word.partition("=")
