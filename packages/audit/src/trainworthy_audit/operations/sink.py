@@ -44,8 +44,7 @@ class FolderSink:
         check(out, sources)
         self._temporary = _beside(out)
         self._folders: set[Path] = set()
-        with _writing(out):
-            self._new_parents = _make_parents(out)
+        with _writing(out), _new_parents(out) as self._new_parents:
             self._temporary.mkdir()
 
     def write(self, path: str, data: bytes) -> None:
@@ -114,8 +113,7 @@ class ZipSink:
         check(out, sources, zipped=True)
         self._temporary = _beside(out)
         self._changes: bytes | None = None
-        with _writing(out):
-            self._new_parents = _make_parents(out)
+        with _writing(out), _new_parents(out) as self._new_parents:
             self._zip = zipfile.ZipFile(self._temporary, "x", allowZip64=True)
 
     def write(self, path: str, data: bytes) -> None:
@@ -246,11 +244,16 @@ def _beside(out: Path) -> Path:
     return out.with_name(f".{out.name}{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
 
 
-def _make_parents(out: Path) -> list[Path]:
-    """Make the parent folders of `out`; return those that were not there, the innermost first."""
+@contextlib.contextmanager
+def _new_parents(out: Path) -> Iterator[list[Path]]:
+    """Make the parent folders of `out`; yield the new ones, innermost first. What follows removes them if it fails."""
     missing = [place for place in out.parents if not place.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return missing
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield missing
+    except BaseException:
+        _remove_empty(missing)
+        raise
 
 
 def _remove_empty(folders: list[Path]) -> None:
