@@ -291,7 +291,8 @@ def test_certificate_is_read_back(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["verdict", "fingerprint", "files", "waivers", "not_checked", "rules", "seal"]
+    "key",
+    ["verdict", "fingerprint", "files", "images", "settings", "waivers", "not_checked", "rules", "seal"],
 )
 def test_any_edit_of_a_certificate_is_seen(data: Path, tmp_path: Path, key: str) -> None:
     """Whatever is changed in a certificate, its seal does not fit any more."""
@@ -306,6 +307,20 @@ def test_any_edit_of_a_certificate_is_seen(data: Path, tmp_path: Path, key: str)
     file.write_text(json.dumps(proof))
     with pytest.raises(CertificateError, match="has been edited since it was issued"):
         certificate.read(file)
+
+
+def test_the_seal_holds_whatever_order_the_keys_are_in(data: Path, tmp_path: Path) -> None:
+    """A certificate that another program read and wrote again, its keys in another order, is the same certificate."""
+
+    def reordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reordered(value[key]) for key in reversed(value)}
+        return [reordered(item) for item in value] if isinstance(value, list) else value
+
+    proof = issue(data)
+    file = tmp_path / "certificate.json"
+    file.write_text(json.dumps(reordered(proof), indent=4))
+    assert certificate.read(file) == {key: value for key, value in proof.items() if key != "seal"}
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.command import run
-from support.helpers import DATASETS, codes, measurer, needs_real_datasets, put, rows, run_audit, write
+from support.helpers import DATASETS, ROOT, codes, measurer, needs_real_datasets, put, rows, run_audit, write
 from trainworthy_audit.cli import console
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, OutputError
@@ -195,6 +196,23 @@ def test_an_image_is_not_kept_without_the_row_that_cannot_be_read(tmp_path: Path
     assert list(run_audit(tmp_path / "fixed").evidence.images["path"]) == ["images/train/b.jpg"]
 
 
+def test_an_image_is_set_aside_for_the_first_reason(tmp_path: Path) -> None:
+    """Of several rows that cannot be read the quarantine names the first; of several rules the one that comes first."""
+    pictures = (
+        Picture("a.jpg", scene=1, boxes=(CAT,), mangle=lambda data: data[: len(data) // 2]),
+        Picture("b.jpg", scene=2, boxes=(DOG,)),
+    )
+    bad = "0 0.5 0.5 oops 0.2\n0 0.5 0.5 0.2 again\n"
+    dataset = write(
+        Example(pictures, files={"labels/train/a.txt": bad, "labels/train/b.txt": bad}), tmp_path / "d"
+    )
+    reasons = {row["path"]: (row["rule"], row["why"]) for row in mended(dataset).rows}
+    assert reasons["images/train/a.jpg"][0] == "I002"
+    code, why = reasons["images/train/b.jpg"]
+    assert code == "A001"
+    assert why.startswith("labels/train/b.txt line 1 cannot be read")
+
+
 def test_labels_without_image_are_set_aside(tmp_path: Path) -> None:
     """A label file whose image is missing has no place in the new dataset, and is not lost."""
     dataset = write(Example((Picture("a.jpg", scene=1, boxes=(CAT,)),)), tmp_path / "d")
@@ -258,6 +276,7 @@ def scene(*splits: str, kind: str = "yolo") -> Example:
         (("train", "val", "val"), "val"),
         (("val", "train"), "train"),
         (("test", "val", "train", "test"), "test"),
+        (("test", "val"), "val"),
     ],
 )
 def test_a_scene_moves_to_the_split_that_has_most_of_it(
@@ -348,6 +367,69 @@ def test_a_size_is_left_where_the_boxes_were_drawn_on_another(
     assert not [row for row in changes.rows if row["rule"] == "I004"]
     assert any(note.startswith("I004") for note in changes.notes)
     assert "I004" in codes(run_audit(tmp_path / "fixed"))
+
+
+def test_rows_of_pixels_become_fractions_whatever_is_selected(tmp_path: Path) -> None:
+    """Writing the dataset does it anyway, so it is said anyway."""
+    dataset = write(catalogue()["B008"].dirty, tmp_path / "d")
+    assert {row[:2] for row in done(mended(dataset, select=("B002",)))} == {("taken as pixels", "B008")}
+    assert not rows(run_audit(tmp_path / "fixed"), "B008")
+
+
+def test_a_box_without_extent_outside_its_image_is_removed_once(tmp_path: Path) -> None:
+    """It is clipped as what it is, a line, and removed as that: by B002, not as a box that was wholly outside."""
+    boxes = (Box("cat", 170, 20, 170, 60), DOG)
+    dataset = write(
+        voc(Picture("a.jpg", scene=1, boxes=boxes), Picture("b.jpg", scene=2, boxes=(CAT,))), tmp_path / "d"
+    )
+    assert [row[:2] for row in done(mended(dataset))] == [("clipped", "B001"), ("removed", "B002")]
+
+
+def test_a_copy_stays_in_the_split_where_its_scene_belongs(tmp_path: Path) -> None:
+    """Of two copies in different splits the one is kept that need not move."""
+    pictures = (
+        Picture("a.jpg", scene=1, boxes=(CAT,), split="train"),
+        Picture("b.jpg", like="a.jpg", boxes=(CAT,), split="val"),
+        Picture("c.jpg", scene=1, boxes=(CAT,), split="val", save={"quality": 60}),
+        Picture("d.jpg", scene=5, boxes=(DOG,), split="train"),
+    )
+    changes = mended(write(Example(pictures), tmp_path / "d"))
+    assert done(changes) == [("copy removed", "D001", "images/train/a.jpg", None)]
+    assert not rows(run_audit(tmp_path / "fixed"), "D003")
+
+
+def test_images_that_are_set_aside_have_no_say_in_where_a_scene_belongs(tmp_path: Path) -> None:
+    """Most of the scene lies in val, but what is left of it in training."""
+    gone = {"boxes": (CAT,), "split": "val", "scene": 1}
+    pictures = (
+        Picture("a.jpg", scene=1, boxes=(CAT,), split="train"),
+        Picture("b.jpg", save={"quality": 80}, **gone),
+        Picture("c.jpg", save={"quality": 70}, **gone),
+        Picture("x.jpg", scene=5, boxes=(DOG,), split="train"),
+        Picture("y.jpg", scene=6, boxes=(DOG,), split="val"),
+    )
+    bad = {"labels/val/c.txt": "0 0.5 0.5 oops 0.2\n"}
+    changes = mended(write(Example(pictures, files=bad), tmp_path / "d"))
+    assert ("moved", "D003", "images/val/b.jpg", None) in done(changes)
+
+
+@pytest.mark.parametrize("kind", ["yolo", "coco"])
+def test_images_without_annotation_are_named_and_left(kind: str, tmp_path: Path) -> None:
+    """A003 is a warning, and named all the same: whether they show nothing only a person knows."""
+    pictures = (Picture("a.jpg", scene=1, boxes=None), Picture("b.jpg", scene=2, boxes=(CAT,)))
+    notes = mended(write(Example(pictures, format=kind), tmp_path / "d")).notes
+    assert any(note.startswith("A003") and "left for a person" in note for note in notes)
+
+
+def test_documents_and_help_name_every_repair() -> None:
+    """The table in docs/operations.md, and what `trainworthy fix --help` says, are the repairs that there are."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    table = page[page.index("| rule | repair |") : page.index("A new dataset takes one reading")].strip()
+    in_table = [code for line in table.splitlines() for code in re.findall(r"[A-Z]\d{3}", line.split("|")[1])]
+    assert sorted(in_table) == sorted(REPAIRED)
+    described = repairs.describe()
+    assert all(repair.rule in described and repair.summary in described for repair in repairs.catalogue())
+    assert "C007: Class ids are shifted by one. Only with --unsafe." in described
 
 
 def test_only_selected_rules_are_answered(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.operations import split
 from trainworthy_audit.operations.changes import Changes
+from trainworthy_audit.operations.split.division import divide
 from trainworthy_audit.operations.split.stratification import assign, count_labels
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
@@ -102,6 +104,96 @@ def test_shares_come_out_as_wanted_for_every_label() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------
+# Dividing images
+
+
+def images(*splits: str | None, first: int = 0) -> pl.DataFrame:
+    """One image for each of these splits, numbered from `first`."""
+    rows = [(first + number, split) for number, split in enumerate(splits)]
+    return pl.DataFrame(rows, schema={"image": pl.UInt32, "split": pl.String}, orient="row")
+
+
+def boxes(*pairs: tuple[int, str | None]) -> pl.DataFrame:
+    """A box for each (image, label)."""
+    return pl.DataFrame(list(pairs), schema={"image": pl.UInt32, "label": pl.String}, orient="row")
+
+
+def test_images_get_their_shares_with_and_without_boxes() -> None:
+    """Of 50 images with a label and 50 without any box each split has its share; images may have any numbers."""
+    some = images(*[None] * 100, first=1000)
+    division = divide(
+        some, boxes(*((1000 + n, "cat") for n in range(50)), (7, "of another image")), np.arange(100)
+    )
+    assert division.names == ("train", "val", "test")
+    assert division.assigned.all()
+    for part in (division.split[:50], division.split[50:]):
+        assert Counter(part) == {"train": 32, "val": 8, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("before", "ratios", "after"),
+    [
+        # 'valid' is what is wanted as 'val', and gets new images under its own name
+        (["train"] * 6 + ["valid"] * 2 + [None] * 2, (0.6, 0.4), {"train": 6, "valid": 4}),
+        # a missing split is taken out of training, in the same proportion; test stays as it is
+        (["train"] * 20 + ["test"] * 5, (0.64, 0.16, 0.2), {"train": 16, "val": 4, "test": 5}),
+        # what has no known role is divided, too
+        (["trainval"] * 10, (0.8, 0.2), {"train": 8, "val": 2}),
+        # of two splits for validation the first one gets new images
+        (["train"] * 4 + ["val"] + ["valid"] + [None] * 4, (0.4, 0.6), {"train": 4, "val": 5, "valid": 1}),
+        # a split that is not wanted keeps its images, and gets none
+        (["train"] * 4 + ["test"] * 3 + [None] * 4, (0.5, 0.5), {"train": 4, "test": 3, "val": 4}),
+    ],
+)
+def test_splits_that_are_there_keep_their_images(
+    before: list[str | None], ratios: tuple[float, ...], after: dict[str, int]
+) -> None:
+    """What is assigned is what was in no split, or in one that a missing split is taken out of."""
+    division = divide(images(*before), boxes(), np.arange(len(before)), ratios)
+    assert Counter(division.split) == after
+    stays = [split for split, moved in zip(before, division.assigned, strict=True) if not moved]
+    kept = [split for split, moved in zip(division.split, division.assigned, strict=True) if not moved]
+    assert stays == kept
+
+
+def test_an_image_joins_the_split_of_most_of_its_scene() -> None:
+    """One in no split goes where most images of its scene stay, whatever the shares say."""
+    before = ["val", "train", "val", None, *["train"] * 3, *["val"] * 3]
+    division = divide(images(*before), boxes(), np.array([0, 0, 0, 0, 1, 2, 3, 4, 5, 6]), (0.9, 0.1))
+    assert division.split[3] == "val"
+    assert division.assigned.tolist() == [False] * 3 + [True] + [False] * 6
+
+
+def test_boxes_without_label_are_no_label() -> None:
+    """An image all of whose boxes lack a label counts as one without boxes."""
+    one = divide(images(*[None] * 10), boxes(*((n, None) for n in range(10))), np.arange(10))
+    other = divide(images(*[None] * 10), boxes(), np.arange(10))
+    assert one.split.equals(other.split)
+
+
+@given(
+    splits=st.lists(st.sampled_from(["train", "val", "test", "extra", None]), min_size=1, max_size=30),
+    scenes=st.lists(st.integers(0, 9), min_size=30, max_size=30),
+    labels=st.lists(st.sampled_from(["cat", "dog", None]), min_size=30, max_size=30),
+)
+def test_new_images_of_one_scene_are_never_divided(
+    splits: list[str | None], scenes: list[int], labels: list[str | None]
+) -> None:
+    """All that is assigned of a scene goes to one split, and the same seed gives the same answer."""
+    count = len(splits)
+    arguments = (images(*splits), boxes(*enumerate(labels[:count])), np.array(scenes[:count]))
+    division = divide(*arguments, seed=5)
+    assert divide(*arguments, seed=5).split.equals(division.split)
+    for scene in set(scenes[:count]):
+        new = {
+            split
+            for split, own, moved in zip(division.split, scenes, division.assigned, strict=False)
+            if own == scene and moved
+        }
+        assert len(new) <= 1
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Datasets
 
 
@@ -179,6 +271,28 @@ def test_a_divided_dataset_is_not_divided_again_unasked(tmp_path: Path) -> None:
         divided(dataset)
     assert "--again" in refused.value.next_step
     assert not (tmp_path / "new").exists()
+
+
+def test_a_copy_in_no_split_joins_its_scene(tmp_path: Path) -> None:
+    """Where all others are in a split already, it is divided all the same, and not said to be in one."""
+    found = [*pictures(3, "cat", 0, "train"), *pictures(2, "dog", 9, "val"), *pictures(1, "cow", 20, "test")]
+    found.append(Picture("copy.jpg", like="dog0.jpg", boxes=(Box("dog", 30, 30, 90, 90),), split=None))
+    example = Example(tuple(found), format="voc", classes=("cat", "dog", "cow"))
+    dataset = write(example, tmp_path / "d")
+    listed = (dataset / "ImageSets/Main/train.txt").read_text().split()
+    (dataset / "ImageSets/Main/train.txt").write_text("\n".join(name for name in listed if name != "copy"))
+    changes = divided(dataset)
+    assert [(row["path"], row["after"]) for row in changes.rows if row["action"] == "assigned"] == [
+        ("JPEGImages/copy.jpg", "val")
+    ]
+
+
+def test_an_image_in_two_splits_is_said_to_stay_in_the_first_unless_divided_again(tmp_path: Path) -> None:
+    """With --again it stays in none, so that nothing is said."""
+    found = [*pictures(4, "cat", 0, "train"), *pictures(2, "dog", 9, "val")]
+    dataset = write(Example(tuple(found), format="voc"), tmp_path / "d")
+    (dataset / "ImageSets/Main/val.txt").write_text("dog0\ndog1\ncat0\n")
+    assert not [sentence for sentence in divided(dataset, again=True).lost if "D003" in sentence]
 
 
 def test_a_leak_that_stays_is_told(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | No
         dataset = formats.read(fresh, certificate["dataset"]["format"], within)
     except TrainworthyError:
         return None, {}  # the files that are missing or changed say why
-    return dataset, {path: digest for path, digest in fresh.digests.items() if path in dataset.content}
+    return dataset, fresh.digests
 
 
 def _digests(source: Source, paths: list[str]) -> dict[str, str]:

@@ -42,4 +42,4 @@ def _apply(state: RepairState) -> None:
     )
 
 
-REPAIR = Repair("C007", "Class ids are moved by one.", Stage.CLASS_IDS, _apply, safe=False)
+REPAIR = Repair("C007", "Class ids are shifted by one.", Stage.CLASS_IDS, _apply, safe=False)
