@@ -1,4 +1,4 @@
-"""Images made smaller and turned upright; runs in worker processes, and imports no more than that needs."""
+"""Resizing images and applying their EXIF orientation; runs in worker processes, and imports little."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainworthy_audit.source import Locator, fetch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-#: Formats by content, as `structure.sniff` names them, that are written as they were read.
+#: Formats by content, as `images.headers.sniff` names them, in which resized images can be written.
 WRITTEN = frozenset({"jpeg", "png", "bmp", "tiff", "webp", "gif", "ppm"})
 
-#: What the eye takes for the original, in JPEG and WebP.
+#: Of JPEG and WebP: visually lossless.
 QUALITY = 95
 
 #: Modes that cannot be averaged, and what they become.
@@ -26,43 +26,43 @@ _AVERAGED = {"1": "L", "P": "RGB", "PA": "RGBA"}
 
 def resize_files(items: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """Each image at (file, member, EXIF orientation, width, height), upright and of that size."""
-    for file, member, turn, width, height in items:
-        yield resized(fetch(Locator(file, member)), turn, (width, height))
+    for file, member, orientation, width, height in items:
+        yield resized(fetch(Locator(file, member)), orientation, (width, height))
 
 
-def resized(data: bytes, turn: int, size: tuple[int, int]) -> bytes:
-    """The image turned upright by its EXIF orientation `turn` and resized to `size`, in its own format.
+def resized(data: bytes, orientation: int, size: tuple[int, int]) -> bytes:
+    """The image turned upright by its EXIF `orientation` and resized to `size`, in its own format.
 
-    The colour profile stays, other metadata do not. Raises whatever the decoder does; a picture that is
-    cut short is not patched up.
+    The colour profile is kept, other metadata are not. Raises what the decoder raises; a truncated image is not
+    completed.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    Image.MAX_IMAGE_PIXELS = None  # the size is known, and was found small enough, before
+    Image.MAX_IMAGE_PIXELS = None  # the size was checked when the image was measured
     with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
         warnings.simplefilter("ignore")
         kind = image.format or "PNG"
         options = _options(image, kind)
         image.load()
-        pixels = dihedral.turn_image(image, dihedral.from_exif(turn))
+        pixels = dihedral.turn_image(image, dihedral.from_exif(orientation))
         if pixels.size != size:
             pixels = _averaged(pixels).resize(size, Image.Resampling.LANCZOS)
         if kind == "GIF":
             pixels = pixels.convert("RGBA" if pixels.has_transparency_data else "RGB")
-        made = io.BytesIO()
+        file = io.BytesIO()
         pixels.info = {}  # or the old EXIF would be written again
-        pixels.save(made, kind, **options)
-    return made.getvalue()
+        pixels.save(file, kind, **options)
+    return file.getvalue()
 
 
 def _averaged(image: Image.Image) -> Image.Image:
-    """In a mode of which mean values can be taken."""
+    """The image in a mode whose pixels can be averaged."""
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")
     return image.convert(_AVERAGED[image.mode]) if image.mode in _AVERAGED else image
 
 
 def _options(image: Image.Image, kind: str) -> dict[str, Any]:
-    """How it is saved."""
+    """The arguments of Pillow's save: quality and colour profile as they were, or high."""
     options: dict[str, Any] = {}
     if profile := image.info.get("icc_profile"):
         options["icc_profile"] = profile

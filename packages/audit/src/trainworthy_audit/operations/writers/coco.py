@@ -64,7 +64,7 @@ def _write(collection: Collection, sink: Sink) -> list[str]:
 
 def _by_image(collection: Collection) -> dict[int, list[dict[str, Any]]]:
     rows = snapped(collection).iter_rows(named=True)
-    return {image: list(found) for image, found in groupby(rows, key=lambda row: row["image"])}
+    return {image: list(own) for image, own in groupby(rows, key=lambda row: row["image"])}
 
 
 def _whole(top: Entry, images: list[bytes], annotations: list[bytes], categories: list[Entry]) -> bytes:
@@ -81,34 +81,34 @@ def _whole(top: Entry, images: list[bytes], annotations: list[bytes], categories
 
 
 def _top(originals: Originals) -> Entry:
-    """`info`, `licenses` and whatever else stands at the top of the first json."""
-    for found in originals.jsons():
-        return {key: value for key, value in found.top.items() if key != "categories"}
+    """`info`, `licenses` and all other keys of the first json."""
+    for json in originals.jsons():
+        return {key: value for key, value in json.top.items() if key != "categories"}
     return {}
 
 
 def _categories(collection: Collection, originals: Originals) -> list[Entry]:
     """The categories, with what the first json that has one of this name says of it (its supercategory)."""
-    known: dict[str, Entry] = {}
-    for found in originals.jsons():
-        listed = found.top.get("categories")
+    entries: dict[str, Entry] = {}
+    for json in originals.jsons():
+        listed = json.top.get("categories")
         for one in listed if isinstance(listed, list) else ():
             if isinstance(one, dict) and isinstance(one.get("name"), str):
-                known.setdefault(one["name"], one)
+                entries.setdefault(one["name"], one)
     return [
-        known.get(name, {}) | {"id": index, "name": name}
+        entries.get(name, {}) | {"id": index, "name": name}
         for index, name in enumerate(collection.classes, start=1)
     ]
 
 
 def _image(image: dict[str, Any], collection: Collection, originals: Originals) -> Entry:
-    made: Entry = {"id": image["image"] + 1, "file_name": image["name"]}
+    entry: Entry = {"id": image["image"] + 1, "file_name": image["name"]}
     if image["width"] is not None and image["height"] is not None:
-        made |= {"width": image["width"], "height": image["height"]}
+        entry |= {"width": image["width"], "height": image["height"]}
     if collection.datasets[image["source"]].format == "coco" and image["annotation"] is not None:
         own = originals.json(image["source"], image["annotation"]).image(image["path"])
-        made |= {key: value for key, value in own.items() if key not in _IMAGE}
-    return made
+        entry |= {key: value for key, value in own.items() if key not in _IMAGE}
+    return entry
 
 
 def _annotation(row: dict[str, Any], identity: int, ids: dict[str, int], originals: Originals) -> Entry:
@@ -176,10 +176,10 @@ def _move_keypoints(entry: Entry, image: int, originals: Originals) -> None:
 
 def _unknown_splits(collection: Collection) -> Iterator[str]:
     """Splits that readers do not recognise by their names."""
-    odd = [split for split in collection.splits if splits.split_name(split) is None]
-    if odd:
+    unknown = [split for split in collection.splits if splits.split_name(split) is None]
+    if unknown:
         yield (
-            f"The splits {', '.join(odd)} are kept as files of their own, but readers know only names such as "
+            f"The splits {', '.join(unknown)} are kept as files of their own, but readers know only names such as "
             "train, val and test for splits."
         )
 

@@ -74,11 +74,11 @@ def _others(
         if placed and not originals.untouched(row):
             left, placed = left + 1, ""
         others.append(own + placed)
-    said = f"The parts of {left:,} objects, which were not moved with their boxes."
+    sentence = f"The parts of {left:,} objects, which were not moved with their boxes."
     return (
         boxes.with_columns(pl.Series("others", others, dtype=pl.String)),
         heads,
-        [said] if left else [],
+        [sentence] if left else [],
     )
 
 
@@ -88,7 +88,7 @@ def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     Counted from 1, a box of one pixel would have corners that coincide, which means none; and a corner of
     exactly 0 would mean that corners count from 0. Both are avoided by the smallest step.
     """
-    frames = {}
+    corners = {}
     narrow = pl.lit(value=False)
     for side in "xy":
         low, high = pl.col(f"{side}1").round(DIGITS), pl.col(f"{side}2").round(DIGITS)
@@ -102,14 +102,14 @@ def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             .then(lower + STEP)
             .otherwise(high)
         )
-        frames[f"{side}min"], frames[f"{side}max"] = lower, _not_zero(upper)
-    made = boxes.with_columns(narrow.alias("narrow"), **frames)
-    count = int(made["narrow"].sum())
-    said = (
+        corners[f"{side}min"], corners[f"{side}max"] = lower, _not_zero(upper)
+    with_corners = boxes.with_columns(narrow.alias("narrow"), **corners)
+    count = int(with_corners["narrow"].sum())
+    sentence = (
         f"{count:,} box{'es' if count > 1 else ''} narrower than a pixel: corners that count from 1 hold whole "
         "pixels, so that each is one pixel wide or high."
     )
-    return made, [said] if count else []
+    return with_corners, [sentence] if count else []
 
 
 def _not_zero(corner: pl.Expr) -> pl.Expr:

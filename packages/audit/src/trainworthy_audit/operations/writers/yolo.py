@@ -32,30 +32,30 @@ def _write(collection: Collection, sink: Sink) -> list[str]:
     for image in labelled(collection).iter_rows(named=True):
         folder = f"labels/{image['split']}" if image["split"] else "labels"
         sink.write(f"{folder}/{stem(image['name'])}.txt", rows.get(image["image"], "").encode())
-    keys, odd = _keys(collection)
+    keys, without_key = _keys(collection)
     whole: dict[str, Any] = {
         **keys,
         "nc": len(collection.classes),
         "names": dict(enumerate(collection.classes)),
     }
     sink.write("data.yaml", yaml.safe_dump(whole, allow_unicode=True, sort_keys=False, width=10**6).encode())
-    return [*lost, *odd]
+    return [*lost, *without_key]
 
 
 def _keys(collection: Collection) -> tuple[dict[str, str], list[str]]:
-    """{key of data.yaml: folder}, and what is said of splits and images that get none."""
+    """{key of data.yaml: folder}, and sentences about splits and images without one."""
     keys: dict[str, str] = {}
-    said = []
+    lost = []
     for split in collection.splits:
         key = _KEYS.get(splits.role(split))
         if key and key not in keys:
             keys[key] = f"images/{split}"
         else:
-            said.append(f"data.yaml has no key for the split {split}: its images lie in images/{split}.")
+            lost.append(f"data.yaml has no key for the split {split}: its images lie in images/{split}.")
     rest = collection.images["split"].null_count()
     if keys and rest:
-        said.append(f"{rest:,} images in no split lie in images, where training does not look for them.")
-    return {key: keys[key] for key in _KEYS.values() if key in keys}, said
+        lost.append(f"{rest:,} images in no split lie in images, where training does not look for them.")
+    return {key: keys[key] for key in _KEYS.values() if key in keys}, lost
 
 
 WRITER = Writer("YOLO (ultralytics)", _place, _write)

@@ -21,12 +21,10 @@ def catalogue() -> tuple[Repair, ...]:
     return tuple(sorted(repairs, key=lambda repair: (repair.stage, repair.rule)))
 
 
-def describe() -> str:
-    """What `trainworthy fix` does about which rule, a paragraph for each kind of repair."""
-    by_summary: dict[tuple[str, bool], list[str]] = {}
+def summaries() -> list[tuple[str, str]]:
+    """(codes, what is done about what these rules find), sorted by code; for `trainworthy fix --help`."""
+    codes: dict[str, list[str]] = {}
     for repair in sorted(catalogue(), key=lambda repair: repair.rule):
-        by_summary.setdefault((repair.summary, repair.safe), []).append(repair.rule)
-    return "\n".join(
-        f"{', '.join(rules)}: {summary}{'' if safe else ' Only with --unsafe.'}"
-        for (summary, safe), rules in by_summary.items()
-    )
+        summary = repair.summary if repair.safe else f"{repair.summary} Only with --unsafe."
+        codes.setdefault(summary, []).append(repair.rule)
+    return [(", ".join(rules), summary) for summary, rules in codes.items()]

@@ -63,5 +63,5 @@ def escaped(text: pl.Expr) -> pl.Expr:
 
 def joined(boxes: pl.DataFrame, row: pl.Expr) -> dict[int, str]:
     """{image: the rows of its boxes, in order, one after the other}."""
-    found = boxes.select("image", row.alias("row")).group_by("image").agg(pl.col("row").str.join(""))
-    return dict(found.iter_rows())
+    texts = boxes.select("image", row.alias("row")).group_by("image").agg(pl.col("row").str.join(""))
+    return dict(texts.iter_rows())
