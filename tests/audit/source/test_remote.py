@@ -267,7 +267,7 @@ def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch, pac
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DatasetError, match="need an extra") as raised:
         open_source(Url("gs://bucket/data"))
-    assert raised.value.next_step == "pip install 'trainworthy-audit[remote]'"
+    assert raised.value.next_step == "uv run --group cluster trainworthy audit URL"
 
 
 def test_local_audit_needs_none_of_it(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_file_that_changes_after_the_start_is_refused_when_it_is_loaded(data: Pa
     with pytest.raises(RefusedError, match=r"train04.png has other content than at the start"):
         gate.read(sample)
     (data / sample.path).unlink()
-    with pytest.raises(RefusedError, match=r"train04.png cannot be read any more"):
+    with pytest.raises(RefusedError, match=r"train04.png can no longer be read"):
         gate.read(sample)
 
 

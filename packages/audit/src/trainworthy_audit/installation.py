@@ -1,12 +1,14 @@
 """How this copy of trainworthy was installed, and so which command adds what it lacks.
 
-A checkout is not on any package index: `pip install trainworthy-audit[browse]` would fail there, or fetch something
-else. Python's packaging standard (PEP 610) records where a package was installed from in `direct_url.json`.
+A checkout is on no package index: `pip install trainworthy-audit[browse]` would fail there, or fetch something else.
+Where a package was installed from stands in its `direct_url.json` (PEP 610); `uv tool` leaves a receipt beside it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Literal
@@ -25,24 +27,25 @@ _NEEDS: dict[str, tuple[str, str, str]] = {
 
 
 def how_to_install(need: Need, command: str) -> str:
-    """The shell command that works here: it installs what `command` ("trainworthy browse DATASET") needs.
+    """The shell command that works here, after which `command` ("trainworthy browse DATASET") runs.
 
-    In the environment of a checkout that is `uv run --group GROUP COMMAND`; where the tool was installed from a
-    checkout, that installation with more; elsewhere pip.
+    In the environment of a checkout that is `uv run --group GROUP COMMAND`, which runs it at once; where `uv tool` or
+    pip installed from a checkout, the same installation with more; elsewhere pip and the package's name.
     """
     group, package, extra = _NEEDS[need]
     wanted = f"[{extra}]" if extra else ""
     root = checkout()
     if root is None:
-        return (
-            f"pip install 'trainworthy-{package}{wanted}'" if wanted else f"pip install trainworthy-{package}"
-        )
-    if Path(sys.prefix).resolve().is_relative_to(root):
+        return f"pip install {shlex.quote(f'trainworthy-{package}{wanted}')}"
+    prefix = Path(sys.prefix).resolve()
+    if prefix.is_relative_to(root):
         return f"uv run --group {group} {command}"
-    place = _shown(root)
-    if package == "audit":
-        return f"uv tool install --reinstall '{place}/packages/audit{wanted}'"
-    return f"uv tool install --reinstall {place}/packages/audit --with '{place}/packages/train{wanted}'"
+    sources = [f"{_short(root)}/packages/{name}" for name in dict.fromkeys(("audit", package))]
+    sources[-1] += wanted
+    if (prefix / "uv-receipt.toml").exists():
+        return f"uv tool install --reinstall {' --with '.join(map(shlex.quote, sources))}"
+    pip = "pip install" if importlib.util.find_spec("pip") else f"uv pip install --python {prefix}"
+    return f"{pip} {shlex.join(sources)}"
 
 
 def checkout() -> Path | None:
@@ -60,8 +63,8 @@ def checkout() -> Path | None:
     return root if (root / "packages" / "audit" / "pyproject.toml").is_file() else None
 
 
-def _shown(root: Path) -> str:
-    """The checkout's path, as short as it works from here."""
+def _short(root: Path) -> str:
+    """The checkout's path, as short as it works from the current folder."""
     here = Path.cwd()
     if root == here:
         return "."

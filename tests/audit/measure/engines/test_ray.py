@@ -67,7 +67,7 @@ def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(TrainworthyError, match="needs Ray") as raised:
         choose("ray")
-    assert raised.value.next_step == "pip install 'trainworthy-audit[ray]'"
+    assert raised.value.next_step == "uv run --group cluster trainworthy audit DATASET --engine ray"
 
 
 def test_cluster_of_another_version_is_refused() -> None:

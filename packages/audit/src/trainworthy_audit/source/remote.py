@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trainworthy_audit import installation
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 #: What obstore reads; credentials and endpoints are then the same for all of them.
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "azure", "adl"})
-
-#: What must be installed for datasets that have URLs.
-EXTRA = "pip install 'trainworthy-audit[remote]'"
 
 #: A request that fails is tried again this often, and given up after this long: before the engine's own limit
 #: for one item, so that the image is told to be unreachable, not to hang the decoder.
@@ -226,7 +224,7 @@ def _files(protocol: str) -> Any:  # noqa: ANN401 - an fsspec file system
     except ImportError as error:
         raise DatasetError(
             f"cannot read {protocol}:// URLs: {error}\n  Datasets on object storage need an extra of this package.",
-            next_step=EXTRA,
+            next_step=installation.how_to_install("remote", "trainworthy audit URL"),
         ) from error
     except ValueError as error:
         raise NoDatasetError(

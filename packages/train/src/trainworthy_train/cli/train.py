@@ -9,7 +9,6 @@ import click
 
 from trainworthy_audit.cli import console, options
 from trainworthy_train.data.augmentation import NAMES
-from trainworthy_train.errors import RefusedError
 from trainworthy_train.models import catalogue
 from trainworthy_train.runs.record import RENAMED_AUGMENTATIONS, upgrade_augmentation
 from trainworthy_train.training.settings import DEFAULT_MODEL
@@ -208,9 +207,6 @@ def train(
             result = session.train(plan, bar)
         finally:
             bar.close()
-    except RefusedError as error:
-        console.fail(str(error), error.next_step)
-        return console.REJECTED
     except session.TrainingInterruptedError:
         return console.INTERRUPTED
     if session.is_first_process():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from trainworthy_audit import installation
 from trainworthy_train.errors import TrainingError
 from trainworthy_train.models.shared.darknet import Darknet
 from trainworthy_train.models.shared.darknet_files import save_weights
@@ -91,7 +92,7 @@ def _write_onnx(module: Exported, example: Tensor, file: Path) -> Runner:
     except ImportError as error:
         raise TrainingError(
             "exporting to ONNX needs ONNX Runtime, to compare the file with the model",
-            next_step="pip install 'trainworthy-train[export]'",
+            next_step=installation.how_to_install("export", "trainworthy export RUN --to onnx"),
         ) from error
     # The exporter that traces: how many boxes there are depends on the image, which the other one cannot follow.
     with _no_warnings(), torch.no_grad():

@@ -16,7 +16,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from trainworthy_audit import __version__
+from trainworthy_audit import __version__, installation
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_audit.measure.engines import local
 from trainworthy_audit.measure.engines.local import Failure
@@ -41,8 +41,6 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": 
 
 #: On a busy machine Ray may take longer to start than the 30 seconds that it grants itself.
 STARTS = 3
-
-EXTRA = "pip install 'trainworthy-audit[ray]'"
 
 
 class Engine:
@@ -231,7 +229,8 @@ def _imported() -> Any:  # noqa: ANN401 - Ray has no types
         import ray
     except ImportError as error:
         raise TrainworthyError(
-            "--engine ray needs Ray, which is not installed here", next_step=EXTRA
+            "--engine ray needs Ray, which is not installed here",
+            next_step=installation.how_to_install("ray", "trainworthy audit DATASET --engine ray"),
         ) from error
     return ray
 
