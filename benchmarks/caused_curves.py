@@ -110,6 +110,7 @@ def train_missing(arguments: argparse.Namespace) -> None:
     from caused.training import Encoder
 
     from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.measure.engines.local import Engine
 
     torch.set_num_threads(1)
     arguments.kept.mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def train_missing(arguments: argparse.Namespace) -> None:
     part, of = arguments.part
     mine = [run for place, run in enumerate(chosen) if place // len(PATTERNS) % of == part - 1]
     file = arguments.kept / f"part{part}of{of}.jsonl"
-    with Measurer(workers=1) as measurer, file.open("a") as out:
+    with Measurer(engine=Engine(1)) as measurer, file.open("a") as out:
         for run in mine:
             if run.id in done:
                 continue

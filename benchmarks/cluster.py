@@ -21,8 +21,9 @@ from corpus import photographs
 
 from trainworthy_audit.duplicates import hamming
 from trainworthy_audit.images.measurement import Measurement
-from trainworthy_audit.measure import MEASURE, engines
-from trainworthy_audit.measure.parquet_store import Records
+from trainworthy_audit.measure import engines
+from trainworthy_audit.measure.measurer import MEASURE
+from trainworthy_audit.measure.parquet_store import ParquetStore
 from trainworthy_audit.source import Entry, Locator, open_source
 
 MILLION = 1_000_000
@@ -55,26 +56,29 @@ def entries(count: int) -> None:
     print(f"listing: {(memory() - before) * scale:,.0f} MiB")
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
-        records = Records(Path(folder))
+        store = ParquetStore(Path(folder))
+        records = store.records(list(listing.values()))
         began = time.process_time()
-        with records.adding() as add:
-            for number in range(count):
-                hashes = tuple(map(int, rng.integers(0, 2**64, 8, dtype=np.uint64)))
-                known = {
-                    "size_bytes": 300_000,
-                    "digest": rng.bytes(32).hex(),
-                    "format": "jpeg",
-                    "mode": "RGB",
-                }
-                known |= {"width": 1280, "height": 960, "frames": 1, "trailing_bytes": 0, "brightness": 0.5}
-                known |= {
-                    "contrast": 0.2,
-                    "sharpness": 90.0,
-                    "pixel_digest": rng.bytes(32).hex(),
-                    "hashes": hashes,
-                }
-                found = Measurement("ok", thumbnail=bytes(4096), **known)
-                add(number.to_bytes(16), found, lasting=True)
+        for number in range(count):
+            found = Measurement(
+                "ok",
+                size_bytes=300_000,
+                digest=rng.bytes(32).hex(),
+                format="jpeg",
+                width=1280,
+                height=960,
+                mode="RGB",
+                frames=1,
+                trailing_bytes=0,
+                brightness=0.5,
+                contrast=0.2,
+                sharpness=90.0,
+                pixel_digest=rng.bytes(32).hex(),
+                hashes=tuple(map(int, rng.integers(0, 2**64, 8, dtype=np.uint64))),
+                thumbnail=bytes(4096),
+            )
+            records.add(number, found, reliable=True)
+        records.flush()
         sizes = {
             suffix: sum(file.stat().st_size for file in Path(folder).glob(f"*{suffix}"))
             for suffix in (".parquet", ".grey")
@@ -84,7 +88,7 @@ def entries(count: int) -> None:
             + ", ".join(f"{size * scale / 2**30:.2f} GiB of {suffix}" for suffix, size in sizes.items())
         )
         before = memory()
-        table = records.table()
+        table = records.frame()
         print(
             f"columns: {table.estimated_size() * scale / 2**20:,.0f} MiB, {(memory() - before) * scale:,.0f} held"
         )
@@ -106,20 +110,20 @@ def join(count: int, limit: int = 8) -> None:
     began = time.process_time()
     pairs = sum(len(lot.a) for lot in hamming.candidates(hashes, limit))
     print(f"{count:,} images, one core: {time.process_time() - began:.1f} CPU s, {pairs:,} pairs")
-    hamming.WORTHWHILE = 0
+    hamming.MIN_DISTRIBUTED = 0
     seen = {"pieces": 0, "sent": 0, "returned": 0}
 
-    def spread(function: object, items: list, shared: tuple) -> object:
+    def mapper(function: object, items: list, shared: tuple) -> object:
         seen["pieces"] = len(items)
         seen["sent"] = sum(part.nbytes for part in shared if isinstance(part, np.ndarray))
-        seen["keys"] = sum(cut.lookups for cut in shared.cuts)
+        seen["keys"] = sum(cut.lookups for cut in shared.substrings)
         for item in items:
             lots = function(item, shared)
             seen["returned"] += sum(column.nbytes for lot in lots for column in lot)
             yield lots
 
     began = time.process_time()
-    assert sum(len(lot.a) for lot in hamming.candidates(hashes, limit, spread)) == pairs
+    assert sum(len(lot.a) for lot in hamming.candidates(hashes, limit, mapper)) == pairs
     print(
         f"in {seen['pieces']} pieces: {time.process_time() - began:.1f} CPU s; each node is sent "
         f"{seen['sent'] / count:.0f} bytes an image once, {seen['returned'] / count:.1f} come back"
@@ -132,8 +136,8 @@ def engine(count: int, corpus: Path) -> None:
     """Measure the same images on both engines."""
     source = open_source(photographs(corpus / f"baseline-{count}", count))
     items = [source.entries[path].locator for path in source.images()]
-    for name in engines.NAMES:
-        made = engines.choose(name)
+    for name in engines.names():
+        made = engines.load(name)
         began = time.perf_counter()
         list(made.run(MEASURE, items[:2], [None]))
         started, began = time.perf_counter() - began, time.perf_counter()

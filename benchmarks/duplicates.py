@@ -27,6 +27,7 @@ from cost import cost
 from trainworthy_audit import duplicates
 from trainworthy_audit.evidence import scenes
 from trainworthy_audit.measure import Measurer
+from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.source import open_source
 
 #: What each tool is asked, as its own documentation shows it: a script that gets the folder and the file to write.
@@ -150,7 +151,7 @@ def distinct(folders: list[Path], cache: Path) -> list[Path]:
         for folder in folders:
             source = open_source(folder)
             names = source.images()
-            with Measurer(cache / "measurements") as measurer:
+            with Measurer(SqliteStore(cache / "measurements")) as measurer:
                 pixels = measurer.measure(source, names)
                 found = duplicates.find(pixels, measurer.thumbnails, {"distance": 12, "similarity": 0.75})
             scene = scenes.components(len(names), found["a"].to_numpy(), found["b"].to_numpy()).tolist()

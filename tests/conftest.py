@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from support.browser import CHROMIUM, OPTIONS
@@ -11,6 +12,12 @@ from support.helpers import DATASETS, LOGS, NO_REAL_DATA
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# How long an example takes says more about the machine, which may be busy, than about the code.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -120,12 +120,13 @@ def _read(name: str, datasets: Path) -> Pool:
     from trainworthy_audit.config import Config
     from trainworthy_audit.evidence import scenes
     from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.measure.engines.local import Engine
     from trainworthy_audit.source import fetch, open_source
 
     real = REAL[name]
     source = open_source(datasets / real.folder)
     config = Config(format=real.format, annotations=real.within)
-    with Measurer(workers=1) as measurer:
+    with Measurer(engine=Engine(1)) as measurer:
         dataset = auditing.formats.read(source, config.format, config.annotations)
         evidence = auditing.gather(source, dataset, config, measurer)
     scene = scenes.scene_of(evidence, scenes.links(evidence))["scene"].to_list()

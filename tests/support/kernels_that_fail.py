@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainworthy_audit.measure.sqlite_store import measure_new, picture_files
+from trainworthy_audit.measure.worker import measure_files, preview_files
 from trainworthy_audit.source import Locator, fetch
 
 
@@ -54,12 +54,12 @@ def _once(marker: Path) -> None:
 
 def measure_or_fail(items: Iterable[list[Any]], database: str | None) -> Iterator[object]:
     """Measure files, unless the last line of one says what else is to happen."""
-    return measure_new(map(_obey_last_line, items), database)
+    return measure_files(map(_obey_last_line, items), database)
 
 
-def picture_or_fail(items: Iterable[list[Any]], side: int) -> Iterator[object]:
-    """Make pictures of files, unless the last line of one says what else is to happen."""
-    return picture_files(map(_obey_last_line, items), side)
+def preview_or_fail(items: Iterable[list[Any]], side: int) -> Iterator[object]:
+    """Make previews of files, unless the last line of one says what else is to happen."""
+    return preview_files(map(_obey_last_line, items), side)
 
 
 def _obey_last_line(item: list[Any]) -> list[Any]:

@@ -24,8 +24,8 @@ def brute_force(hashes: np.ndarray[Any, Any], limit: int) -> set[tuple[int, int,
 def found_among(hashes: np.ndarray[Any, Any], limit: int) -> list[tuple[int, int, int, int]]:
     return [
         (int(a), int(b), int(turn), int(bits))
-        for lot in candidates(hashes, limit)
-        for a, b, turn, bits in zip(lot.a, lot.b, lot.turn, lot.bits, strict=True)
+        for batch in candidates(hashes, limit)
+        for a, b, turn, bits in zip(batch.a, batch.b, batch.turn, batch.bits, strict=True)
     ]
 
 
@@ -61,9 +61,9 @@ def test_search_by_tables_finds_what_brute_force_finds(limit: int) -> None:
     assert len(found) == len(set(found))
 
 
-def test_crowded_tables_are_searched_in_lots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many hashes share a key, pairs come in lots of bounded size, and none is lost between them."""
-    monkeypatch.setattr("trainworthy_audit.duplicates.hamming.LOT", 5_000)
+def test_crowded_tables_are_searched_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hashes share a key, pairs come in batches of bounded size, and none is lost between them."""
+    monkeypatch.setattr("trainworthy_audit.duplicates.hamming.BATCH", 5_000)
     rng = np.random.default_rng(0)
     hashes = np.tile(rng.integers(0, 2**64, (1, 8), dtype=np.uint64), (600, 1))
     hashes[:, 0] ^= np.uint64(1) << rng.integers(0, 64, 600).astype(np.uint64)
@@ -75,21 +75,21 @@ def test_crowded_tables_are_searched_in_lots(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("limit", [2, 8])
-def test_what_is_spread_finds_the_same(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search whose pieces go to other machines finds every pair once, in the very lots in which one alone does."""
+def test_a_distributed_search_finds_the_same(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search whose tasks go to other machines finds every pair once, in the same batches as one that runs here."""
     rng = np.random.default_rng(4)
     hashes = rng.integers(0, 2**64, (1_500, 8), dtype=np.uint64)
     hashes[700:, 0] = hashes[:800, 3] ^ np.uint64(5)
-    monkeypatch.setattr(hamming, "LOT", 200)
+    monkeypatch.setattr(hamming, "BATCH", 200)
     alone = list(candidates(hashes, limit))
-    monkeypatch.setattr(hamming, "WORTHWHILE", 10)
+    monkeypatch.setattr(hamming, "MIN_DISTRIBUTED", 10)
     pieces: list[Any] = []
 
-    def spread(function: Any, items: Any, shared: Any) -> Any:
+    def mapper(function: Any, items: Any, shared: Any) -> Any:
         pieces.extend(items)
         return [function(item, shared) for item in items]
 
-    lots = list(candidates(hashes, limit, spread))
+    lots = list(candidates(hashes, limit, mapper))
     assert len(pieces) > 1
     assert len(lots) > 1
     for mine, its in zip(alone, lots, strict=True):

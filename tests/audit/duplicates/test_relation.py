@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainworthy_audit.dihedral import Turn, turn_array
-from trainworthy_audit.duplicates.relation import Side, name, whole
+from trainworthy_audit.duplicates.relation import Side, describe, whole_image_map
 
 WHOLE = Side(640, 480, (0.0, 0.0, 1.0, 1.0), 0.5)
 SAME = np.eye(2, 3)
@@ -25,7 +25,7 @@ def told(
     gain: float = 1.0,
     agreeing: float = 1.0,
 ) -> tuple[str, str]:
-    return name(WHOLE.turned(turn), b, turn, how, gain=gain, agreeing=agreeing)
+    return describe(WHOLE.turned(turn), b, turn, how, gain=gain, agreeing=agreeing)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_rotation_is_measured_in_pixels() -> None:
 @pytest.mark.parametrize("turn", Turn)
 def test_places_in_whole_images(turn: int) -> None:
     """The corner of a turned copy that lay at the top left is found there in the original as it is stored."""
-    numbers = np.array(whole(SAME, WHOLE.turned(turn), WHOLE, turn)).reshape(2, 3)
+    numbers = np.array(whole_image_map(SAME, WHOLE.turned(turn), WHOLE, turn)).reshape(2, 3)
     picture = np.arange(4).reshape(2, 2)
     for (row, column), value in np.ndenumerate(turn_array(picture, turn)):
         x, y = numbers @ [column, row, 1]
@@ -82,4 +82,4 @@ def test_places_in_whole_images(turn: int) -> None:
 def test_places_count_bars() -> None:
     """Where there are bars, the picture's corner is not that of the image."""
     barred = Side(640, 640, (0.0, 0.125, 1.0, 0.875), 0.4)
-    assert whole(SAME, WHOLE, barred, 0) == pytest.approx([1, 0, 0, 0, 4 / 3, -1 / 6], abs=1e-4)
+    assert whole_image_map(SAME, WHOLE, barred, 0) == pytest.approx([1, 0, 0, 0, 4 / 3, -1 / 6], abs=1e-4)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from support.helpers import put
 from trainworthy_audit import formats
 from trainworthy_audit.formats import yolo_rows
-from trainworthy_audit.source import open_source, text
+from trainworthy_audit.source import open_source
+from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,7 +213,7 @@ lines_of_rows = st.lists(
 def test_every_line_is_a_box_or_an_unread_row(tmp_path: Path, label: bytes) -> None:
     """Arbitrary bytes never raise; each line that is not blank comes back once, with its index and text."""
     dataset = read(tmp_path, label)
-    content = text(label)
+    content = decode_text(label)
     if "\0" in content:
         assert (dataset.boxes.height, dataset.unread.height) == (0, 1)
         return

@@ -390,7 +390,7 @@ def test_measuring_imports_no_data_frames() -> None:
     import subprocess
     import sys
 
-    code = "import sys, trainworthy_audit.measure.sqlite_store; assert not {'polars', 'scipy'} & sys.modules.keys()"
+    code = "import sys, trainworthy_audit.measure.worker; assert not {'polars', 'scipy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -15,7 +15,9 @@ from support.pictures import encode, photo
 from trainworthy_audit import auditing, formats
 from trainworthy_audit.config import Config
 from trainworthy_audit.measure import Measurer, evidence_cache
-from trainworthy_audit.measure import sqlite_store as caching
+from trainworthy_audit.measure import store as stores
+from trainworthy_audit.measure.engines.local import Engine
+from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import AuditResult, Example
@@ -26,8 +28,7 @@ READ = formats.read
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that were written a moment ago count as old."""
-    monkeypatch.setattr(evidence_cache, "RACY", -(10**15))
-    monkeypatch.setattr(caching, "RACY", -(10**15))
+    monkeypatch.setattr(stores, "RACY", -(10**15))
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def audited(folder: Path, cache: Path | None, **settings: Any) -> AuditResult:
     """An audit as a command makes it: with a measurer of its own over a cache that lasts."""
-    with Measurer(cache, workers=1) as measurer:
+    with Measurer(SqliteStore(cache), Engine(1)) as measurer:
         return auditing.audit(open_source(folder), Config(**settings), measurer)
 
 
@@ -147,7 +148,7 @@ def test_what_may_change_unseen_or_could_not_be_read_is_not_kept(
 ) -> None:
     """An image that cannot be read may be readable the next time; a file of a moment ago may change again."""
     for name, code, racy in (("unreadable", "I001", -(10**15)), ("fresh", "B001", 10**10)):
-        monkeypatch.setattr(evidence_cache, "RACY", racy)
+        monkeypatch.setattr(stores, "RACY", racy)
         folder = write(dirty(code), tmp_path / name)
         audited(folder, tmp_path / "cache")
         audited(folder, tmp_path / "cache")
@@ -159,7 +160,7 @@ def test_what_was_kept_and_is_damaged_is_not_used(tmp_path: Path, reads: list[st
     """A flipped byte within it is noticed, and the dataset is read again."""
     folder = write(dirty("B001"), tmp_path / "data")
     first = audited(folder, tmp_path / "cache")
-    cache = caching.Cache(tmp_path / "cache")
+    cache = SqliteStore(tmp_path / "cache")
     cache._db.execute("UPDATE evidence SET data = substr(data, 1, 500) || x'00' || substr(data, 502)")
     cache.close()
     assert same(audited(folder, tmp_path / "cache"), first)
@@ -167,13 +168,13 @@ def test_what_was_kept_and_is_damaged_is_not_used(tmp_path: Path, reads: list[st
 
 
 def test_every_frame_comes_back_as_it_was(tmp_path: Path) -> None:
-    """What is packed and unpacked is equal, but for the landmarks, which nobody asks for again."""
+    """What is packed and unpacked is equal, but for the keypoints, which nobody asks for again."""
     folder = write(dirty("D003"), tmp_path / "data")
-    with Measurer(workers=1) as measurer:
+    with Measurer(engine=Engine(1)) as measurer:
         source = open_source(folder)
         made = auditing.audit(source, Config(), measurer).evidence
-    gathered = evidence_cache.Gathered(made.dataset, made.pixels, made.duplicates, dict(source.digests))
-    back = evidence_cache.unpacked(evidence_cache.packed(gathered), "elsewhere")
+    kept = evidence_cache.CachedEvidence(made.dataset, made.pixels, made.duplicates, dict(source.digests))
+    back = evidence_cache.unpack(evidence_cache.pack(kept), "elsewhere")
     assert back is not None
     assert back.dataset.root == "elsewhere"
     assert back.digests == source.digests

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from blake3 import blake3
 
 from support.pictures import encode, photo
-from trainworthy_audit import measure as module
 from trainworthy_audit.images.preview import Preview
 from trainworthy_audit.measure import Measurer
-from trainworthy_audit.measure import sqlite_store as caching
+from trainworthy_audit.measure import measurer as module
+from trainworthy_audit.measure import store as stores
 from trainworthy_audit.measure.engines.local import Engine
+from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.source import Source, open_source
 from trainworthy_audit.types import PIXELS
 
 
 @pytest.fixture(scope="module")
 def measurer() -> Iterator[Measurer]:
-    with Measurer(workers=2) as made:
+    with Measurer(engine=Engine(2)) as made:
         yield made
 
 
@@ -80,7 +82,7 @@ def test_nothing_of_the_users_is_touched(measurer: Measurer, folder: Path) -> No
     before = snapshot(folder)
     source = open_source(folder)
     measurer.measure(source, source.images())
-    measurer.pictures(source, source.images(), 100)
+    measurer.previews(source, source.images(), 100)
     assert snapshot(folder) == before
     assert len(list(folder.iterdir())) == 4
 
@@ -122,12 +124,11 @@ def test_decoder_that_fails_costs_only_its_image(
     data = encode(photo(5, (160, 120))) + b"\n" + order.encode()
     (folder / "bb.jpg").write_bytes(data)
     source = open_source(folder)
-    with Measurer(workers=2) as measurer:
-        measurer._engine = Engine(2, timeout=1)
+    with Measurer(engine=Engine(2, timeout=1)) as measurer:
         pixels = measurer.measure(source, source.images())
     assert pixels["status"].to_list() == ["ok", "ok", "unreadable", "damaged", "unreadable"]
     assert pixels["reason"][2] == reason
-    assert pixels["digest"][2] == caching.blake3(data).hexdigest()
+    assert pixels["digest"][2] == blake3(data).hexdigest()
     assert (pixels["format"][2], pixels["size_bytes"][2]) == ("jpeg", len(data))
 
 
@@ -135,7 +136,7 @@ def test_progress_reaches_the_total(folder: Path) -> None:
     """Progress starts at what is known already, never falls, and ends at the number of images."""
     told: list[tuple[int, int]] = []
     source = open_source(folder)
-    with Measurer(workers=1, progress=lambda done, total: told.append((done, total))) as measurer:
+    with Measurer(engine=Engine(1), progress=lambda done, total: told.append((done, total))) as measurer:
         measurer.measure(source, source.images())
     assert told[0] == (0, 4)
     assert told[-1] == (4, 4)
@@ -150,7 +151,7 @@ def test_one_measurer_serves_many_datasets(measurer: Measurer, tmp_path: Path) -
         folder.mkdir()
         (folder / "a.png").write_bytes(encode(photo(number, (20, 20)), "png"))
         assert measurer.measure(open_source(folder), ["a.png"])["status"].to_list() == ["ok"]
-        pids |= {worker.process.pid for worker in measurer._engine._idle}
+        pids |= {worker.process.pid for worker in measurer.engine._idle}
     assert 1 <= len(pids) <= 2
 
 
@@ -161,12 +162,12 @@ def test_one_measurer_serves_many_datasets(measurer: Measurer, tmp_path: Path) -
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files just written count as if they had been written long ago."""
-    monkeypatch.setattr(caching, "RACY", -(10**15))
+    monkeypatch.setattr(stores, "RACY", -(10**15))
 
 
 def audit(folder: Path, cache: Path) -> tuple[pl.DataFrame, Source]:
     source = open_source(folder)
-    with Measurer(cache, workers=1) as measurer:
+    with Measurer(SqliteStore(cache), Engine(1)) as measurer:
         return measurer.measure(source, source.images()), source
 
 
@@ -177,7 +178,7 @@ def test_unchanged_files_are_not_read_again(
     """The second audit gives the same rows and thumbnails without opening a file."""
     first, source = audit(folder, tmp_path / "cache")
     monkeypatch.setattr(Engine, "run", nothing_to_do)
-    with Measurer(tmp_path / "cache") as measurer:
+    with Measurer(SqliteStore(tmp_path / "cache")) as measurer:
         assert measurer.measure(source, source.images()).equals(first)
         assert measurer.thumbnails([first["digest"][0]]).any()
 
@@ -225,7 +226,7 @@ def test_measurement_that_vanishes_from_the_cache_is_made_again(
 ) -> None:
     """When another audit removes what a worker has just found in the cache, the image is measured."""
     first, _ = audit(folder, tmp_path / "cache")
-    monkeypatch.setattr(caching.Cache, "measurements", lambda *_: {})
+    monkeypatch.setattr(SqliteStore, "measurements", lambda *_: {})
     second, _ = audit(folder, tmp_path / "cache")
     assert second.equals(first)
 
@@ -241,11 +242,13 @@ def test_what_was_measured_before_ctrl_c_is_kept(folder: Path, tmp_path: Path) -
 
     with (
         pytest.raises(KeyboardInterrupt),
-        Measurer(tmp_path / "cache", workers=1, progress=interrupt) as measurer,
+        Measurer(SqliteStore(tmp_path / "cache"), Engine(1), progress=interrupt) as measurer,
     ):
         measurer.measure(source, source.images())
     told: list[int] = []
-    with Measurer(tmp_path / "cache", workers=1, progress=lambda done, _: told.append(done)) as measurer:
+    with Measurer(
+        SqliteStore(tmp_path / "cache"), Engine(1), progress=lambda done, _: told.append(done)
+    ) as measurer:
         measurer.measure(source, source.images())
     assert told[0] == 2
 
@@ -264,7 +267,7 @@ def test_cache_that_cannot_be_used_is_said(folder: Path, tmp_path: Path) -> None
     """Where no cache can be made the audit says so, and measures all the same."""
     (tmp_path / "file").write_text("in the way")
     source = open_source(folder)
-    with Measurer(tmp_path / "file", workers=1) as measurer:
+    with Measurer(SqliteStore(tmp_path / "file"), Engine(1)) as measurer:
         assert measurer.measure(source, source.images())["status"][0] == "ok"
         assert len(measurer.notes) == 1
 
@@ -294,17 +297,17 @@ def test_no_thumbnails(measurer: Measurer) -> None:
 def test_thumbnail_that_vanishes_from_the_cache_is_made_again(folder: Path) -> None:
     """Another audit may push thumbnails out of a shared cache."""
     source = open_source(folder)
-    with Measurer(workers=1) as measurer:
+    with Measurer(engine=Engine(1)) as measurer:
         digest = measurer.measure(source, ["a.jpg"])["digest"][0]
         before = measurer.thumbnails([digest])
-        measurer._cache._db.execute("DELETE FROM thumbnails")
+        measurer.store._db.execute("DELETE FROM thumbnails")
         assert (measurer.thumbnails([digest]) == before).all()
 
 
 def test_pictures_for_the_report(measurer: Measurer, folder: Path) -> None:
     """Each path has a JPEG of at most the side asked for with its scale, damaged ones too, or None."""
     source = open_source(folder)
-    shots = measurer.pictures(source, source.images(), 80)
+    shots = measurer.previews(source, source.images(), 80)
     assert list(shots) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         shot = shots[name]
@@ -312,7 +315,7 @@ def test_pictures_for_the_report(measurer: Measurer, folder: Path) -> None:
         assert shot.jpeg.startswith(b"\xff\xd8")
         assert (shot.width, shot.height, shot.scale) == (80, 60, 0.5)
     assert shots["d.jpg"] is None
-    large = measurer.pictures(source, ["a.jpg"], 1000)["a.jpg"]
+    large = measurer.previews(source, ["a.jpg"], 1000)["a.jpg"]
     assert large
     assert (large.width, large.scale) == (160, 1)
 
@@ -322,23 +325,23 @@ def test_pictures_are_remembered_by_content(
 ) -> None:
     """The next audit draws only what has changed, and what is asked for at another size."""
     source = open_source(folder)
-    with Measurer(tmp_path / "cache", workers=1) as measurer:
+    with Measurer(SqliteStore(tmp_path / "cache"), Engine(1)) as measurer:
         measurer.measure(source, source.images())
-        drawn = measurer.pictures(source, ["a.jpg", "b.jpg"], 80)
+        drawn = measurer.previews(source, ["a.jpg", "b.jpg"], 80)
     (folder / "b.jpg").write_bytes(encode(photo(77, (160, 120))))
     source = open_source(folder)
-    with Measurer(tmp_path / "cache", workers=1) as measurer:
+    with Measurer(SqliteStore(tmp_path / "cache"), Engine(1)) as measurer:
         measurer.measure(source, source.images())
-        run, asked = measurer._engine.run, []
+        run, asked = measurer.engine.run, []
 
         def watched(function: str, items: Any, common: Any = ()) -> Any:
             asked.extend(item.file for item in items)
             return run(function, items, common)
 
-        monkeypatch.setattr(measurer._engine, "run", watched)
-        again = measurer.pictures(source, ["a.jpg", "b.jpg"], 80)
+        monkeypatch.setattr(measurer.engine, "run", watched)
+        again = measurer.previews(source, ["a.jpg", "b.jpg"], 80)
         assert [Path(os.fsdecode(name)).name for name in asked] == ["b.jpg"]
-        assert measurer.pictures(source, ["a.jpg"], 40)["a.jpg"] != drawn["a.jpg"]
+        assert measurer.previews(source, ["a.jpg"], 40)["a.jpg"] != drawn["a.jpg"]
     assert again["a.jpg"] == drawn["a.jpg"]
     assert again["b.jpg"] not in (None, drawn["b.jpg"])
 
@@ -347,11 +350,11 @@ def test_decoder_that_crashes_on_a_picture_costs_only_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report has no picture of an image that crashes the decoder, and all others."""
-    monkeypatch.setattr(module, "PICTURE", "support.kernels_that_fail:picture_or_fail")
+    monkeypatch.setattr(module, "PREVIEW", "support.kernels_that_fail:preview_or_fail")
     (folder / "b.jpg").write_bytes(encode(photo(5, (160, 120))) + b"\nsegfault")
     source = open_source(folder)
-    with Measurer(workers=1) as measurer:
-        shots = measurer.pictures(source, source.images(), 80)
+    with Measurer(engine=Engine(1)) as measurer:
+        shots = measurer.previews(source, source.images(), 80)
     assert [name for name, shot in shots.items() if shot is None] == ["b.jpg", "d.jpg"]
 
 
@@ -359,7 +362,7 @@ def test_relative_path_means_the_same_to_processes_that_stand_in_another_folder(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Processes started in one folder read the images of a dataset that is named from within another one."""
-    with Measurer(workers=1) as measurer:
+    with Measurer(engine=Engine(1)) as measurer:
         measurer.measure(open_source(folder), ["a.jpg"])
         (tmp_path / "elsewhere/data").mkdir(parents=True)
         (tmp_path / "elsewhere/data/new.jpg").write_bytes(encode(photo(77)))

@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 
 from support.pictures import encode, photo
-from trainworthy_audit import measure as measuring
 from trainworthy_audit.errors import OutputError, TrainworthyError
 from trainworthy_audit.measure import Measurer, parquet_store
+from trainworthy_audit.measure import measurer as measuring
+from trainworthy_audit.measure import store as stores
 from trainworthy_audit.measure.engines.local import Engine
-from trainworthy_audit.measure.parquet_store import Recorded
+from trainworthy_audit.measure.parquet_store import ParquetStore
 from trainworthy_audit.source import Source, open_source
 
 
@@ -38,13 +39,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files just written count as if they had been written long ago."""
-    monkeypatch.setattr(parquet_store, "RACY", -(10**15))
+    monkeypatch.setattr(stores, "RACY", -(10**15))
 
 
 def run(folder: Path, kept: Path, engine: Engine) -> tuple[pl.DataFrame, int]:
     """What is measured, and how many images were read for it."""
     told: list[int] = []
-    measurer = Recorded(kept, engine, lambda done, _: told.append(done))
+    measurer = Measurer(ParquetStore(kept), engine, lambda done, _: told.append(done))
     source = open_source(folder)
     pixels = measurer.measure(source, source.images())
     assert told[-1] == pixels.height
@@ -52,7 +53,7 @@ def run(folder: Path, kept: Path, engine: Engine) -> tuple[pl.DataFrame, int]:
 
 
 def plainly(source: Source) -> tuple[pl.DataFrame, list[bytes]]:
-    with Measurer(workers=1) as measurer:
+    with Measurer(engine=Engine(1)) as measurer:
         pixels = measurer.measure(source, source.images())
         return pixels, [picture.tobytes() for picture in measurer.thumbnails(pixels["digest"].to_list())]
 
@@ -68,7 +69,7 @@ def test_rows_and_thumbnails_are_those_of_the_plain_measurer(
         found, read = run(folder, tmp_path / "kept", engine)
         assert found.equals(pixels)
         assert read == measured
-    again = Recorded(tmp_path / "kept", engine).thumbnails(pixels["digest"].to_list())
+    again = Measurer(ParquetStore(tmp_path / "kept"), engine).thumbnails(pixels["digest"].to_list())
     assert [picture.tobytes() for picture in again] == thumbnails
     assert len(list((tmp_path / "kept").glob("*.parquet"))) == 3
 
@@ -77,14 +78,14 @@ def test_rows_and_thumbnails_are_those_of_the_plain_measurer(
 KILLED = """
 import os, sys
 from pathlib import Path
-from trainworthy_audit import records
-from trainworthy_audit.engines.local import Engine
+from trainworthy_audit.measure import Measurer, parquet_store, store
+from trainworthy_audit.measure.engines.local import Engine
 from trainworthy_audit.source import open_source
 
-records.ROWS, records.RACY = 2, -(10**15)
+parquet_store.ROWS, store.RACY = 2, -(10**15)
 source = open_source(Path(sys.argv[1]))
 stop = lambda done, _: os._exit(9) if done == 5 else None
-records.Recorded(Path(sys.argv[2]), Engine(1), stop).measure(source, source.images())
+Measurer(parquet_store.ParquetStore(Path(sys.argv[2])), Engine(1), stop).measure(source, source.images())
 """
 
 
@@ -110,7 +111,7 @@ def test_interrupted_run_keeps_what_it_has(folder: Path, tmp_path: Path, engine:
 
     source = open_source(folder)
     with pytest.raises(KeyboardInterrupt):
-        Recorded(tmp_path / "kept", engine, interrupt).measure(source, source.images())
+        Measurer(ParquetStore(tmp_path / "kept"), engine, interrupt).measure(source, source.images())
     assert run(folder, tmp_path / "kept", engine)[1] == 5
 
 
@@ -132,7 +133,7 @@ def test_file_touched_a_moment_ago_is_not_relied_upon(
     folder: Path, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file may change again within one tick of the clock: such files are in the result, and read again."""
-    monkeypatch.setattr(parquet_store, "RACY", 10**18)
+    monkeypatch.setattr(stores, "RACY", 10**18)
     for _ in range(2):
         found, read = run(folder, tmp_path / "kept", engine)
         assert (found["status"].null_count(), read) == (0, 8)
@@ -158,7 +159,7 @@ def test_damaged_part_is_measured_again(folder: Path, tmp_path: Path, engine: En
     first, _ = run(folder, tmp_path / "kept", engine)
     (part,) = (tmp_path / "kept").glob(f"*{suffix}")
     part.write_bytes(b"nonsense")
-    measurer = Recorded(tmp_path / "kept", engine)
+    measurer = Measurer(ParquetStore(tmp_path / "kept"), engine)
     source = open_source(folder)
     assert measurer.measure(source, source.images()).equals(first)
     assert [note for note in measurer.notes if "measured again" in note]
@@ -168,15 +169,16 @@ def test_folder_that_cannot_be_made_is_said(tmp_path: Path, engine: Engine) -> N
     """Where measurements cannot be kept the error says where, and what follows."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot keep measurements in"):
-        Recorded(tmp_path / "file" / "kept", engine)
+        ParquetStore(tmp_path / "file" / "kept")
 
 
 def test_without_a_folder_nothing_is_left(folder: Path, engine: Engine) -> None:
     """Measurements that nobody wants kept are gone with the measurer."""
-    with Recorded(None, engine) as measurer:
+    store = ParquetStore()
+    with Measurer(store, engine) as measurer:
         source = open_source(folder)
         assert measurer.measure(source, source.images()).height == 8
-        kept = measurer._records.folder
+        kept = store.folder
         assert list(kept.iterdir())
     assert not kept.exists()
 
@@ -185,7 +187,7 @@ def test_no_images(tmp_path: Path, engine: Engine) -> None:
     """No images give no rows, with all columns."""
     (tmp_path / "images").mkdir()
     source = open_source(tmp_path / "images")
-    found = Recorded(tmp_path / "kept", engine).measure(source, [])
+    found = Measurer(ParquetStore(tmp_path / "kept"), engine).measure(source, [])
     assert (found.height, found.schema) == (0, parquet_store.PIXELS)
 
 
@@ -193,6 +195,8 @@ def test_workers_that_do_not_see_the_files_end_the_run(folder: Path, tmp_path: P
     """Where a cluster's node has no such file, but this machine has, the dataset is not blamed for it."""
 
     class Elsewhere:
+        distributed = True
+
         def run(
             self, function: str, items: list[list[object]], common: list[object]
         ) -> Iterator[tuple[int, object]]:
@@ -203,5 +207,5 @@ def test_workers_that_do_not_see_the_files_end_the_run(folder: Path, tmp_path: P
 
     source = open_source(folder)
     with pytest.raises(TrainworthyError, match=r"workers of the cluster cannot read a\.jpg") as raised:
-        Recorded(tmp_path / "kept", Elsewhere()).measure(source, source.images())
+        Measurer(ParquetStore(tmp_path / "kept"), Elsewhere()).measure(source, source.images())
     assert raised.value.next_step

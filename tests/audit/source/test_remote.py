@@ -21,8 +21,9 @@ from trainworthy_audit.config import Config
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.measure import Measurer
 from trainworthy_audit.measure.engines.local import Engine
+from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.source import fetch, open_source, remote
-from trainworthy_audit.source.remote import Url, place
+from trainworthy_audit.source.remote import Url, parse_location
 from trainworthy_audit.types import Box, Example, Picture
 
 CAT, DOG = Box("cat", 10, 10, 60, 60), Box("dog", 70, 10, 190, 60)
@@ -56,7 +57,7 @@ class Store:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 self.put(f"{prefix}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-        found = place(f"{self.url}/{prefix}/")
+        found = parse_location(f"{self.url}/{prefix}/")
         assert isinstance(found, Url)
         return found
 
@@ -88,7 +89,7 @@ def client() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def measurer(client: Any) -> Iterator[Measurer]:
     """One whose processes are started with the environment that leads to the server."""
-    with Measurer(workers=1) as made:
+    with Measurer(engine=Engine(1)) as made:
         yield made
 
 
@@ -119,7 +120,7 @@ def test_zip_in_a_bucket_is_read_in_place(store: Store, tmp_path: Path, measurer
     """So has a zip, of which only the pieces that are asked for are fetched; its name loses `.zip`."""
     folder = write(BAD, tmp_path / "data")
     store.put("sets/data.zip", Path(shutil.make_archive(str(tmp_path / "z"), "zip", folder)).read_bytes())
-    url = place(f"{store.url}/sets/data.zip")
+    url = parse_location(f"{store.url}/sets/data.zip")
     assert findings(url, measurer) == findings(folder, measurer)
     assert open_source(url).name == "data"
 
@@ -178,7 +179,7 @@ def test_unchanged_objects_are_not_fetched_again(
 ) -> None:
     """Listing the bucket tells what has changed, by entity tag: also other bytes of the same size."""
     store.put("data/a.png", encode(photo(1, (40, 40)), "png"))
-    with Measurer(tmp_path / "cache", workers=1) as measurer:
+    with Measurer(SqliteStore(tmp_path / "cache"), Engine(1)) as measurer:
         first = measurer.measure(open_source(Url(f"{store.url}/data")), ["a.png"])
         with monkeypatch.context() as patch:
             patch.setattr(Engine, "run", nothing_to_do)
@@ -299,13 +300,13 @@ def test_local_audit_needs_none_of_it(tmp_path: Path) -> None:
 )
 def test_places(written: str, meant: Path | Url) -> None:
     """What is a URL is one; `file://` and everything else is a path."""
-    assert place(written) == meant
+    assert parse_location(written) == meant
 
 
 @given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=20), st.integers(1, 5))
 def test_reading_ahead_changes_no_bytes(order: list[int], asked: list[int], many: int) -> None:
     """In whatever order files are asked for, each comes with its own bytes, or not at all; few are held."""
-    ahead = remote._Ahead(many)
+    ahead = remote._Prefetcher(many)
     held: list[bytes] = []
 
     def read(file: bytes) -> bytes:
@@ -334,7 +335,7 @@ def test_files_ahead_that_cannot_be_read_raise_in_their_turn(monkeypatch: pytest
         return file
 
     monkeypatch.setattr(remote, "_read", read)
-    remote.read_ahead(
+    remote.prefetch_images(
         [[b"s3://b/1", None], [b"s3://b/2", None], [b"local", None], [b"s3://b/z.zip", "member"]]
     )
     with pytest.raises(OSError, match="gone"):
@@ -347,5 +348,5 @@ def test_files_ahead_that_cannot_be_read_raise_in_their_turn(monkeypatch: pytest
 def test_local_files_are_never_taken_for_urls(tmp_path: Path) -> None:
     """A local folder may be called like a URL."""
     put(tmp_path / "s3:", {"b/a.txt": b"x"})
-    source = open_source(place(tmp_path / "s3:"))
+    source = open_source(parse_location(tmp_path / "s3:"))
     assert [fetch(entry.locator) for entry in source.entries.values()] == [b"x"]

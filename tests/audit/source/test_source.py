@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support.helpers import put
 from trainworthy_audit import formats
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
-from trainworthy_audit.source import Source, fetch, lines, open_source, text
+from trainworthy_audit.source import Source, fetch, open_source
+from trainworthy_audit.source.text import decode_text, numbered_lines
 
 XML = (
     b"<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
@@ -456,13 +457,13 @@ def test_lzma_errors_are_no_oserrors_by_themselves() -> None:
 )  # fmt: skip
 def test_text(data: bytes, decoded: str) -> None:
     """UTF-8 with and without mark, UTF-16 with one, else Latin-1."""
-    assert text(data) == decoded
+    assert decode_text(data) == decoded
 
 
 def test_lines() -> None:
     """Every kind of line end counts, and a missing last one does not matter."""
-    assert list(lines(b"a\r\nb\rc\n\nd")) == [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d")]
-    assert list(lines(b"")) == []
+    assert list(numbered_lines(b"a\r\nb\rc\n\nd")) == [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d")]
+    assert list(numbered_lines(b"")) == []
 
 
 def test_source_is_compared_and_printed_without_what_was_read(tmp_path: Path) -> None:

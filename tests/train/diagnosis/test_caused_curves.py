@@ -15,6 +15,7 @@ import pytest
 
 from support.helpers import ROOT
 from trainworthy_audit.measure import Measurer
+from trainworthy_audit.measure.engines.local import Engine
 
 HISTORIES = ROOT / "tests" / "data" / "caused_curves.jsonl"
 SERIES = {
@@ -86,7 +87,7 @@ def test_a_run_comes_out_again_from_its_seed(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with Measurer(workers=1) as measurer:
+        with Measurer(engine=Engine(1)) as measurer:
             again = benchmark.perform(run, tmp_path, tmp_path, training.Encoder(tmp_path), measurer)
     finally:
         torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
 from trainworthy_audit import formats
 from trainworthy_audit.errors import CertificateError, RefusedError
-from trainworthy_audit.measure.sqlite_store import Cache
+from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import SEVERITIES
@@ -195,11 +195,11 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401 - the value of a setting
 
 def _measured_before(source: Source) -> dict[str, str]:
     """{path: digest} of the files that have not changed since an audit measured them, as far as the cache knows."""
-    cache = Cache(platformdirs.user_cache_path("trainworthy"))
+    store = SqliteStore(platformdirs.user_cache_path("trainworthy"))
     try:
-        return cache.digests(source.entries.values())
+        return store.digests(source.entries.values())
     finally:
-        cache.close()
+        store.close()
 
 
 def _require_unchanged(

@@ -38,7 +38,7 @@ from trainworthy_audit.report.shared.groups import groups
 from trainworthy_audit.report.shared.groups import verdict as verdict_sentence
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
-from trainworthy_audit.source.remote import Url, place
+from trainworthy_audit.source.remote import Url, parse_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.certificate import Verification
     from trainworthy_audit.config import Config
     from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.measure.store import Store
     from trainworthy_audit.operations.changes import Changes
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import AuditResult, Outcome, Rule, Severity, Verdict, Waiver
@@ -225,7 +226,7 @@ class Audit:
         """
         folder = "" if self.report is None else str(self.report)
         with _measurer(self._source, self._measuring) as measurer:
-            previews = functools.partial(measurer.pictures, self._source)
+            previews = functools.partial(measurer.previews, self._source)
             yield from reports.load(kind).render(self._result, reports.Context(folder, previews, color))
 
     def to_dict(self) -> dict[str, Any]:
@@ -668,7 +669,7 @@ def _place(dataset: Location) -> Path | Url:
     """What the user means by a dataset: a path, or a URL."""
     if isinstance(dataset, Url):
         return dataset
-    return place(dataset) if isinstance(dataset, str) else Path(dataset)
+    return parse_location(dataset) if isinstance(dataset, str) else Path(dataset)
 
 
 def _load_config(where: Path | Url, options: Mapping[str, Any]) -> Config:
@@ -689,22 +690,20 @@ def _load_config(where: Path | Url, options: Mapping[str, Any]) -> Config:
 @contextlib.contextmanager
 def _measurer(source: Source, options: Mapping[str, Any]) -> Iterator[Measurer]:
     """What measures images, as `Running` says; what its cache has to tell goes to the log."""
-    from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.measure import Measurer, engines
+    from trainworthy_audit.measure.sqlite_store import SqliteStore
 
     keeps = options.get("cache") is not False
     engine, folder = options.get("engine") or "local", options.get("measurements")
-    workers, progress = options.get("workers") or 0, options.get("progress")
+    store: Store
     if engine == "local" and folder is None:
-        cache = platformdirs.user_cache_path("trainworthy") if keeps else None
-        made: Measurer = Measurer(cache, workers, progress)
+        store = SqliteStore(platformdirs.user_cache_path("trainworthy") if keeps else None)
     else:
-        from trainworthy_audit.measure import engines
-        from trainworthy_audit.measure.parquet_store import Recorded
+        from trainworthy_audit.measure.parquet_store import ParquetStore
 
         default = _measurements_of(source) if keeps else None
-        made = Recorded(
-            default if folder is None else Path(folder), engines.choose(engine, workers), progress
-        )
+        store = ParquetStore(default if folder is None else Path(folder))
+    made = Measurer(store, engines.load(engine, options.get("workers") or 0), options.get("progress"))
     with made as measurer:
         yield measurer
         for note in measurer.notes:
@@ -722,7 +721,7 @@ def _write_report(
     result: AuditResult, source: Source, measurer: Measurer, folder: Path, *, listed: bool
 ) -> None:
     """Write every report that has a file, and the certificate; where it is `listed`, the list of reports too."""
-    context = reports.Context(str(folder), functools.partial(measurer.pictures, source))
+    context = reports.Context(str(folder), functools.partial(measurer.previews, source))
     files: dict[str, Iterable[str] | None] = {}
     for kind in map(reports.load, reports.names()):
         if kind.file:

@@ -81,24 +81,23 @@ def audit(
 
 
 def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
-    """What rules look at, and the digests of all that training reads: as they were kept, else read and measured."""
+    """What rules look at, and the digests of all that training reads: from the cache, else read and measured."""
     search = config.options_of(catalogue()["D002"])
-    asked = evidence_cache.question(
-        source, {"format": config.format, "annotations": config.annotations} | search
-    )
-    known = measurer.gathered(asked, str(source.path))
-    if known:
-        evidence = joined(known.dataset, known.pixels, known.duplicates, config)
-        return evidence, content_digests(source, evidence, known.digests)
+    settings = {"format": config.format, "annotations": config.annotations} | search
+    key = evidence_cache.cache_key(source, settings)
+    cached = evidence_cache.load(measurer.store, key, str(source.path))
+    if cached:
+        evidence = joined(cached.dataset, cached.pixels, cached.duplicates, config)
+        return evidence, content_digests(source, evidence, cached.digests)
     from trainworthy_audit import formats
 
     began = time.time_ns()
     evidence = gather(source, formats.read(source, config.format, config.annotations), config, measurer)
     digests = content_digests(source, evidence, source.digests)
     others = {path: digests[path] for path in digests.keys() - set(evidence.images["path"])}
-    made = evidence_cache.Gathered(evidence.dataset, evidence.pixels, evidence.duplicates, others)
-    if evidence_cache.lasting(source, made, began):
-        measurer.keep(asked, made)
+    new = evidence_cache.CachedEvidence(evidence.dataset, evidence.pixels, evidence.duplicates, others)
+    if evidence_cache.is_reusable(source, new, began):
+        evidence_cache.save(measurer.store, key, new)
     return evidence, digests
 
 
@@ -108,7 +107,7 @@ def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer)
 
     pixels = measurer.measure(source, dataset.images["path"].to_list())
     search = config.options_of(catalogue()["D002"])
-    found = duplicates.find(pixels, measurer.thumbnails, search, measurer.spread)
+    found = duplicates.find(pixels, measurer.thumbnails, search, measurer.mapper)
     return joined(dataset, pixels, found, config)
 
 

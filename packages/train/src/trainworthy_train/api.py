@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from trainworthy_audit.source.remote import place
+from trainworthy_audit.source.remote import parse_location
 from trainworthy_train import runs
 from trainworthy_train.runs.duration import parse_duration
 from trainworthy_train.runs.run import Run
@@ -89,7 +89,9 @@ def _request(dataset: StrPath, options: TrainingOptions) -> session.Request:
         settings["time_budget"] = parse_duration(settings["time_budget"])
     if "labels" in settings:
         settings["labels"] = tuple(settings["labels"])
-    return session.Request(place(str(dataset)), settings=settings, **(own | {"resume": bool(own["resume"])}))
+    return session.Request(
+        parse_location(str(dataset)), settings=settings, **(own | {"resume": bool(own["resume"])})
+    )
 
 
 class _Callbacks:

@@ -12,7 +12,8 @@ import pytest
 
 from support.helpers import TESTS
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_audit.measure.engines.local import Engine, Failure
+from trainworthy_audit.measure.engines import Failure
+from trainworthy_audit.measure.engines.local import Engine
 
 OBEY = "support.kernels_that_fail:obey"
 
@@ -117,7 +118,7 @@ def test_error_in_the_caller_is_raised(engine: Engine) -> None:
 PROGRAM = """
 import sys, threading
 sys.path.insert(0, {folder!r})
-from trainworthy_audit.engines.local import Engine
+from trainworthy_audit.measure.engines.local import Engine
 
 engine = Engine(2)
 try:

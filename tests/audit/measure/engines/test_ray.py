@@ -18,14 +18,14 @@ import pytest
 
 from support.helpers import TESTS, measurer, write
 from trainworthy_audit import auditing
-from trainworthy_audit import measure as measuring
 from trainworthy_audit.config import Config
 from trainworthy_audit.duplicates import hamming
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_audit.measure.engines import choose, ray
+from trainworthy_audit.measure import Measurer
+from trainworthy_audit.measure import measurer as measuring
+from trainworthy_audit.measure.engines import Failure, load, ray
 from trainworthy_audit.measure.engines.local import Engine as Local
-from trainworthy_audit.measure.engines.local import Failure
-from trainworthy_audit.measure.parquet_store import Recorded
+from trainworthy_audit.measure.parquet_store import ParquetStore
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -66,7 +66,7 @@ def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     """Where Ray is not installed the message says what brings it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(TrainworthyError, match="needs Ray") as raised:
-        choose("ray")
+        load("ray")
     assert raised.value.next_step == "uv run --group cluster trainworthy audit DATASET --engine ray"
 
 
@@ -158,7 +158,7 @@ def test_audit_on_the_cluster_is_that_of_one_machine(
     A second run measures only what crashed.
     """
     monkeypatch.setattr(measuring, "MEASURE", "support.kernels_that_fail:measure_or_fail")
-    monkeypatch.setattr("trainworthy_audit.measure.parquet_store.RACY", -(10**15))
+    monkeypatch.setattr("trainworthy_audit.measure.store.RACY", -(10**15))
     monkeypatch.chdir(tmp_path)
     write(MANY, tmp_path / "data")
     source = open_source(Path("data"))
@@ -167,8 +167,8 @@ def test_audit_on_the_cluster_is_that_of_one_machine(
     images = len(source.images())
     for measured in (images, 1):
         told.clear()
-        spread = Recorded(tmp_path / "kept", engine, lambda done, _: told.append(done))
-        found = auditing.audit(open_source(Path("data")), Config(), spread)
+        clustered = Measurer(ParquetStore(tmp_path / "kept"), engine, lambda done, _: told.append(done))
+        found = auditing.audit(open_source(Path("data")), Config(), clustered)
         assert images - told[0] == measured
         assert found.findings.equals(alone.findings)
         assert found.evidence.pixels.equals(alone.evidence.pixels)
@@ -186,8 +186,8 @@ def test_duplicates_are_searched_on_the_cluster(engine: Any, monkeypatch: pytest
     hashes = rng.integers(0, 2**64, (3000, 8), dtype=np.uint64)
     hashes[1500:, 0] = hashes[:1500, 3] ^ (np.uint64(1) << rng.integers(0, 64, 1500).astype(np.uint64))
     here = hamming.Pairs.concatenate(list(hamming.candidates(hashes, 8))).sorted()
-    monkeypatch.setattr(hamming, "WORTHWHILE", 0)
-    there = hamming.Pairs.concatenate(list(hamming.candidates(hashes, 8, engine.spread))).sorted()
+    monkeypatch.setattr(hamming, "MIN_DISTRIBUTED", 0)
+    there = hamming.Pairs.concatenate(list(hamming.candidates(hashes, 8, engine.map))).sorted()
     assert len(here.a) >= 1500
     for mine, its in zip(here, there, strict=True):
         assert (mine == its).all()

@@ -17,6 +17,7 @@ import trainworthy_audit
 from trainworthy_audit import registry
 from trainworthy_audit.cli import console
 from trainworthy_audit.errors import ConfigError
+from trainworthy_audit.measure import engines
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -28,9 +29,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: The sections of `trainworthy --help`, in their order. A command of another section is listed below them.
 SECTIONS = ("Audit", "Dataset operations", "Training and diagnosis")
 
-#: The names in `formats.FORMATS` and `engines.NAMES`, here so that `--help` need not import either.
+#: The names in `formats.FORMATS`, here so that `--help` need not import it.
 FORMATS = ("voc", "coco", "yolo", "darknet")
-ENGINES = ("local", "ray")
 
 #: What `audit --output-format` offers.
 REPORTS = registry.names(Path(trainworthy_audit.__file__).parent / "report")
@@ -110,10 +110,10 @@ class Place(click.ParamType):  # type: ignore[type-arg] # generic for type check
     name = "dataset"
 
     def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Path | Url:  # noqa: ANN401 - click's
-        """As `remote.place` understands it."""
-        from trainworthy_audit.source.remote import place
+        """As `remote.parse_location` understands it."""
+        from trainworthy_audit.source.remote import parse_location
 
-        return value if not isinstance(value, str) else place(value)
+        return value if not isinstance(value, str) else parse_location(value)
 
     def shell_complete(self, _: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Files and folders."""
@@ -201,7 +201,7 @@ measuring = stack(
 running = stack(
     click.option(
         "--engine",
-        type=click.Choice(ENGINES),
+        type=click.Choice(engines.names()),
         default="local",
         show_default=True,
         help="Where images are measured: on this machine, or on the Ray cluster that RAY_ADDRESS names.",

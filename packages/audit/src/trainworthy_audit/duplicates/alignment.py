@@ -1,7 +1,8 @@
-"""Lays one small picture on another as exactly as it goes, and says how well they agree where both show something.
+"""Image registration: aligns one thumbnail with another, and measures how well they agree where they overlap.
 
-The way is the usual one: Gauss and Newton's method for the six numbers of an affine map, and for brightness and
-contrast, over pictures of 32 x 32 blurred alike; pixels that fit badly, as those under a logo, count less and less.
+The method is Lucas and Kanade's: Gauss-Newton steps for the six parameters of an affine map and for gain and offset, on
+pictures blurred and sampled at 32 x 32; least squares are reweighted, so that pixels that fit badly, as those under a
+logo, count less and less.
 """
 
 from __future__ import annotations
@@ -18,31 +19,30 @@ SIDE = 64
 _HALF = SIDE // 2
 _ROUNDS = 6
 
-#: Blocks of 4 x 4 pixels of the 32 x 32, each of which agrees or does not.
+#: Agreement is judged in blocks of 4 x 4 of the 32 x 32 pixels.
 _BLOCK = 4
 _BLOCKS = _HALF // _BLOCK
 
-#: A block agrees if what remains of it after subtraction is less than this share of its own contrast, or than
-#: this many grey levels: compression alone leaves as much.
-_REMAINS = 0.5
+#: A block agrees if its residual is below this share of its own contrast, or below so many grey levels: compression
+#: alone leaves as much.
+_MAX_RESIDUAL = 0.5
 _NOISE = 4.0
 
-#: A pixel that fits this many times worse than is usual counts half.
-_ODD = 1.5
+#: A pixel whose residual is so many times the usual one counts half.
+_OUTLIER = 1.5
 
 
-class Fit(NamedTuple):
+class Registration(NamedTuple):
     """How `moving` pictures lie on `fixed` ones; each field has a row a pair."""
 
-    affine: Floats  # (n, 2, 3): a place in `fixed`, in pixels of SIDE, to one in `moving`
-    similarity: Floats  # correlation where both show something, -1..1
+    affine: Floats  # (n, 2, 3): a place in `fixed`, in pixels of SIDE, -> one in `moving`
+    similarity: Floats  # correlation where they overlap, -1..1
     agreeing: Floats  # share of the blocks there that agree, 0..1
-    covered: Floats  # share of `fixed` that `moving` shows, 0..1
-    gain: Floats  # how much stronger the contrast of `fixed` is
-    brighter: Floats  # how much brighter `fixed` is on the whole, in grey levels
+    covered: Floats  # share of `fixed` that `moving` covers, 0..1
+    gain: Floats  # contrast of `fixed` in units of that of `moving`
 
 
-def straight(scale: Floats, offset: Floats) -> Floats:
+def scale_and_offset(scale: Floats, offset: Floats) -> Floats:
     """(n, 2, 3) affine maps p -> scale * p + offset; (n, 2) both."""
     affine = np.zeros((len(scale), 2, 3), np.float32)
     affine[:, 0, 0], affine[:, 1, 1] = scale[:, 0], scale[:, 1]
@@ -50,38 +50,38 @@ def straight(scale: Floats, offset: Floats) -> Floats:
     return affine
 
 
-def inverse(affine: Floats) -> Floats:
-    """(n, 2, 3) the maps back."""
+def invert(affine: Floats) -> Floats:
+    """(n, 2, 3) the inverse maps."""
     linear = np.linalg.inv(affine[:, :, :2])
     return np.concatenate([linear, -linear @ affine[:, :, 2:]], axis=2).astype(np.float32)
 
 
-def fit(fixed: Grey, moving: Grey, start: Floats) -> Fit:
-    """Align pictures, (n, SIDE, SIDE), from a first guess of how they lie (`Fit.affine`)."""
-    target, _ = _warped(_blurred(fixed), np.broadcast_to(_SAME, start.shape))
-    blurred = _blurred(moving)
+def register(fixed: Grey, moving: Grey, start: Floats) -> Registration:
+    """Register pictures, (n, SIDE, SIDE), from a first guess of the maps (`Registration.affine`)."""
+    target, _ = _warp(_blur(fixed), np.broadcast_to(_SAME, start.shape))
+    blurred = _blur(moving)
     affine = start.astype(np.float64)
     for _ in range(_ROUNDS):
         affine = _step(target, blurred, affine)
     affine = np.where(np.isfinite(affine).all(axis=(1, 2), keepdims=True), affine, start)
-    return _judge(target, blurred, affine)
+    return _assess(target, blurred, affine)
 
 
-#: Where the pixels of 32 x 32 lie in pixels of SIDE: (1024,) each, and their places as -1..1.
+#: Where the pixels of 32 x 32 are in pixels of SIDE: (1024,) each, and the same as -1..1.
 _X, _Y = (each.reshape(-1).astype(np.float32) for each in np.meshgrid(*[2 * np.arange(_HALF) + 0.5] * 2))
 _SAME = np.eye(2, 3)
 _U, _V = (each * 2 / (SIDE - 1) - 1 for each in (_X, _Y))
 
 
 def _step(target: Floats, blurred: Floats, affine: Any) -> Any:  # noqa: ANN401 - arrays of doubles
-    """A better map: what change of the warped picture, and of its contrast and brightness, fits `target` best."""
-    warped, valid = _warped(blurred, affine)
+    """Better maps: the change of the warped picture, and of its gain and offset, that fits `target` best."""
+    warped, valid = _warp(blurred, affine)
     picture = warped.reshape(-1, _HALF, _HALF)
     across, down = np.zeros_like(picture), np.zeros_like(picture)
     across[:, :, 1:-1] = (picture[:, :, 2:] - picture[:, :, :-2]) / 2
     down[:, 1:-1] = (picture[:, 2:] - picture[:, :-2]) / 2
     across, down = across.reshape(warped.shape), down.reshape(warped.shape)
-    gain, rest, weight = _exposed(target, warped, valid)
+    gain, residual, weight = _residual(target, warped, valid)
     slope = gain[:, None] * np.stack([across, down])
     one = np.ones_like(warped)
     columns = np.stack(
@@ -92,7 +92,7 @@ def _step(target: Floats, blurred: Floats, affine: Any) -> Any:  # noqa: ANN401 
     diagonal = np.arange(8)
     normal[:, diagonal, diagonal] *= 1.001
     normal[:, diagonal, diagonal] += 1
-    change = np.linalg.solve(normal, (weighted @ rest[:, :, None]).astype(np.float64))[:, :6, 0]
+    change = np.linalg.solve(normal, (weighted @ residual[:, :, None]).astype(np.float64))[:, :6, 0]
     change = change.reshape(-1, 2, 3).clip(-2, 2)  # in pixels of 32 x 32, at u, v = 1 and as a whole
     # p -> p + 2 * (change @ (u, v, 1)) first, then the map so far
     first = np.zeros_like(affine)
@@ -103,38 +103,39 @@ def _step(target: Floats, blurred: Floats, affine: Any) -> Any:  # noqa: ANN401 
     return np.concatenate([linear, shift], axis=2)
 
 
-def _judge(target: Floats, blurred: Floats, affine: Any) -> Fit:  # noqa: ANN401 - an array of doubles
-    warped, valid = _warped(blurred, affine)
-    gain, rest, _ = _exposed(target, warped, valid)
+def _assess(target: Floats, blurred: Floats, affine: Any) -> Registration:  # noqa: ANN401 - an array of doubles
+    """How well `target` and the warped picture agree."""
+    warped, valid = _warp(blurred, affine)
+    gain, residual, _ = _residual(target, warped, valid)
     inside = np.maximum(valid.sum(axis=1), 1)
     means = [(each * valid).sum(axis=1) / inside for each in (target, warped)]
-    spread = [(each - mean[:, None]) * valid for each, mean in zip((target, warped), means, strict=True)]
-    norm = np.sqrt((spread[0] ** 2).sum(axis=1) * (spread[1] ** 2).sum(axis=1))
-    similarity = (spread[0] * spread[1]).sum(axis=1) / np.maximum(norm, 1e-3)
-    rest = rest * valid
-    pixels, remains, contents, squares = (
-        _by_block(each) for each in (valid, rest**2, target * valid, target**2 * valid)
+    centred = [(each - mean[:, None]) * valid for each, mean in zip((target, warped), means, strict=True)]
+    norm = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
+    similarity = (centred[0] * centred[1]).sum(axis=1) / np.maximum(norm, 1e-3)
+    residual = residual * valid
+    pixels, residuals, sums, squares = (
+        _by_block(each) for each in (valid, residual**2, target * valid, target**2 * valid)
     )
     shown = pixels >= _BLOCK * _BLOCK / 2
     pixels = np.maximum(pixels, 1)
-    own = np.maximum(squares / pixels - (contents / pixels) ** 2, 0)
-    agree = remains / pixels <= np.maximum(_REMAINS**2 * own, _NOISE**2)
+    variance = np.maximum(squares / pixels - (sums / pixels) ** 2, 0)
+    agree = residuals / pixels <= np.maximum(_MAX_RESIDUAL**2 * variance, _NOISE**2)
     agreeing = (agree & shown).sum(axis=1) / np.maximum(shown.sum(axis=1), 1)
-    return Fit(affine.astype(np.float32), similarity, agreeing, valid.mean(axis=1), gain, means[0] - means[1])
+    return Registration(affine.astype(np.float32), similarity, agreeing, valid.mean(axis=1), gain)
 
 
-def _exposed(target: Floats, warped: Floats, valid: Floats) -> tuple[Floats, Floats, Floats]:
-    """The gain that brings `warped` nearest to `target`, what remains, and how much each pixel counted."""
+def _residual(target: Floats, warped: Floats, valid: Floats) -> tuple[Floats, Floats, Floats]:
+    """The gain that brings `warped` nearest to `target`, the residual, and the weight of each pixel."""
     weight = valid
     for _ in range(2):
-        gain, offset = _exposure(target, warped, weight)
-        rest = target - gain[:, None] * warped - offset[:, None]
-        usual = (np.abs(rest) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1) + 1
-        weight = valid / (1 + (rest / (_ODD * usual[:, None])) ** 2)
-    return gain, rest, weight
+        gain, offset = _gain_and_offset(target, warped, weight)
+        residual = target - gain[:, None] * warped - offset[:, None]
+        usual = (np.abs(residual) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1) + 1
+        weight = valid / (1 + (residual / (_OUTLIER * usual[:, None])) ** 2)
+    return gain, residual, weight
 
 
-def _exposure(target: Floats, warped: Floats, weight: Floats) -> tuple[Floats, Floats]:
+def _gain_and_offset(target: Floats, warped: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Gain and offset that bring `warped` nearest to `target`: weighted least squares."""
     total = np.maximum(weight.sum(axis=1), 1)
     mean_t, mean_w = (target * weight).sum(axis=1) / total, (warped * weight).sum(axis=1) / total
@@ -146,8 +147,8 @@ def _exposure(target: Floats, warped: Floats, weight: Floats) -> tuple[Floats, F
     return gain, mean_t - gain * mean_w
 
 
-def _warped(blurred: Floats, affine: Any) -> tuple[Floats, Floats]:  # noqa: ANN401 - an array of doubles
-    """(n, 1024) each: `blurred` as the maps show it, and 1 where that lies inside of it, else 0."""
+def _warp(blurred: Floats, affine: Any) -> tuple[Floats, Floats]:  # noqa: ANN401 - an array of doubles
+    """(n, 1024) each: `blurred` as the maps sample it, bilinearly, and 1 where that is inside of it, else 0."""
     maps = affine.astype(np.float32)
     x = maps[:, 0, :1] * _X + maps[:, 0, 1:2] * _Y + maps[:, 0, 2:]
     y = maps[:, 1, :1] * _X + maps[:, 1, 1:2] * _Y + maps[:, 1, 2:]
@@ -169,8 +170,8 @@ def _by_block(values: Floats) -> Floats:
     return summed
 
 
-def _blurred(pictures: Grey) -> Floats:
-    """(n, SIDE, SIDE): so soft that every second pixel tells all."""
+def _blur(pictures: Grey) -> Floats:
+    """(n, SIDE, SIDE), so smooth that every second pixel is enough."""
     padded = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     blurred: Floats = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16

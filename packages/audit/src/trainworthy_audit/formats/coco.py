@@ -19,7 +19,7 @@ from trainworthy_audit import splits
 from trainworthy_audit.formats.builder import Draft, Resolver, choose_one, folder, narrowed, printable
 from trainworthy_audit.formats.coco_masks import UnfitError, number, polygon_sides, rle_sides
 from trainworthy_audit.formats.name_lists import add_names_beside
-from trainworthy_audit.source import MARKS, text
+from trainworthy_audit.source.text import BYTE_ORDER_MARKS, decode_text
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _files(source: Source, within: str) -> list[str]:
 def _looks_right(source: Source, path: str) -> bool:
     """Whether the beginning holds two of the marks of COCO, one of them a list; else, by the file's name."""
     try:
-        head = text(source.head(path, HEAD))
+        head = decode_text(source.head(path, HEAD))
     except OSError:
         return _named_like(path)
     if not head.strip():
@@ -134,7 +134,7 @@ class Sheet:
 
 def sheet(path: str, data: bytes, split: str | None = None) -> Sheet:
     """Read one json. What cannot be read is among its problems; never raises."""
-    made = Sheet(path, split, marked=data.startswith(MARKS))
+    made = Sheet(path, split, marked=data.startswith(BYTE_ORDER_MARKS))
     try:
         whole = _DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -258,10 +258,10 @@ def _set_boxes(made: Sheet, columns: dict[str, Any]) -> None:
 def _read_leniently(made: Sheet, data: bytes) -> None:
     if (at := _not_utf8(data)) is not None:
         made.problems.append(
-            Problem(f"not UTF-8, as JSON is, at byte {at}: read as Latin-1", text(data[at : at + 80]))
+            Problem(f"not UTF-8, as JSON is, at byte {at}: read as Latin-1", decode_text(data[at : at + 80]))
         )
     try:
-        whole = json.loads(text(data), parse_int=_whole_number)
+        whole = json.loads(decode_text(data), parse_int=_whole_number)
     except json.JSONDecodeError as error:
         start = max(error.doc.rfind("\n", 0, error.pos) + 1, error.pos - MAX_TEXT // 2)
         shown = error.doc[start : start + MAX_TEXT].partition("\n")[0]
@@ -271,7 +271,7 @@ def _read_leniently(made: Sheet, data: bytes) -> None:
         return
     except RecursionError:
         made.problems.append(
-            Problem("not read: its brackets are nested too deep for any COCO file", text(data[:200]))
+            Problem("not read: its brackets are nested too deep for any COCO file", decode_text(data[:200]))
         )
         made.lost = True
         return

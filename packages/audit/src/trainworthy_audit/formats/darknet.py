@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trainworthy_audit.formats import yolo, yolo_labels
 from trainworthy_audit.formats.builder import folder, stem, within_folder
 from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
-from trainworthy_audit.source import lines
+from trainworthy_audit.source.text import numbered_lines
 from trainworthy_audit.splits import WHOLES, split_name
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _settings(source: Source, path: str, plan: Plan) -> dict[str, tuple[str, int
     """{key: (value, line)} of a .data file; {} where it is none."""
     settings: dict[str, tuple[str, int]] = {}
     try:
-        content = list(lines(source.read(path, DATA_LIMIT)))
+        content = list(numbered_lines(source.read(path, DATA_LIMIT)))
     except OSError:
         return {}
     for number, line in content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.formats.builder import folder, within_folder
-from trainworthy_audit.source import lines
+from trainworthy_audit.source.text import numbered_lines
 from trainworthy_audit.types import NameList
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add_names_beside(draft: Draft, homes: Collection[str]) -> None:
         ):
             draft.content.add(path)
             try:
-                rows = list(lines(draft.source.read(path, LIMIT)))
+                rows = list(numbered_lines(draft.source.read(path, LIMIT)))
             except OSError as error:
                 draft.unread(path, f"cannot be read: {error}")
             else:

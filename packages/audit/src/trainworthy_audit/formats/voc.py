@@ -23,7 +23,8 @@ from trainworthy_audit.formats.builder import (
     within_folder,
 )
 from trainworthy_audit.formats.name_lists import add_names_beside
-from trainworthy_audit.source import IMAGE_SUFFIXES, lines, text
+from trainworthy_audit.source import IMAGE_SUFFIXES
+from trainworthy_audit.source.text import decode_text, numbered_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -90,7 +91,7 @@ def _looks_right(source: Source, path: str, stems: set[str]) -> bool:
 
 def root_element(head: bytes) -> str | None:
     """The name of the first element, without its namespace; None where there is none."""
-    found = _ROOT.match(text(head))
+    found = _ROOT.match(decode_text(head))
     return found[1].rpartition(":")[2] if found else None
 
 
@@ -200,7 +201,7 @@ def _declared(data: bytes) -> str | None:
 def _line(data: bytes, number: int) -> tuple[int | None, str]:
     """The line at which parsing stopped, verbatim; behind the file's end, its last one that is not blank."""
     last: tuple[int | None, str] = (None, "")
-    for at, line in lines(data):
+    for at, line in numbered_lines(data):
         if at > number:
             break
         last = (at, line[:MAX_TEXT]) if line.strip() or last[0] is None else last
@@ -295,7 +296,7 @@ class _Quotes:
 
     def _all(self, tag: str) -> dict[Any, str]:
         elements = self._root.findall(tag)
-        whole = _declared(self._data) or text(self._data)
+        whole = _declared(self._data) or decode_text(self._data)
         parts = re.findall(rf"<{tag}\b[^>]*/>|<{tag}\b.*?</{tag}\s*>", whole, re.DOTALL)
         return dict(zip(elements, parts, strict=True)) if len(elements) == len(parts) else {}
 
@@ -548,7 +549,11 @@ def _add_lists(draft: Draft, finder: Finder, homes: set[str], by_xml: dict[str, 
     }
     for path in home_of:
         try:
-            rows = [(at, row.strip()) for at, row in lines(draft.source.read(path, MAX_LIST)) if row.strip()]
+            rows = [
+                (at, row.strip())
+                for at, row in numbered_lines(draft.source.read(path, MAX_LIST))
+                if row.strip()
+            ]
         except OSError as error:
             draft.unread(path, f"cannot be read: {error}")
             continue

@@ -11,7 +11,7 @@ import yaml
 from trainworthy_audit.formats import yolo_labels
 from trainworthy_audit.formats.builder import folder, stem, within_folder
 from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
-from trainworthy_audit.source import text
+from trainworthy_audit.source.text import decode_text
 from trainworthy_audit.splits import role, split_of_folder
 from trainworthy_audit.types import NameList
 
@@ -122,7 +122,7 @@ def _load(source: Source, path: str) -> Settings | None:
     """The top keys of a yaml; of a broken one those that can be made out. None where it is no mapping."""
     settings = Settings(path)
     try:
-        content = text(source.read(path, YAML_LIMIT))
+        content = decode_text(source.read(path, YAML_LIMIT))
     except OSError as error:
         settings.unread.append((path, f"the yaml cannot be read: {error.strerror or error}", "", None))
         return settings

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.formats.builder import folder, stem, within_folder
-from trainworthy_audit.source import IMAGE_SUFFIXES, text
+from trainworthy_audit.source import IMAGE_SUFFIXES
+from trainworthy_audit.source.text import decode_text
 from trainworthy_audit.splits import split_of_folder
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def _is_orphan(source: Source, path: str, beside: set[str]) -> bool:
 def _peek(source: Source, path: str) -> list[str] | None:
     """The first line that is not blank, if any, as a list; None where the file cannot be read."""
     try:
-        content = text(source.read(path, PEEK))
+        content = decode_text(source.read(path, PEEK))
     except OSError:
         return None
     return next(([line] for line in content.splitlines() if line.strip()), [])

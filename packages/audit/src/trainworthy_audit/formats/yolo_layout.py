@@ -12,7 +12,7 @@ from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats import yolo_labels as labelling
 from trainworthy_audit.formats.builder import Draft, Resolver, folder, normalise, within_folder
 from trainworthy_audit.formats.yolo_rows import read_labels
-from trainworthy_audit.source import lines
+from trainworthy_audit.source.text import numbered_lines
 from trainworthy_audit.splits import dividing, split_of_folder
 from trainworthy_audit.types import NameList
 
@@ -140,7 +140,7 @@ class Places:
             return
         found: list[tuple[int, str, str | None, int, bool]] = []
         best: dict[str, int] = defaultdict(int)
-        for number, line in lines(data):
+        for number, line in numbered_lines(data):
             if not line.strip():
                 continue
             path, shared, outside = self._listed(_plain(line), bases)
@@ -192,7 +192,7 @@ def read_names(source: Source, path: str, plan: Plan, count: int | None = None) 
     """A file of class names, one a line, less blank lines at its end. None where it cannot be read."""
     plan.files.add(path)
     try:
-        found = list(lines(source.read(path, TEXT_LIMIT)))
+        found = list(numbered_lines(source.read(path, TEXT_LIMIT)))
     except OSError as error:
         plan.unread.append((path, f"the names cannot be read: {error.strerror or error}", "", None))
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.source import MARKS, text
+from trainworthy_audit.source.text import BYTE_ORDER_MARKS, decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,9 +109,9 @@ def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int
     except OSError as error:
         draft.unread(path, f"the label file cannot be read: {error.strerror or error}", image=image)
         return
-    if data.startswith(MARKS):
+    if data.startswith(BYTE_ORDER_MARKS):
         draft.marked.append(path)
-    content = text(data)
+    content = decode_text(data)
     if "\0" in content:
         draft.unread(
             path, "the label file is not text: it holds NUL bytes", text=_beginning(content), image=image

@@ -10,10 +10,9 @@ from PIL import Image
 
 from trainworthy_audit import dihedral
 from trainworthy_audit.images.decode import check_size, quiet_pillow
-from trainworthy_audit.source import Locator, fetch, remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
     Hashes = np.ndarray[Any, np.dtype[np.uint64]]
@@ -44,23 +43,13 @@ def hash_squares(squares: Grey) -> Hashes:
     return hashes
 
 
-def hash_files(items: Iterable[Sequence[Any]]) -> Iterator[list[int] | None]:
-    """The eight hashes of the image at each locator, decoded in full; None where it does not decode.
+def hash_file(data: bytes) -> list[int]:
+    """The eight hashes of an image, decoded in full: the first is that of `imagehash.phash`, bit for bit.
 
-    Measuring hashes a reduced luma, which is quick and differs in a few bits. Here the first hash is that of
-    `imagehash.phash` of the file, bit for bit.
+    Measuring hashes a reduced luma, which is fast and differs in a few bits. Raises whatever the decoder raises, and
+    `ValueError` where the image is larger than `MAX_PIXELS`.
     """
-    for item in items:
-        try:
-            with quiet_pillow(truncated=False), Image.open(io.BytesIO(fetch(Locator(*item)))) as image:
-                check_size(image.width, image.height)
-                square = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001 - what is wrong with an image is said where it is measured
-            yield None
-        else:
-            yield [int(value) for value in hash_squares(np.asarray(square)[None])[0]]
-
-
-hash_files.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
+    with quiet_pillow(truncated=False), Image.open(io.BytesIO(data)) as image:
+        check_size(image.width, image.height)
+        square = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return [int(value) for value in hash_squares(np.asarray(square)[None])[0]]

@@ -1,11 +1,10 @@
-"""Remembers measurements between audits: an unchanged file is not read again, a copy is not decoded again.
+"""Keeps measurements in one SQLite file: an unchanged file is not read again, a copy is not decoded again.
 
-Two questions are answered. Which content does this file have? By its place and stamp (inode, size, times),
-unless it was touched so shortly before it was read that it may have changed again within one tick of the
-clock. What does this content measure? By its digest, which a moved or copied file keeps.
+Two things are looked up. Which content a file has: by its place and stamp (inode, size, times), unless it was touched
+so shortly before it was read that it may have changed again within one tick of the clock. What a content measures: by
+its digest, which a moved or copied file keeps.
 
-A cache is never needed: what goes wrong with it costs time, never a measurement. One that is damaged is made
-anew, one that cannot be written is replaced by a temporary one, and `notes` says so.
+A cache that is damaged is made anew, one that cannot be written is replaced by a temporary one, and `notes` says so.
 """
 
 from __future__ import annotations
@@ -18,29 +17,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from blake3 import blake3
 
-from trainworthy_audit.images import measurement
-from trainworthy_audit.images.measurement import VERSION, Decoded, Measurement
-from trainworthy_audit.images.preview import make_preview
-from trainworthy_audit.source import Locator, fetch, remote
+from trainworthy_audit.images.measurement import VERSION, Measurement
+from trainworthy_audit.images.preview import Preview
+from trainworthy_audit.measure.store import file_key, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import polars as pl
 
     from trainworthy_audit.source import Entry
 
 #: The file in the cache's folder. The number is that of its tables: other tables, another file.
 NAME = "measurements-1.sqlite"
 
-#: The least recently used measurements go when the file is larger, in bytes: about 450,000 images.
+#: Where the file is larger, in bytes, the least recently used measurements are removed: about 450,000 images.
 LIMIT = 2 * 2**30
 
-#: What is gathered of one dataset is kept up to this size, in bytes: about a million boxes.
-LARGEST = 2**28
-
-#: A file touched less than this before it was read may change again and keep its times, in nanoseconds.
-RACY = 2 * 10**9
+#: Evidence of one dataset is kept up to this size, in bytes: about a million boxes.
+MAX_EVIDENCE = 2**28
 
 _TABLES = """
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -54,16 +50,14 @@ CREATE TABLE IF NOT EXISTS evidence (place BLOB PRIMARY KEY, stamp BLOB NOT NULL
 CREATE TABLE IF NOT EXISTS pictures
     (digest BLOB, side INTEGER, version INTEGER NOT NULL, shot BLOB NOT NULL, PRIMARY KEY (digest, side));
 """
-_AT_ONCE = 500  # values in one question; SQLite takes at least 999
+_AT_ONCE = 500  # values in one query; SQLite takes at least 999
 _PATIENCE = 30.0  # seconds that one audit waits for another one's write
 
-
-#: A worker looks at this many decoded images together, or at fewer where decoding takes longer, in seconds.
-_TOGETHER = 16
-_PROMPT = 0.25
+#: Measurements are written in groups of so many: what a killed audit loses.
+_GROUP = 256
 
 
-class Cache:
+class SqliteStore:
     """Measurements in `folder`/`NAME`, or in a temporary database where `folder` is None."""
 
     def __init__(self, folder: Path | None = None, limit: int = LIMIT) -> None:
@@ -80,101 +74,114 @@ class Cache:
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 
+    @property
+    def database(self) -> str | None:
+        """The file that workers look into; a temporary database is this process's alone."""
+        return str(self.path) if self.path else None
+
+    @property
+    def keeps_evidence(self) -> bool:
+        """Whether the file outlives this audit."""
+        return self.path is not None
+
+    def records(self, entries: Sequence[Entry]) -> SqliteRecords:
+        """What is known of these files, and where what is new is added."""
+        return SqliteRecords(self, entries)
+
     def digests(self, entries: Iterable[Entry]) -> dict[str, str]:
         """{path: digest} of the files whose content is known without reading them."""
-        paths = {key_of(entry): entry.path for entry in entries}
-        rows = self._ask("SELECT key, digest FROM files WHERE key IN ({})", paths)
+        paths = {file_key(entry): entry.path for entry in entries}
+        rows = self._select("SELECT key, digest FROM files WHERE key IN ({})", paths)
         return {paths[key]: digest.hex() for key, digest in rows}
 
     def measurements(self, digests: Iterable[str]) -> dict[str, Measurement]:
         """{digest: measurement, without its thumbnail} of the contents that are known."""
-        question = "SELECT digest, row, used, version FROM measurements WHERE digest IN ({})"
-        rows = [row[:3] for row in self._ask(question, map(bytes.fromhex, digests)) if row[3] == VERSION]
+        query = "SELECT digest, row, used, version FROM measurements WHERE digest IN ({})"
+        rows = [row[:3] for row in self._select(query, map(bytes.fromhex, digests)) if row[3] == VERSION]
         aged = [(self._today, digest) for digest, _, used in rows if used != self._today]
-        self._tell(("UPDATE measurements SET used = ? WHERE digest = ?", aged))
+        self._write(("UPDATE measurements SET used = ? WHERE digest = ?", aged))
         return {digest.hex(): Measurement(*msgspec.msgpack.decode(row)) for digest, row, _ in rows}
 
-    def thumbnails(self, digests: Iterable[str]) -> dict[str, bytes]:
-        """{digest: thumbnail} of the contents that are known and have one."""
-        rows = self._ask(
-            "SELECT digest, pixels FROM thumbnails WHERE digest IN ({})", map(bytes.fromhex, digests)
-        )
-        return {digest.hex(): pixels for digest, pixels in rows}
-
-    def pictures(self, digests: Iterable[str], side: int) -> dict[str, list[Any]]:
-        """{digest: what `kernel.picture` made of it} of the contents that a picture of this side is known of."""
-        question = f"SELECT digest, shot, version FROM pictures WHERE side = {side:d} AND digest IN ({{}})"  # noqa: S608 - a number
-        rows = self._ask(question, map(bytes.fromhex, digests))
-        return {
-            digest.hex(): msgspec.msgpack.decode(shot) for digest, shot, version in rows if version == VERSION
-        }
-
-    def store_pictures(self, made: Iterable[tuple[str, Sequence[Any]]], side: int) -> None:
-        """Keep these pictures, by the digests of the very bytes that they were made of."""
-        rows = [(bytes.fromhex(digest), side, VERSION, msgspec.msgpack.encode(shot)) for digest, shot in made]
-        self._tell(("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows))
-
-    def evidence(self, place: bytes, stamp: bytes) -> bytes | None:
-        """What was gathered at `place` when its stamp was this."""
-        found = self._ask("SELECT stamp, data FROM evidence WHERE place IN ({})", [place])
-        return next((data for then, data in found if then == stamp), None)
-
-    def store_evidence(self, place: bytes, stamp: bytes, data: bytes) -> None:
-        """Keep what was gathered, in place of what was gathered there before."""
-        if len(data) <= LARGEST:
-            self._tell(("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", [(place, stamp, data)]))
-
-    def store(self, measured: Sequence[tuple[Entry, Measurement]], began: int) -> None:
-        """Keep these, which were read after the time `began` (ns since 1970) and have their digests."""
+    def keep(self, measured: Sequence[tuple[Entry, Measurement]], began: int) -> None:
+        """Keep measurements of files that were read after `began` (ns since 1970); each has its digest."""
         files, rows, thumbnails = [], [], []
-        for entry, found in measured:
-            digest = bytes.fromhex(found.digest or "")
-            if entry.touched_ns < began - RACY:
-                files.append((key_of(entry), digest))
-            if found.thumbnail:
-                thumbnails.append((digest, found.thumbnail))
-            row = msgspec.msgpack.encode(found._replace(thumbnail=None))
+        for entry, measurement in measured:
+            digest = bytes.fromhex(measurement.digest or "")
+            if settled(entry, began):
+                files.append((file_key(entry), digest))
+            if measurement.thumbnail:
+                thumbnails.append((digest, measurement.thumbnail))
+            row = msgspec.msgpack.encode(measurement._replace(thumbnail=None))
             rows.append((digest, VERSION, self._today, row))
-        self._tell(
+        self._write(
             ("INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", thumbnails),
             ("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?)", rows),
             ("INSERT OR REPLACE INTO files VALUES (?, ?)", files),
         )
 
-    def note_files(self, read: Iterable[tuple[Entry, str]], began: int) -> None:
+    def keep_digests(self, read: Iterable[tuple[Entry, str]], began: int) -> None:
         """Keep the digests of files that were read after `began` and whose content was known already."""
-        files = [
-            (key_of(entry), bytes.fromhex(digest))
-            for entry, digest in read
-            if entry.touched_ns < began - RACY
-        ]
-        self._tell(("INSERT OR REPLACE INTO files VALUES (?, ?)", files))
+        files = [(file_key(entry), bytes.fromhex(digest)) for entry, digest in read if settled(entry, began)]
+        self._write(("INSERT OR REPLACE INTO files VALUES (?, ?)", files))
 
-    def _ask(self, question: str, values: Iterable[bytes]) -> list[tuple[Any, ...]]:
-        """The rows that answer `question` for these values, many at a time; none where the cache fails."""
-        asked = list(dict.fromkeys(values))
+    def thumbnails(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """{digest: thumbnail} of the contents that are known and have one."""
+        query = "SELECT digest, pixels FROM thumbnails WHERE digest IN ({})"
+        return {digest.hex(): pixels for digest, pixels in self._select(query, map(bytes.fromhex, digests))}
+
+    def previews(self, digests: Iterable[str], side: int) -> dict[str, Preview]:
+        """{digest: preview of at most `side` pixels a side} of the contents that have one."""
+        query = f"SELECT digest, shot, version FROM pictures WHERE side = {side:d} AND digest IN ({{}})"  # noqa: S608 - a number
+        rows = self._select(query, map(bytes.fromhex, digests))
+        return {
+            digest.hex(): Preview(*msgspec.msgpack.decode(preview))
+            for digest, preview, version in rows
+            if version == VERSION
+        }
+
+    def keep_previews(self, previews: Iterable[tuple[str, Preview]], side: int) -> None:
+        """Keep these, by the digests of the very bytes that they were made of."""
+        rows = [
+            (bytes.fromhex(digest), side, VERSION, msgspec.msgpack.encode(preview))
+            for digest, preview in previews
+        ]
+        self._write(("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows))
+
+    def evidence(self, dataset: bytes, stamp: bytes) -> bytes | None:
+        """What was kept of this dataset when its stamp was this."""
+        rows = self._select("SELECT stamp, data FROM evidence WHERE place IN ({})", [dataset])
+        return next((data for kept_stamp, data in rows if kept_stamp == stamp), None)
+
+    def keep_evidence(self, dataset: bytes, stamp: bytes, data: bytes) -> None:
+        """Keep this, unless it is larger than `MAX_EVIDENCE`, in place of what was kept of this dataset before."""
+        if len(data) <= MAX_EVIDENCE:
+            self._write(("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", [(dataset, stamp, data)]))
+
+    def _select(self, query: str, values: Iterable[bytes]) -> list[tuple[Any, ...]]:
+        """The rows that `query` finds for these values, many at a time; none where the cache fails."""
+        unique = list(dict.fromkeys(values))
         rows: list[tuple[Any, ...]] = []
         try:
-            for start in range(0, len(asked), _AT_ONCE):
-                part = asked[start : start + _AT_ONCE]
-                rows += self._db.execute(question.format(",".join("?" * len(part))), part).fetchall()
+            for start in range(0, len(unique), _AT_ONCE):
+                part = unique[start : start + _AT_ONCE]
+                rows += self._db.execute(query.format(",".join("?" * len(part))), part).fetchall()
         except sqlite3.Error as error:
             self._replace(error)
             return []
         return rows
 
-    def _tell(self, *statements: tuple[str, Sequence[tuple[Any, ...]]]) -> None:
+    def _write(self, *statements: tuple[str, Sequence[tuple[Any, ...]]]) -> None:
         """Write rows, all or none of them."""
         if not any(rows for _, rows in statements):
             return
         try:
-            self._write(statements)
+            self._execute(statements)
         except sqlite3.Error as error:
             self._replace(error)
             with contextlib.suppress(sqlite3.Error):
-                self._write(statements)
+                self._execute(statements)
 
-    def _write(self, statements: Iterable[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
+    def _execute(self, statements: Iterable[tuple[str, Sequence[tuple[Any, ...]]]]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for statement, rows in statements:
@@ -200,7 +207,7 @@ class Cache:
         self._db = self._substitute(error)
 
     def _substitute(self, error: Exception) -> sqlite3.Connection:
-        """A damaged file is made anew; whatever else is wrong with it, the memory serves for this time."""
+        """A damaged file is made anew; whatever else is wrong with it, this audit uses memory."""
         damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
         if damaged and self.path:
             with contextlib.suppress(sqlite3.Error, OSError):
@@ -225,11 +232,11 @@ class Cache:
             return
         self._db.execute("BEGIN IMMEDIATE")
         (count,) = self._db.execute("SELECT count(*) FROM measurements").fetchone()
-        many = count - int(count * 0.8 * self._limit / (pages * page))
+        surplus = count - int(count * 0.8 * self._limit / (pages * page))
         self._db.execute(
             "DELETE FROM measurements WHERE digest IN "
             "(SELECT digest FROM measurements ORDER BY used LIMIT ?)",
-            (many,),
+            (surplus,),
         )
         self._db.execute("DELETE FROM evidence")
         self._db.execute("DELETE FROM thumbnails WHERE digest NOT IN (SELECT digest FROM measurements)")
@@ -249,66 +256,68 @@ def _connect(database: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def key_of(entry: Entry) -> bytes:
-    """16 bytes for a file's place and stamp."""
-    place = entry.locator.file + b"\0" + (entry.locator.member or "").encode("utf-8", "surrogatepass")
-    return blake3(place + b"\0" + entry.stamp.encode()).digest(length=16)
+class SqliteRecords:
+    """The measurements of some files: those that the store knew, and those that are added."""
+
+    def __init__(self, store: SqliteStore, entries: Sequence[Entry]) -> None:
+        self._store, self._entries = store, entries
+        self._began = time.time_ns()
+        self._measurements: dict[int, Measurement] = {}  # by position, without thumbnails
+        self._copies: dict[int, str] = {}  # digests of contents that a worker found in the store
+        self._unwritten: list[tuple[Entry, Measurement]] = []
+        digests = store.digests(entries)
+        self._recall({at: digests[entry.path] for at, entry in enumerate(entries) if entry.path in digests})
+
+    def missing(self) -> list[int]:
+        """The positions of the files that are still to be measured."""
+        return [at for at in range(len(self._entries)) if at not in self._measurements]
+
+    def add(self, position: int, measurement: Measurement | str, *, reliable: bool) -> None:
+        """Add what a worker answered: see `store.Records`."""
+        if isinstance(measurement, str):
+            self._copies[position] = measurement
+            return
+        self._measurements[position] = measurement._replace(thumbnail=None)  # memory need not hold it too
+        if measurement.digest and reliable:
+            self._unwritten.append((self._entries[position], measurement))
+        if len(self._unwritten) >= _GROUP:
+            self._keep()
+
+    def flush(self) -> None:
+        """Write what was added. Of copies, those that another audit has just removed are missing again."""
+        self._keep()
+        known = self._recall(self._copies)
+        self._store.keep_digests(((self._entries[at], digest) for at, digest in known), self._began)
+        self._copies.clear()
+
+    def frame(self) -> pl.DataFrame:
+        """`PIXELS`, once nothing is missing."""
+        import polars as pl
+
+        from trainworthy_audit.types import PIXELS
+
+        rows = [self._measurements[at][:-1] for at in range(len(self._entries))]
+        columns = list(zip(*rows, strict=True)) or [()] * (len(PIXELS) - 1)
+        return pl.DataFrame([range(len(rows)), *columns], schema=PIXELS)
+
+    def _keep(self) -> None:
+        self._store.keep(self._unwritten, self._began)
+        self._unwritten.clear()
+
+    def _recall(self, digests: Mapping[int, str]) -> list[tuple[int, str]]:
+        """Take these contents from the store; returns those that it has."""
+        known = self._store.measurements(digests.values())
+        found = [(at, digest) for at, digest in digests.items() if digest in known]
+        self._measurements |= {at: known[digest] for at, digest in found}
+        return found
 
 
-# -----------------------------------------------------------------------------------------------------------
-# What runs in workers
+# ---------------------------------------------------------------------------------------------------------------------
+# Workers look into the file too
 
 
-def measure_new(items: Iterable[Sequence[Any]], database: str | None) -> Iterator[Measurement | str]:
-    """Measure the file at each locator; only its digest where the cache at `database` knows what it measures."""
-    batch: list[Decoded | str] = []
-    since = time.monotonic()
-    for item in items:
-        batch.append(_decode(item, database))
-        if len(batch) == _TOGETHER or time.monotonic() - since > _PROMPT:
-            yield from _measured(batch)
-            batch.clear()
-            since = time.monotonic()
-    yield from _measured(batch)
-
-
-measure_new.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
-
-
-def _decode(item: Sequence[Any], database: str | None) -> Decoded | str:
-    try:
-        data = fetch(Locator(*item))
-    except OSError as error:
-        return measurement.unopened(error)
-    digest = blake3(data).hexdigest()
-    if database and _knows(database, digest):
-        return digest
-    return measurement.decode(data, digest)
-
-
-def _measured(batch: Sequence[Decoded | str]) -> Iterator[Measurement | str]:
-    measurements = iter(measurement.measure_batch([each for each in batch if isinstance(each, Decoded)]))
-    return (each if isinstance(each, str) else next(measurements) for each in batch)
-
-
-def picture_files(
-    items: Iterable[Sequence[Any]], side: int
-) -> Iterator[tuple[str, bytes, int, int, float] | None]:
-    """The digest of the image at each locator, and its preview; None where there is nothing to show."""
-    for item in items:
-        try:
-            data = fetch(Locator(*item))
-            yield (blake3(data).hexdigest(), *make_preview(data, side))
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001 - what is wrong with the image has been said when it was measured
-            yield None
-
-
-picture_files.ahead = remote.read_ahead  # type: ignore[attr-defined] # what the worker calls with all its items
-
-
-def _knows(database: str, digest: str) -> bool:
+def has_measurement(database: str, digest: str) -> bool:
+    """Whether the cache file has a measurement of this content; False where it cannot be read."""
     try:
         found = _reader(database).execute(
             "SELECT 1 FROM measurements WHERE digest = ? AND version = ?", (bytes.fromhex(digest), VERSION)

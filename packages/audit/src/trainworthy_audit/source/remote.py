@@ -1,4 +1,4 @@
-"""Files that have URLs: object storage, and whatever else fsspec knows. Needed by nobody whose data is local.
+"""Files at URLs: object storage, and whatever else fsspec knows. Local data needs none of it.
 
 `s3://`, `gs://` and `az://` are read by obstore, which takes endpoints, regions and credentials from the
 environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_SKIP_SIGNATURE, ...); other protocols by what fsspec has for them.
@@ -14,10 +14,21 @@ import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit import installation
 from trainworthy_audit.errors import DatasetError, NoDatasetError
+from trainworthy_audit.source.entries import (
+    HIDDEN,
+    NESTED_ARCHIVES,
+    NEVER,
+    Entry,
+    Listing,
+    Locator,
+    is_archive,
+    is_hidden,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,19 +39,19 @@ if TYPE_CHECKING:
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "azure", "adl"})
 
 #: A request that fails is tried again this often, and given up after this long: before the engine's own limit
-#: for one item, so that the image is told to be unreachable, not to hang the decoder.
+#: for one item, so that the image is reported as unreachable, not as one that hangs the decoder.
 RETRIES = 5
 PATIENCE = timedelta(seconds=60)
 
-#: How many files a process fetches at a time, and holds before they are asked for. A request to an object store
-#: takes several times as long as decoding an image.
-AHEAD = 8
+#: How many files a process fetches at a time, before they are asked for. A request to an object store takes several
+#: times as long as decoding an image.
+IMAGES_AHEAD = 8
 TEXTS_AHEAD = 32  # annotation files of at most 1 MiB
 
 
 @dataclass(frozen=True)
 class Url:
-    """Where a dataset lies that is not a folder or zip of this machine."""
+    """Where a dataset is that is no folder or zip of this machine."""
 
     text: str  # "s3://bucket/prefix", without a slash at its end
 
@@ -58,21 +69,12 @@ class Url:
         return self.text.rpartition("/")[2]
 
 
-class Found(NamedTuple):
-    """A file below a URL."""
-
-    path: str  # relative to the URL
-    file: bytes  # its own URL
-    size: int
-    stamp: str  # changes with the content; "" where the store tells nothing to go by
-
-
-def place(written: str | Path) -> Path | Url:
+def parse_location(location: str | Path) -> Path | Url:
     """What the user means by a dataset: a path, or a URL; `file://` is a path."""
-    text = str(written)
+    text = str(location)
     protocol, separator, rest = text.partition("://")
-    if not separator or isinstance(written, Path) or not protocol.isalnum():
-        return Path(written)
+    if not separator or isinstance(location, Path) or not protocol.isalnum():
+        return Path(location)
     if protocol == "file":
         from urllib.parse import unquote, urlsplit
 
@@ -81,7 +83,7 @@ def place(written: str | Path) -> Path | Url:
 
 
 def is_url(file: bytes) -> bool:
-    """Whether a locator's file is a URL; a path that was listed never has two slashes in a row."""
+    """Whether a locator's file is a URL: the path of a listed file never has two slashes in a row."""
     return b"://" in file
 
 
@@ -90,53 +92,61 @@ def is_url(file: bytes) -> bool:
 
 
 def is_file(url: Url) -> bool:
-    """Whether a single file lies at `url`. Raises `DatasetError` where the store cannot be asked."""
-    with _asking(url):
+    """Whether there is a single file at `url`. Raises `DatasetError` where the store cannot be reached."""
+    with _as_dataset_errors(url):
         try:
             return bool(_files(url.protocol).info(_key(url.text))["type"] == "file")
         except FileNotFoundError:
             return False
 
 
-def listed(url: Url) -> list[Found]:
+def list_files(url: Url) -> Listing:
     """Every file below `url`. Raises `NoDatasetError` where there is none, `DatasetError` where it cannot be listed."""
-    with _asking(url):
+    with _as_dataset_errors(url):
         files = _files(url.protocol)
         key = str(files._strip_protocol(url.text))  # noqa: SLF001 - what fsspec's documentation names for this
         try:
             details = files.find(key, detail=True, on_error="raise")
         except FileNotFoundError:
             details = {}
-    found = [
-        Found(
-            name.removeprefix(key).strip("/"), _file(url.protocol, name), int(info["size"] or 0), _stamp(info)
-        )
-        for name, info in details.items()
-        if info.get("type") == "file" and not name.endswith("/")
-    ]
-    if not found:
+    files_below = {
+        name: info for name, info in details.items() if info.get("type") == "file" and not name.endswith("/")
+    }
+    if not files_below:
         raise NoDatasetError(f"no files below {url}\n  The store was asked, and knows none with this prefix.")
-    return found
+    listing = Listing()
+    for name, info in files_below.items():
+        path = printable(name.removeprefix(key).strip("/"))
+        if any(is_hidden(part) for part in path.split("/")):
+            listing.leave_out(HIDDEN, path)
+        elif is_archive(path):
+            listing.leave_out(NESTED_ARCHIVES, path)
+        else:
+            text = _stamp(info)
+            locator = Locator(_file(url.protocol, name))
+            # without a stamp there is nothing to go by: then it may always have changed a moment ago
+            listing.add(Entry(path, int(info["size"] or 0), text, locator, 0 if text else NEVER))
+    return listing
 
 
 def stamp(file: bytes) -> str:
-    """What tells one content of the file at this URL from another, or ''. Raises `OSError`."""
-    protocol, key = _parted(file)
+    """What changes with the content of the file at this URL; '' where the store has nothing. Raises `OSError`."""
+    protocol, key = _split(file)
     with _as_os_errors():
         return _stamp(_files(protocol).info(key))
 
 
 def read(file: bytes, count: int = -1) -> bytes:
     """The bytes at a URL, the first `count` of them where it is given. Raises `OSError`."""
-    for ahead in (_images, _texts):
-        fetched = ahead.take(file)
-        if fetched is not None:
-            return fetched if count < 0 else fetched[:count]
+    for prefetcher in (_images, _texts):
+        data = prefetcher.take(file)
+        if data is not None:
+            return data if count < 0 else data[:count]
     return _read(file, count)
 
 
 def _read(file: bytes, count: int = -1) -> bytes:
-    protocol, key = _parted(file)
+    protocol, key = _split(file)
     with _as_os_errors():
         if count >= 0:
             with contextlib.suppress(Exception):  # of an empty file no store gives a range
@@ -144,9 +154,9 @@ def _read(file: bytes, count: int = -1) -> bytes:
         return bytes(_files(protocol).cat_file(key))
 
 
-def opened(file: bytes) -> IO[bytes]:
+def open_file(file: bytes) -> IO[bytes]:
     """The file at a URL, to be read and searched in pieces. Raises `OSError`."""
-    protocol, key = _parted(file)
+    protocol, key = _split(file)
     with _as_os_errors():
         return io.BufferedReader(_Pieces(_files(protocol), key), _Pieces.SIZE)
 
@@ -189,7 +199,7 @@ def _file(protocol: str, key: str) -> bytes:
     return f"{protocol}://{key}".encode("utf-8", "surrogatepass")
 
 
-def _parted(file: bytes) -> tuple[str, str]:
+def _split(file: bytes) -> tuple[str, str]:
     protocol, _, key = file.decode("utf-8", "surrogatepass").partition("://")
     return protocol, key
 
@@ -199,7 +209,7 @@ def _key(text: str) -> str:
 
 
 def _stamp(info: dict[str, Any]) -> str:
-    """Entity tags change with the content. Times alone are too coarse to trust, and generations are not everywhere."""
+    """Entity tags change with the content. Times are too coarse to trust, and not every store has generations."""
     tag = next((info[name] for name in ("e_tag", "ETag", "etag", "md5Hash", "sha256") if info.get(name)), "")
     return f"{tag}:{info.get('version') or info.get('VersionId') or ''}:{info['size']}" if tag else ""
 
@@ -233,7 +243,7 @@ def _files(protocol: str) -> Any:  # noqa: ANN401 - an fsspec file system
 
 
 @contextlib.contextmanager
-def _asking(url: Url) -> Iterator[None]:
+def _as_dataset_errors(url: Url) -> Iterator[None]:
     try:
         yield
     except DatasetError:
@@ -259,21 +269,21 @@ def _as_os_errors() -> Iterator[None]:
 
 
 def _in_short(error: Exception) -> str:
-    """The first line of what a store says, which may go on for pages."""
+    """The first line of a store's error, which may go on for pages."""
     text = str(error).partition("\n")[0].partition(": <?xml")[0].strip()
     code = str(error).partition("<Code>")[2].partition("</Code>")[0]
     return f"{text[:300]}{f' ({code})' if code else ''}" or type(error).__name__
 
 
 # ------------------------------------------------------------------------------------------------------------
-# Reading ahead
+# Prefetching
 
 
-class _Ahead:
-    """Files that are being fetched before they are asked for, in the order in which they will be."""
+class _Prefetcher:
+    """Fetches files before they are asked for, in the order in which they will be."""
 
-    def __init__(self, many: int) -> None:
-        self._many = many
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._waiting: Iterator[bytes] = iter(())
         self._begun: dict[bytes, Future[bytes]] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -286,7 +296,7 @@ class _Ahead:
                 future.cancel()
             self._begun.clear()
             self._waiting = iter(files)
-            for _ in range(self._many):
+            for _ in range(self._count):
                 self._next()
 
     def has(self, file: bytes) -> bool:
@@ -310,24 +320,24 @@ class _Ahead:
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(self._many, "ahead")
+            self._pool = ThreadPoolExecutor(self._count, "prefetch")
         return self._pool
 
 
-_images, _texts = _Ahead(AHEAD), _Ahead(TEXTS_AHEAD)
+_images, _texts = _Prefetcher(IMAGES_AHEAD), _Prefetcher(TEXTS_AHEAD)
 
 
-def read_ahead(items: Iterable[Sequence[Any]]) -> None:
-    """Begin to fetch the files of these locators; `read` then finds them there. Members of zips are not fetched."""
+def prefetch_images(items: Iterable[Sequence[Any]]) -> None:
+    """Begin to fetch the files of these locators, for `read` to return. Members of zips are not fetched."""
     _images.begin({item[0]: None for item in items if is_url(item[0]) and item[1] is None})
 
 
-def expect(file: bytes, following: Iterable[bytes]) -> None:
+def prefetch_texts(file: bytes, following: Iterable[bytes]) -> None:
     """Begin to fetch a small file, and those that are probably asked for after it, unless that has begun already."""
     if not _texts.has(file):
         _texts.begin(following)
 
 
-def archive(file: bytes) -> zipfile.ZipFile:
+def open_zip(file: bytes) -> zipfile.ZipFile:
     """The zip at a URL, of which only the pieces that are asked for are read. Raises `OSError`, `BadZipFile`."""
-    return zipfile.ZipFile(opened(file))
+    return zipfile.ZipFile(open_file(file))

@@ -1,11 +1,10 @@
 """A pool of processes on this machine that survives what images do to decoders.
 
-`Engine.run(function, items, common)` is all that an engine is asked for; one for a cluster would offer the
-same. An item that crashes its process, hangs, or runs out of memory costs itself and nothing else: every item
-is answered exactly once, by its result or by a `Failure`.
+An item that crashes its process, hangs, or runs out of memory costs itself and nothing else: every item is answered
+exactly once, by its result or by a `Failure`.
 
-The processes are started afresh, not forked (Polars has threads, which do not survive a fork), and do not
-import the user's main module as those of `multiprocessing` do.
+The processes are started anew, not forked (Polars has threads, which do not survive a fork), and do not import the
+user's main module as those of `multiprocessing` do.
 """
 
 from __future__ import annotations
@@ -22,49 +21,44 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_audit.measure.engines import worker as protocol
+from trainworthy_audit.measure import protocol
+from trainworthy_audit.measure.engines import Failure
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-#: An item that takes longer, in seconds, is given up. The largest image that is decoded takes a few.
+#: Seconds after which an item is given up. The largest image that is decoded takes a few.
 TIMEOUT = 120.0
 
-#: How much memory a worker may allocate, in bytes; half of the machine's where that is less. An image of the
-#: largest size that is decoded needs about 1.5 GB.
+#: Bytes that a worker may allocate, or half of the machine's memory where that is less. An image of the largest size
+#: that is decoded needs about 1.5 GB.
 MEMORY = 4 * 2**30
 
-#: Items are handed to workers in lots of at most this many.
-LOT = 32
+#: Items are handed to workers in chunks of at most this many.
+CHUNK = 32
 
-#: How often the supervisor looks for workers that hang, in seconds.
+#: Seconds between two looks of the supervisor for workers that hang.
 TICK = 0.2
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[3:]; "
-    "from trainworthy_audit.measure.engines.worker import main; main(int(sys.argv[1]), sys.argv[2])"
+    "from trainworthy_audit.measure.protocol import main; main(int(sys.argv[1]), sys.argv[2])"
 )
 
 
-#: glibc gives memory of this size back to the system, and asks for it again with the next image: that takes longer than
-#: to read the image. So a worker keeps up to 64 MiB.
+#: By default glibc returns blocks of the size of an image to the system, and asks for them again with the next image,
+#: which takes longer than reading it. So a worker keeps up to 64 MiB.
 _HEAP = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(64 * 2**20))
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an item has no result."""
-
-    kind: Literal["crashed", "hung", "memory", "raised"]
-    detail: str  # the signal or exit code, the seconds waited, or the exception
 
 
 class Engine:
     """Runs functions over items in supervised processes, started when first needed and then kept."""
+
+    distributed = False
 
     def __init__(self, workers: int = 0, timeout: float = TIMEOUT, memory: int = MEMORY) -> None:
         self.workers = workers or available_cpus()
@@ -86,20 +80,18 @@ class Engine:
     def run(
         self, function: str, items: Sequence[Any], common: Sequence[Any] = ()
     ) -> Generator[tuple[int, Any], None, None]:
-        """Yield (index, result or `Failure`) for each item, as they come.
+        """Yield (index, result or `Failure`) for each item, as they come: see `engines.Engine`.
 
-        `function(items, *common)` yields the results of some of the items, in order; it may take several items before
-        it does. It is named "package.module:name"; items, `common` and results are what MessagePack can carry,
-        and tuples arrive as lists. Leaving the loop early, also by Ctrl-C, ends the processes that are at
-        work.
+        Leaving the loop early, also by Ctrl-C, ends the processes that are at work.
         """
-        job = _Job(function, items, list(common), self._timeout, _lots(len(items), self.workers))
-        crew = [
-            threading.Thread(target=self._tend, args=(job,)) for _ in range(min(self.workers, len(job.todo)))
+        job = _Job(function, items, list(common), self._timeout, _chunks(len(items), self.workers))
+        threads = [
+            threading.Thread(target=self._supervise, args=(job,))
+            for _ in range(min(self.workers, len(job.todo)))
         ]
         answered = 0
         try:
-            for thread in crew:
+            for thread in threads:
                 thread.start()
             while answered < len(items):
                 for answer in job.next():
@@ -108,12 +100,21 @@ class Engine:
         finally:
             if answered < len(items):
                 job.stop()
-            for thread in crew:
+            for thread in threads:
                 if thread.ident:
                     thread.join()
-            self._settle(job, keep=answered == len(items))
+            self._release(job, keep=answered == len(items))
 
-    def _settle(self, job: _Job, *, keep: bool) -> None:
+    def map(
+        self,
+        function: Callable[[Any, Any], Any],
+        items: Sequence[Any],
+        shared: Any,  # noqa: ANN401 - whatever the function takes
+    ) -> Iterator[Any]:
+        """Yield `function(item, shared)` for each item, in order, computed in this process."""
+        return (function(item, shared) for item in items)
+
+    def _release(self, job: _Job, *, keep: bool) -> None:
         """After a run: keep its processes for the next one, or end them."""
         while job.busy:
             worker = job.busy.pop()
@@ -122,18 +123,18 @@ class Engine:
             else:
                 worker.end()
 
-    def _tend(self, job: _Job) -> None:
+    def _supervise(self, job: _Job) -> None:
         """What one thread does: keep one process busy until nothing is left to do."""
         worker: _Worker | None = None
         try:
-            while (lot := job.take()) and not job.stopped:
-                worker = self._work(job, worker or self._start(job), lot)
+            while (chunk := job.take()) and not job.stopped:
+                worker = self._work(job, worker or self._start(job), chunk)
         except BaseException as error:  # noqa: BLE001 - it is raised where `run` was called
             job.answers.put(error)
 
-    def _work(self, job: _Job, worker: _Worker, lot: Sequence[int]) -> _Worker:
-        """Have one lot done, by new processes where one is lost. Returns the process that lives."""
-        left = list(lot)
+    def _work(self, job: _Job, worker: _Worker, chunk: Sequence[int]) -> _Worker:
+        """Have one chunk done, by new processes where one is lost. Returns the process that lives."""
+        left = list(chunk)
         tried: set[int] = set()
         while left and not job.stopped:
             try:
@@ -144,7 +145,7 @@ class Engine:
                 if job.stopped:
                     break
                 worker, at = self._start(job), lost.at
-                if not lost.hung and at not in tried:  # once may be chance: another program took all memory
+                if not lost.hung and at not in tried:  # it may be chance: another program used up the memory
                     tried.add(at)
                     continue
                 failure = Failure("hung", f"{self._timeout:g} s") if lost.hung else Failure("crashed", why)
@@ -177,9 +178,9 @@ def _physical_memory() -> int:
         return 2 * MEMORY
 
 
-def _lots(count: int, workers: int) -> deque[range]:
+def _chunks(count: int, workers: int) -> deque[range]:
     """Small enough that all workers finish at about the same time."""
-    size = max(1, min(LOT, count // (4 * workers)))
+    size = max(1, min(CHUNK, count // (4 * workers)))
     return deque(range(start, min(start + size, count)) for start in range(0, count, size))
 
 
@@ -190,7 +191,7 @@ def _end_all(workers: list[_Worker]) -> None:
 
 @dataclass
 class _Job:
-    """One call of `run`: what is left to do, who is at it, and what has been answered."""
+    """One call of `run`: what is left to do, which processes are at it, and what has been answered."""
 
     function: str
     items: Sequence[Any]
@@ -202,9 +203,7 @@ class _Job:
     )
     busy: set[_Worker] = field(default_factory=set)  # every process that serves this run and lives
     stopped: bool = False
-    clock: float = (
-        0.0  # seconds that the supervisor has been awake: it stands still while the program is suspended
-    )
+    clock: float = 0.0  # seconds that the supervisor has been awake: it stops while the program is suspended
     _looked: float = field(default_factory=time.monotonic)
 
     def take(self) -> range | None:
@@ -256,8 +255,8 @@ class _Worker:
         self.at = -1  # the item that it had started last when it failed or died
         self.hung = False
         self._due: float | None = None
-        self._seen = 0  # items started, when its supervisor looked last
-        self._clock = threading.Lock()  # one thread serves, another one looks whether it takes too long
+        self._seen = 0  # items started, when its supervisor checked last
+        self._clock = threading.Lock()  # one thread serves, another one checks whether it takes too long
         assert self.process.stdin
         assert self.process.stdout
         self._requests, self._answers = self.process.stdin, self.process.stdout
@@ -301,9 +300,9 @@ class _Worker:
         self._started[:] = bytes(protocol.COUNT)
         request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
         protocol.send(self._requests, request)
-        said = protocol.receive(self._answers)
-        if said != protocol.LOADED:
-            raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {said}")
+        reply = protocol.receive(self._answers)
+        if reply != protocol.LOADED:
+            raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {reply}")
         self._seen, self._due = 0, job.clock + job.timeout
 
     def check(self, job: _Job) -> None:
@@ -318,7 +317,7 @@ class _Worker:
                 self.process.kill()
 
     def _count(self) -> int:
-        """How many items of the lot have been started."""
+        """How many items of the chunk have been started."""
         return int.from_bytes(self._started[:], "little")
 
     def end(self) -> str:
@@ -345,11 +344,9 @@ def _count() -> tuple[str, mmap.mmap]:
     """A file for the count of items started, and its content."""
     try:
         handle, file = tempfile.mkstemp(prefix="trainworthy-")
-        with os.fdopen(handle, "wb") as made:
-            made.write(
-                bytes(protocol.COUNT)
-            )  # on the disk, for a full one cannot be told to who writes to memory
-        return file, protocol.mapped(file)
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(bytes(protocol.COUNT))  # now: a full disk would be a SIGBUS once it is mapped
+        return file, protocol.map_count(file)
     except OSError as error:
         raise TrainworthyError(
             f"the processes that decode images cannot be started: {tempfile.gettempdir()}: {error.strerror}",
@@ -358,7 +355,7 @@ def _count() -> tuple[str, mmap.mmap]:
 
 
 def _own_group() -> dict[str, Any]:
-    """Keeps Ctrl-C in the terminal from the workers while they start: their supervisor ends them."""
+    """Keeps Ctrl-C of the terminal from reaching the workers while they start: their supervisor ends them."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}

@@ -1,8 +1,8 @@
-"""The same pass on a Ray cluster: each task runs a lot of items in a supervised process of its own node.
+"""The same pass on a Ray cluster: each task runs a chunk of items in a supervised process of its own node.
 
-What an image does to its decoder is contained there, as on one machine (`local`). What is left for this side is
-what happens to tasks: one whose worker or node is lost is given out again, and an item that takes its worker
-along every time is singled out, and answered by a `Failure`.
+Crashes of decoders are contained there, as on one machine (`local`). This side deals with the loss of tasks: one whose
+worker or node is lost is submitted again, and an item that takes its worker down every time is isolated, and answered
+by a `Failure`.
 
 RAY_ADDRESS names the cluster, as it does for all of Ray's own tools; without it one is started on this machine
 and ended again.
@@ -18,33 +18,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trainworthy_audit import __version__, installation
 from trainworthy_audit.errors import TrainworthyError
-from trainworthy_audit.measure.engines import local
-from trainworthy_audit.measure.engines.local import Failure
+from trainworthy_audit.measure.engines import Failure, local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-#: Items are handed out in lots of at most this many: half a second of work, against a millisecond for a task.
-LOT = 64
+#: Items are submitted in chunks of at most this many: half a second of work, against a millisecond for a task.
+CHUNK = 64
 
-#: A lot whose worker was lost this often is halved; a single item is given up.
+#: A chunk whose worker was lost this often is halved; a single item is given up.
 LOSSES = 3
 
-#: How many tasks are given out for each processor, and at least: enough that none waits for the next one, and that
+#: How many tasks are submitted for each processor, and at least: enough that none waits for the next one, and that
 #: a cluster which grows with its load sees some; few enough that their results fit in memory.
 QUEUED = 2
 QUEUED_LEAST = 16
 
-#: Ray reports its usage to its makers unless told not to, and its hook for `uv run` would have every worker build an
-#: environment anew. Who sets these otherwise is obeyed.
+#: Ray reports its usage to its makers by default, and its hook for `uv run` would have every worker build an
+#: environment anew. A value that the user has set is left as it is.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
-#: On a busy machine Ray may take longer to start than the 30 seconds that it grants itself.
+#: On a busy machine Ray may take longer to start than the 30 seconds that it allows itself.
 STARTS = 3
 
 
 class Engine:
     """Runs functions over items on a cluster, to which it connects when it is first needed."""
+
+    distributed = True
 
     def __init__(self, workers: int = 0) -> None:
         self._ray = _imported()
@@ -60,7 +61,7 @@ class Engine:
 
     @property
     def workers(self) -> int:
-        """How many tasks may run at once: as was asked for, else as many as the cluster has processors."""
+        """How many tasks may run at once: the number asked for, else one for each processor of the cluster."""
         self._connect()
         return self._wanted or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
@@ -97,15 +98,15 @@ class Engine:
         if answered != len(items):
             raise TrainworthyError(f"{answered:,} of {len(items):,} items came back from the cluster")
 
-    def spread(
+    def map(
         self,
-        function: Callable[..., Any],
+        function: Callable[[Any, Any], Any],
         items: Sequence[Any],
         shared: Any,  # noqa: ANN401 - whatever Ray can carry
     ) -> Generator[Any, None, None]:
         """Yield `function(item, shared)` for each item, in order. For code that is safe: nothing contains its crashes.
 
-        Arrays in `shared` lie once in the memory of each node. Raises `TrainworthyError` where an item is lost.
+        Arrays in `shared` are held once by each node. Raises `TrainworthyError` where an item is lost.
         """
         if not items:
             return
@@ -161,7 +162,7 @@ class Engine:
     def _scheduled(
         self, begin: Callable[[_Part], Any], todo: deque[_Part]
     ) -> Generator[tuple[_Part, list[Any]], None, None]:
-        """Yield each part with its answers, as they come; parts that were lost are begun again, or halved."""
+        """Yield each part with its answers, as they come; parts that were lost are submitted again, or halved."""
         errors = self._ray.exceptions
         running: dict[Any, _Part] = {}
         try:
@@ -173,7 +174,7 @@ class Engine:
                 try:
                     answers = self._ray.get(done[0])
                 except errors.RayTaskError as error:
-                    raise _told(error) from error
+                    raise _task_error(error) from error
                 except errors.RayError as error:
                     todo.extendleft(part.after_loss())
                     if part.hopeless:
@@ -186,7 +187,7 @@ class Engine:
                     self._ray.cancel(reference, force=True)
 
     def _next(self, todo: deque[_Part], running: int) -> list[_Part]:
-        """The parts that may be begun while this many are at work."""
+        """The parts that may be submitted while this many are at work."""
         if not todo:
             return []
         room = max(QUEUED * self.workers, QUEUED_LEAST)
@@ -207,7 +208,7 @@ class _Part(NamedTuple):
         return len(self.items) == 1 and self.losses + 1 >= LOSSES
 
     def after_loss(self) -> list[_Part]:
-        """What is to be done when its worker is lost."""
+        """The parts to submit when its worker is lost."""
         if self.hopeless:
             return []
         if self.losses + 1 < LOSSES:
@@ -218,7 +219,7 @@ class _Part(NamedTuple):
 
 def _parts(count: int, workers: int) -> deque[_Part]:
     """Small enough that all workers finish at about the same time."""
-    size = max(1, min(LOT, count // (4 * workers)))
+    size = max(1, min(CHUNK, count // (4 * workers)))
     return deque(_Part(range(start, min(start + size, count)), 0) for start in range(0, count, size))
 
 
@@ -235,8 +236,8 @@ def _imported() -> Any:  # noqa: ANN401 - Ray has no types
     return ray
 
 
-def _told(error: Exception) -> TrainworthyError:
-    """What a task raised, which is a fault of the program or of its installation, not of an item."""
+def _task_error(error: Exception) -> TrainworthyError:
+    """What a task raised: a fault of the program or of its installation, not of an item."""
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, TrainworthyError):
         return cause

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trainworthy_audit.formats.builder import printable
-from trainworthy_audit.source import text
+from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ def _split(data: bytes) -> tuple[Entry, Sequence[Any], Sequence[Any]]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        whole = json.loads(text(data))
+        whole = json.loads(decode_text(data))
     except (ValueError, RecursionError):
         return {}, [], []
     if not isinstance(whole, dict):

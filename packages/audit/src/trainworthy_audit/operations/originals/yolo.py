@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainworthy_audit.formats.fractions import PIXELS_FROM
-from trainworthy_audit.source import text
+from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Source
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def read_rows(source: Source, path: str) -> list[str]:
     """The rows of a label file that was read before."""
-    return text(source.read(path)).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return decode_text(source.read(path)).replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def polygon(row: str, size: tuple[float, float]) -> list[float] | None:

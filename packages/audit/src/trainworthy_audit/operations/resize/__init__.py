@@ -12,7 +12,8 @@ import polars as pl
 
 from trainworthy_audit import dihedral, formats
 from trainworthy_audit.errors import DatasetError
-from trainworthy_audit.measure.engines.local import Engine, Failure
+from trainworthy_audit.measure.engines import Failure
+from trainworthy_audit.measure.engines.local import Engine
 from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import EDGES, collect
