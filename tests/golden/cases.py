@@ -82,7 +82,7 @@ def every() -> dict[str, Case]:
 # Datasets that are made here
 
 #: What the datasets by hand are merged with.
-_PARTNERS = {"yolo": ("darknet",), "voc": ("coco",), "coco": ("yolo",), "darknet": (), "shapes": ()}
+_PARTNERS = {"yolo": ("darknet",), "voc": ("coco",), "coco": (), "darknet": (), "shapes": ()}
 
 
 def _datasets() -> Iterator[Case]:
@@ -98,9 +98,14 @@ def _datasets() -> Iterator[Case]:
 
 def _by_hand(name: str, shop: Workshop) -> Any:
     partners = tuple(shop.by_hand[partner] for partner in _PARTNERS[name])
-    scratch = shop.scratch(name)
-    accepting = name == "voc"
-    return observe.dataset(shop.by_hand[name], scratch, shop.cache, partners=partners, accepting=accepting)
+    return observe.dataset(
+        shop.by_hand[name],
+        shop.scratch(name),
+        shop.cache,
+        partners=partners,
+        every_rule=True,
+        accepting=name == "voc",
+    )
 
 
 def _bulk(kind: str, shop: Workshop) -> Any:

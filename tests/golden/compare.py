@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from golden import records
@@ -80,14 +81,26 @@ def _differ(old: Any, new: Any, at: tuple[str, ...], tolerance: Tolerance) -> It
                 yield Difference(f"{' / '.join((*at, key))}: {verb}: {_brief(value)}", key in records.WORDING)
     elif isinstance(old, list) and isinstance(new, list) and any(isinstance(row, dict) for row in old + new):
         yield from _listed(old, new, at, tolerance)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        if not all(_same(one, other, at[-1], tolerance) for one, other in zip(old, new, strict=True)):
-            yield Difference(f"{here}: {_brief(old)} -> {_brief(new)}", wording)
-    elif not _same(old, new, at[-1] if at else "", tolerance):
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new) or not all(map(partial(_same, tolerance, at[-1]), old, new)):
+            yield from (Difference(f"{here}: {line}", wording) for line in _of_lists(old, new))
+    elif not _same(tolerance, at[-1] if at else "", old, new):
         yield Difference(f"{here}: {_brief(old)} -> {_brief(new)}", wording)
 
 
-def _same(old: Any, new: Any, key: str, tolerance: Tolerance) -> bool:
+def _of_lists(old: list[Any], new: list[Any]) -> Iterator[str]:
+    """What differs between two lists of plain values that do: of numbers both, of texts what went and came."""
+    if not all(isinstance(value, str) for value in old + new):
+        yield f"{old} -> {new}"
+        return
+    went, came = Counter(old) - Counter(new), Counter(new) - Counter(old)
+    yield from (f"went: {text}" for text in went.elements())
+    yield from (f"came: {text}" for text in came.elements())
+    if not went and not came:
+        yield "the same in another order"
+
+
+def _same(tolerance: Tolerance, key: str, old: Any, new: Any) -> bool:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (old, new))
     return tolerance.fits(key, old, new) if numbers else type(old) is type(new) and bool(old == new)
 

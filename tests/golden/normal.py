@@ -13,14 +13,14 @@ from typing import Any
 DIGITS = 6
 
 
-def rounded(value: Any) -> Any:
-    """The value, with each number in it to `DIGITS` significant digits."""
+def rounded(value: Any, digits: int = DIGITS) -> Any:
+    """The value, with each number in it to so many significant digits."""
     if isinstance(value, float):
-        short = float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
-        return int(short) if short.is_integer() and abs(short) < 10**DIGITS else short
+        short = float(f"{value:.{digits}g}") if math.isfinite(value) else value
+        return int(short) if short.is_integer() and abs(short) < 10**digits else short
     if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list) else value
+        return {key: rounded(part, digits) for key, part in value.items()}
+    return [rounded(part, digits) for part in value] if isinstance(value, list) else value
 
 
 def placeless(value: Any, folder: Path) -> Any:
@@ -74,19 +74,23 @@ def _files(place: Path) -> dict[str, bytes]:
 # Documents
 
 
-def audit(file: Path, folder: Path) -> dict[str, Any]:
-    """An audit.json: of what is the same in every audit only what differs from the defaults."""
+def audit(file: Path, folder: Path, *, every_rule: bool = False) -> dict[str, Any]:
+    """An audit.json: of settings only what differs from the defaults, of rules only what found something.
+
+    With `every_rule` also those that found nothing; elsewhere they are left out, so that a new rule does not change
+    every record.
+    """
     whole = placeless(rounded(json.loads(file.read_bytes())), folder)
     rules: dict[str, dict[str, Any]] = whole["rules"]
-    by_status: dict[str, Any] = {"passed": " ".join(_of(rules, "passed"))}
-    by_status["failed"] = {
-        code: f"{rules[code]['findings']} {rules[code]['severity']}" for code in _of(rules, "failed")
+    told = {
+        "failed": {code: f"{rule['findings']} {rule['severity']}" for code, rule in _of(rules, "failed")},
+        "waived": {code: rule["waived"] for code, rule in rules.items() if rule["waived"]},
+        "crashed": {code: rule["reason"] for code, rule in _of(rules, "crashed")},
     }
-    by_status["waived"] = {code: rule["waived"] for code, rule in rules.items() if rule["waived"]}
-    others = [code for code, rule in rules.items() if rule["status"] not in {"passed", "failed"}]
-    by_status["others"] = {
-        code: {"status": rules[code]["status"], "why": rules[code]["reason"]} for code in others
-    }
+    if every_rule:
+        unfit = _of(rules, "not-applicable")
+        told |= {"passed": " ".join(code for code, _ in _of(rules, "passed"))}
+        told |= {"not applicable": {code: {"why": rule["reason"]} for code, rule in unfit}}
     findings: dict[str, list[Any]] = defaultdict(list)
     for row in whole["findings"]:
         assert row["severity"] == rules[row["rule"]]["severity"]
@@ -94,7 +98,7 @@ def audit(file: Path, folder: Path) -> dict[str, Any]:
     return {
         "verdict": whole["verdict"],
         "dataset": {key: value for key, value in whole["dataset"].items() if key != "root"},
-        "rules": {key: value for key, value in by_status.items() if value},
+        "rules": {key: value for key, value in told.items() if value},
         "settings": {one["name"]: one["value"] for one in whole["settings"] if one["origin"] != "default"},
         "waivers": whole["waivers"],
         "not_checked": whole["not_checked"],
@@ -104,12 +108,12 @@ def audit(file: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _of(rules: dict[str, dict[str, Any]], status: str) -> list[str]:
-    return [code for code, rule in rules.items() if rule["status"] == status]
+def _of(rules: dict[str, dict[str, Any]], status: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(code, rule) for code, rule in rules.items() if rule["status"] == status]
 
 
 def certificate(file: Path, folder: Path) -> dict[str, Any]:
-    """A certificate.json: what it says of the data; its rules and settings are those of the audit."""
+    """A certificate.json: what it says of the data; its rules and settings stand in the audit, too."""
     whole = placeless(json.loads(file.read_bytes()), folder)
     return {
         "fingerprint": whole["fingerprint"],
@@ -118,8 +122,6 @@ def certificate(file: Path, folder: Path) -> dict[str, Any]:
         "images": f"{len(whole['images'])} images {digest(whole['images'])}",
         "quarantined": whole["quarantined"],
         "waivers": whole["waivers"],
-        "rules": digest(whole["rules"]),
-        "settings": digest(whole["settings"]),
     }
 
 

@@ -28,15 +28,16 @@ def dataset(
     *,
     reading: tuple[str, ...] = (),
     partners: tuple[Path, ...] = (),
+    every_rule: bool = False,
     accepting: bool = False,
     max_side: str = MAX_SIDE,
 ) -> Record:
     """The audit, the certificate, and what each operation makes of a dataset.
 
-    `reading` are options that say how it is read, `partners` what it is merged with. If `accepting`, all that blocks is
-    accepted, and the dataset audited and certified again.
+    `reading` are options that say how it is read, `partners` what it is merged with; with `every_rule` also rules that
+    found nothing are recorded. If `accepting`, all that blocks is accepted, and the dataset audited again.
     """
-    bench = _Bench(place, scratch, cache, reading)
+    bench = _Bench(place, scratch, cache, reading, every_rule=every_rule)
     record = bench.audit()
     if accepting:
         record["accepted"] = bench.accept(record["audit"])
@@ -53,8 +54,17 @@ def dataset(
 
 
 class _Bench:
-    def __init__(self, place: Path, scratch: Path, cache: Path, reading: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        place: Path,
+        scratch: Path,
+        cache: Path,
+        reading: tuple[str, ...] = (),
+        *,
+        every_rule: bool = False,
+    ) -> None:
         self.place, self.scratch, self.cache, self.reading = place, scratch, cache, reading
+        self.every_rule = every_rule
         self.top = place.parent.parent  # what records show paths from
 
     def audit(self, *options: str | Path, name: str = "report") -> Record:
@@ -63,7 +73,8 @@ class _Bench:
         ended = self._run("audit", self.place, *self.reading, "--out", report, *options)
         if not (report / "audit.json").exists():
             return {"audit": self._refused(ended)}
-        record: Record = {"audit": {"exit": ended.code} | normal.audit(report / "audit.json", self.top)}
+        seen = normal.audit(report / "audit.json", self.top, every_rule=self.every_rule)
+        record: Record = {"audit": {"exit": ended.code} | seen}
         proof = report / "certificate.json"
         if proof.exists():
             verified = self._run("verify", self.place, "--certificate", proof)

@@ -69,6 +69,20 @@ def test_wording_is_told_apart() -> None:
     assert [line.startswith("(wording) ") for line in lines] == [False, True, True]
 
 
+def test_of_lists_of_texts_what_went_and_came_is_told() -> None:
+    """One setting of many, or one note: not the whole list twice. Edges of a box are shown in whole."""
+    settings = [f"rule-{number} = {number}" for number in range(99)]
+    assert told({"settings": settings}, {"settings": [*settings[:98], "rule-98 = 7"]}) == [
+        "settings: went: rule-98 = 98",
+        "settings: came: rule-98 = 7",
+    ]
+    assert told({"notes": ["a", "b"]}, {"notes": ["b", "a"]}) == [
+        "(wording) notes: the same in another order"
+    ]
+    assert told({"box": [1, 2.5]}, {"box": [1, 3.5]}) == ["box: [1, 2.5] -> [1, 3.5]"]
+    assert told({"box": [1, 2.5]}, {"box": [1]}) == ["box: [1, 2.5] -> [1]"]
+
+
 def test_numbers_may_differ_in_the_last_digit_only() -> None:
     """What rounding may do is no difference, another number is; and a whole number is not a truth."""
     assert told({"share": 0.123456}, {"share": 0.123457}) == []
