@@ -444,7 +444,7 @@ def test_page_is_drawn_after_each_epoch(there: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(run_page, "write", write)
     train(tmp_path / "run", 3, SilentListener())
     assert seen_epochs == [1, 2, 3]
-    assert "finished: all that was planned is done; epoch 3 of 3" in (tmp_path / "run/index.html").read_text()
+    assert "finished: all planned epochs are done; epoch 3 of 3" in (tmp_path / "run/index.html").read_text()
 
 
 def test_no_pictures_at_all_is_an_error(tmp_path: Path) -> None:

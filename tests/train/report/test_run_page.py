@@ -54,7 +54,7 @@ def test_page_says_what_went_in_and_what_came_of_it(tmp_path: Path) -> None:
     said = words(drawn(told_runs.tell(tmp_path / "runs/cells/v2")))
     for part in (
         "cells:v2",
-        "small on cells · finished: all that was planned is done; epoch 24 of 24, 1:36",
+        "small on cells · finished: all planned epochs are done; epoch 24 of 24, 1:36",
         "Good training (",
         "approved with waivers, blake3:cb12, of 2026-11-21",
         "B001, a.xml: cut by the camera (ada)",
@@ -115,7 +115,7 @@ def test_page_of_a_long_run_stays_small(tmp_path: Path) -> None:
 def test_run_that_goes_on_is_not_judged_too_early(tmp_path: Path) -> None:
     """After three epochs no pattern is named; the page says so, and that it can be loaded again."""
     said = words(drawn(told_runs.tell(tmp_path / "v1", epochs=3, end="")))
-    assert "in training when this page was drawn; epoch 3 of 24" in said
+    assert "in training when this page was written; epoch 3 of 24" in said
     assert "Too early to tell: 3 of 24 epochs." in said
     assert "Good training" not in said
     assert "Reload this page" in said
@@ -132,11 +132,11 @@ def test_alarm_of_a_run_that_goes_on_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("figures", "part", "meaning"),
     [
-        ({"map50_any_class": 0.9}, "all labels taken for one 0.900 +0.600", "called by wrong names"),
-        ({"map50_any_class": 0.3}, "all labels taken for one 0.300 +0.000", "hardly confused"),
-        ({"map50_train": 0.9}, "always the same 0.900 +0.600", "learns them by heart"),
-        ({"map50_train": 0.31}, "always the same 0.310 +0.010", "does not know even the images"),
-        ({"map50_golden": 0.1}, "the golden set 0.100 -0.200", "do not stand for what the golden set shows"),
+        ({"map50_any_class": 0.9}, "all labels treated as one 0.900 +0.600", "with wrong labels"),
+        ({"map50_any_class": 0.3}, "all labels treated as one 0.300 +0.000", "hardly confused"),
+        ({"map50_train": 0.9}, "always the same 0.900 +0.600", "it memorizes them"),
+        ({"map50_train": 0.31}, "always the same 0.310 +0.010", "has not even learned the training images"),
+        ({"map50_golden": 0.1}, "the golden set 0.100 -0.200", "do not represent the golden set"),
         ({"map50_golden": 0.3}, "the golden set 0.300 +0.000", "Validation and golden set agree"),
     ],
 )
@@ -152,7 +152,7 @@ def test_probes_say_what_a_gap_means(
 def test_probe_of_a_good_run_warns_of_nothing() -> None:
     """Small gaps at a high level are no warning."""
     found = probes.judge({"map50": 0.85, "map50_any_class": 0.88, "map50_train": 0.93, "map50_golden": 0.8})
-    assert [one.kind for one in found] == ["passed", "passed", "passed"]
+    assert [one.severity for one in found] == ["passed", "passed", "passed"]
 
 
 def test_worst_labels_come_first_and_the_rest_is_counted(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_comparison_is_written_and_named(pair: list[runs.Run]) -> None:
     said = words(Path("runs/compare-cells-v1-cells-v2.html").read_text())
     for row in table:
         assert re.sub(r"\s+", " ", row.strip()) in said
-    assert "Settings that differ None." in said
+    assert "Different settings None." in said
 
 
 def test_curves_of_both_are_over_each_other(pair: list[runs.Run]) -> None:
