@@ -1,11 +1,11 @@
-"""How well diagnosis does: confusion by repository, caused curves held out, calibration, online delay, stopping.
+"""How well diagnosis does: confusion by repository, caused curves held out, calibration, alarms, stopping.
 
     python benchmarks/diagnosis.py                        # all tables, on standard output
     python benchmarks/diagnosis.py --fit                  # fits weights.json and stopping.json anew, on all data
-    python benchmarks/diagnosis.py --docs docs/diagnosis.md   # writes the tables into the page, between its marks
+    python benchmarks/diagnosis.py --docs docs/diagnosis.md   # writes the tables into the page, below its mark
 
-Real logs lie in a folder with index.csv (id, repo) and labels.csv (id, label, second_choice, confidence); caused curves
-are tests/data/caused_curves.jsonl, of benchmarks/caused_curves.py. Held out means held out of fitting the weights.
+Real logs are in a folder with index.csv (id, repo) and labels.csv (id, label, second_choice, confidence); caused curves
+are in tests/data/caused_curves.jsonl, from benchmarks/caused_curves.py. Held out means not used to fit the weights.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ MARK = "<!-- tables: python benchmarks/diagnosis.py --docs -->"
 WORDS = {"model not learning": "not-learning"} | {name.replace("-", " "): name for name in PATTERNS}
 SHORT = {name: name.split("-")[0] for name in PATTERNS}
 
-#: From this confidence on its author was sure of a label.
+#: From this confidence on, the author of a label was sure of it.
 SURE = 0.7
 
-#: Logs whose labels rest on columns that were taken for their neighbours (a number of labels for the loss, mAP at
-#: IoU 0.75 for mAP): nothing is fitted to them, and figures with them are given apart.
+#: Logs whose labels come from misread columns (the number of labels taken for the loss, mAP at IoU 0.75 for mAP):
+#: nothing is fitted to them, and figures with them are given separately.
 DOUBTFUL = {f"v5txt_ruiruiy_{name}" for name in ("0a9daa", "435b5b", "ac2f2d", "f4e2eb")}
 
-#: How strongly fitting is held to the weights that the patterns were written with.
-HOLD = 0.001
+#: How strongly fitting is regularized towards the weights in the pattern files.
+REGULARIZATION = 0.001
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Case:
     groups: Mapping[str, str]  # "repository", "cause", "detector", ...
     curves: Curves
     target: Array  # (6,) how probable each pattern is by its labels
-    answers: tuple[str, ...]  # the first is the label; of an ambiguous one, any
+    answers: tuple[str, ...]  # the first is the label; of an ambiguous one, any of them
     sure: bool
     facts: Mapping[str, float] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Case:
 
 
 # ------------------------------------------------------------------------------------------------------------
-# What is known
+# Data
 
 
 def real(folder: Path, doubtful: AbstractSet[str] = frozenset()) -> list[Case]:
@@ -158,13 +158,13 @@ def curves_of(line: Mapping[str, Any], *, probes: bool) -> Curves:
     return Curves(series, format="ours", planned=line["epochs"])
 
 
-def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
-    """The facts of `auditfacts.FACTS`, from what the histories keep of an audit."""
-    train, val = said["splits"]["train"], said["splits"].get("val", {"images": 0, "scenes": 0})
+def facts_of(kept: Mapping[str, Any]) -> dict[str, float]:
+    """The facts of `audit_facts.FACTS`, from what the histories keep of an audit."""
+    train, val = kept["splits"]["train"], kept["splits"].get("val", {"images": 0, "scenes": 0})
     images = train["images"] + val["images"]
 
     def share(*codes: str) -> float:
-        return min(1.0, sum(said["findings"].get(code, 0) for code in codes) / images)
+        return min(1.0, sum(kept["findings"].get(code, 0) for code in codes) / images)
 
     exact, near = share("D001"), share("D002")
     broken = share("A001", "B001", "B002", "B003", "B005", "B008", "D004")
@@ -173,7 +173,7 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
         "train_images": train["images"],
         "val_images": val["images"],
         "scenes": train["scenes"],
-        "leaked": said["val_leaked"] / max(1, val["images"]),
+        "leaked": kept["val_leaked"] / max(1, val["images"]),
         "distinct": distinct,
         "copied": (1 - distinct) * exact / max(exact + near, 1e-9),
         "damaged": share("I001", "I002", "I004", "I007"),
@@ -190,25 +190,26 @@ def facts_of(said: Mapping[str, Any]) -> dict[str, float]:
 
 
 def degrees(cases: Sequence[Case]) -> Array:
-    """How far each sign holds in each case (n, signs + 1); the last column is 1."""
+    """How far each indicator holds in each case (n, indicators + 1); the last column is 1."""
     rows = [model.degrees(case.features) for case in cases]
     return np.array(rows).reshape(len(rows), len(model.indicators()) + 1)
 
 
-#: Labels are soft, and fitted probabilities therefore too cautious: held out, they are less often wrong than they say.
+#: Labels are soft, so that fitted probabilities are too cautious: held out, they are less often wrong than they say.
 SHARPEN = 1.1
 
 
-def fit(signs: Array, target: Array, weight: Array, hold: float = HOLD) -> Array:
-    """Weights (signs + 1, 6): multinomial regression, held to those that the patterns were written with."""
+def fit(degree: Array, target: Array, weight: Array, regularization: float = REGULARIZATION) -> Array:
+    """Weights (indicators + 1, 6): multinomial regression, regularized towards the weights in the pattern files."""
     prior = model.prior_weights()
     weights = prior.copy()
     step, velocity = 1.0, np.zeros_like(weights)
     share = weight / weight.sum()
     for _ in range(600):
         ahead = weights + 0.9 * velocity
-        slope = signs.T @ (share[:, None] * (_softmax(signs @ ahead) - target)) + 2 * hold * (ahead - prior)
-        velocity = 0.9 * velocity - step * slope
+        gradient = degree.T @ (share[:, None] * (_softmax(degree @ ahead) - target))
+        gradient += 2 * regularization * (ahead - prior)
+        velocity = 0.9 * velocity - step * gradient
         weights = weights + velocity
     return SHARPEN * weights
 
@@ -220,7 +221,7 @@ def _softmax(scores: Array) -> Array:
 
 
 def weighted(cases: Sequence[Case]) -> Array:
-    """Groups count by the root of their size: forty runs of one repository are not forty repositories."""
+    """Groups count by the square root of their size: forty runs of one repository are not forty repositories."""
     keys = [
         case.groups.get("repository") or f"{case.groups['cause']} {case.groups['detector']}" for case in cases
     ]
@@ -228,18 +229,23 @@ def weighted(cases: Sequence[Case]) -> Array:
     return np.array([1 / np.sqrt(sizes[key]) for key in keys])
 
 
-def held_out(cases: Sequence[Case], always: Sequence[Case], group: str, hold: float = HOLD) -> Array:
-    """The probabilities (n, 6) of each case by weights that were fitted without its group."""
-    signs, more = degrees(cases), degrees(always)
+def held_out(
+    cases: Sequence[Case], always: Sequence[Case], group: str, regularization: float = REGULARIZATION
+) -> Array:
+    """The probabilities (n, 6) of each case with weights that were fitted without its group."""
+    own, more = degrees(cases), degrees(always)
     result = np.zeros((len(cases), len(PATTERNS)))
     names = [case.groups[group] for case in cases]
     for name in sorted(set(names)):
         out = np.array([one == name for one in names])
         rest = [case for case in cases if case.groups[group] != name] + list(always)
         result[out] = _softmax(
-            signs[out]
+            own[out]
             @ fit(
-                np.vstack([signs[~out], more]), np.array([case.target for case in rest]), weighted(rest), hold
+                np.vstack([own[~out], more]),
+                np.array([case.target for case in rest]),
+                weighted(rest),
+                regularization,
             )
         )
     return result
@@ -250,7 +256,7 @@ def held_out(cases: Sequence[Case], always: Sequence[Case], group: str, hold: fl
 
 
 def verdicts(cases: Sequence[Case], probability: Array) -> list[str | None]:
-    """The verdict on each case by these probabilities: None where its log does not support one."""
+    """The verdict on each case with these probabilities: None if its log does not support one."""
     return [
         None if unsupported(case.curves, case.features) else PATTERNS[int(row.argmax())]
         for case, row in zip(cases, probability, strict=True)
@@ -258,7 +264,7 @@ def verdicts(cases: Sequence[Case], probability: Array) -> list[str | None]:
 
 
 def by_repository(cases: Sequence[Case], probability: Array) -> str:
-    """Sure labels exactly, the others first or second choice, and what is wrong, a row a repository."""
+    """Per repository: sure labels met exactly, others by first or second choice, and what is wrong."""
     given = verdicts(cases, probability)
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     wrong: dict[str, list[str]] = defaultdict(list)
@@ -289,7 +295,7 @@ def by_repository(cases: Sequence[Case], probability: Array) -> str:
 
 
 def doubtful(folder: Path, others: Sequence[Case]) -> str:
-    """The verdicts on logs whose labels rest on a misreading, and what all real logs come to with them."""
+    """The verdicts on logs whose labels come from misread columns, and the totals of all real logs with them."""
     cases = real(folder, DOUBTFUL)
     shares = held_out(cases, others, "repository")
     given = verdicts(cases, shares)
@@ -308,7 +314,7 @@ def doubtful(folder: Path, others: Sequence[Case]) -> str:
 
 
 def confusion(cases: Sequence[Case], probability: Array) -> str:
-    """A row a label, a column a verdict, with F1 of each label and their mean."""
+    """A row per label, a column per verdict, with the F1 of each label and their mean."""
     truth = np.array([PATTERNS.index(case.answers[0]) for case in cases])
     said = probability.argmax(1)
     counts = np.zeros((len(PATTERNS), len(PATTERNS)), int)

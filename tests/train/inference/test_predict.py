@@ -23,7 +23,7 @@ from trainworthy_train import runs
 from trainworthy_train.data import gate
 from trainworthy_train.errors import RunError, TrainingError
 from trainworthy_train.evaluate import Detections
-from trainworthy_train.inference import detector, drawing, predict
+from trainworthy_train.inference import detector, drawing, predict, side_by_side
 from trainworthy_train.report import comparison, run_page
 from trainworthy_train.training import launch, loop
 from trainworthy_train.training.progress import SilentListener
@@ -338,15 +338,15 @@ def test_export_without_the_dataset_still_compares(there: Path, tmp_path: Path, 
 
 
 def test_runs_are_shown_on_the_same_images(there: Path) -> None:
-    """Each validation image stands there as it is annotated and as each run sees it, with what is right counted."""
+    """Each validation image is there as it is annotated and as each run sees it, with correct boxes counted."""
     pair = [runs.find("data:v1"), runs.find("data:v2")]
-    scenes, notes = comparison._scenes(pair)
-    assert notes == ["The images are 4 of the 4 validation images of data:v1."]
-    assert [scene.path for scene in scenes] == [f"images/val/val0{number}.png" for number in range(4)]
-    for scene in scenes:
-        assert [one.by for one in scene.pictures] == ["annotated", "data:v1", "data:v2"]
-        assert scene.pictures[0].told == "1 box"
-    page = comparison.render(pair)
+    shown = side_by_side.compare(pair)
+    assert shown.notes == ("The images are 4 of the 4 validation images of data:v1.",)
+    assert [image.path for image in shown.images] == [f"images/val/val0{number}.png" for number in range(4)]
+    for image in shown.images:
+        assert [view.title for view in image.views] == ["annotated", "data:v1", "data:v2"]
+        assert image.views[0].summary == "1 box"
+    page = comparison.render(pair, shown)
     assert page.count('<img alt="images/val/') == 12
     assert "img-src data:" in page
     assert "seed" in page.split('id="settings"')[1].split('id="curves"')[0]
@@ -365,14 +365,14 @@ def test_image_that_was_changed_is_not_shown(there: Path, tmp_path: Path) -> Non
         (tmp_path / "data/images/val/val02.png").read_bytes()
     )
     pair[1].file(runs.BEST).unlink()
-    scenes, notes = comparison._scenes(pair)
-    assert [len(scene.pictures) for scene in scenes] == [2, 2, 2]
-    assert any("images/val/val01.png has other content" in note for note in notes)
-    assert any("What data:v2 finds cannot be shown" in note for note in notes)
+    shown = side_by_side.compare(pair)
+    assert [len(image.views) for image in shown.images] == [2, 2, 2]
+    assert any("images/val/val01.png has other content" in note for note in shown.notes)
+    assert any("What data:v2 finds cannot be shown" in note for note in shown.notes)
 
 
-def test_right_are_boxes_with_the_annotated_name() -> None:
-    """Labels are compared by name: two runs may number them otherwise."""
+def test_boxes_with_the_annotated_name_are_correct() -> None:
+    """Labels are compared by name: two runs may number them differently."""
     from trainworthy_train.types import Sample
 
     box = np.array([[10.0, 10, 30, 30]], np.float32)
@@ -386,18 +386,16 @@ def test_right_are_boxes_with_the_annotated_name() -> None:
         40,
         40,  # type: ignore[arg-type]
     )
-    one: Any = type("T", (), {"classes": ("dog", "cat")})
-    other: Any = type("T", (), {"classes": ("hen",)})
     found = Detections(box.astype(float), np.array([0.9]), np.array([0]))
-    assert comparison._right(found, sample, one, ("cat", "dog")) == 1
-    assert comparison._right(found, sample, one, ("dog", "cat")) == 0
-    assert comparison._right(found, sample, other, ("cat", "dog")) == 0
+    assert side_by_side._correct(found, sample, ("dog", "cat"), ("cat", "dog")) == 1
+    assert side_by_side._correct(found, sample, ("dog", "cat"), ("dog", "cat")) == 0
+    assert side_by_side._correct(found, sample, ("hen",), ("cat", "dog")) == 0
 
 
 def test_train_leaves_a_page_and_names_it(there: Path) -> None:
     """After training the run's page is there, and says how it ended."""
     page = Path("runs/data/v1/index.html").read_text()
-    assert "finished: all that was planned is done; epoch 2 of 2" in page
+    assert "finished: all planned epochs are done; epoch 2 of 2" in page
     assert "../../../reports/data/index.html" not in page  # no report was written here: only the certificate
 
 
@@ -446,7 +444,7 @@ def test_page_is_drawn_after_each_epoch(there: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(run_page, "write", write)
     train(tmp_path / "run", 3, SilentListener())
     assert seen_epochs == [1, 2, 3]
-    assert "finished: all that was planned is done; epoch 3 of 3" in (tmp_path / "run/index.html").read_text()
+    assert "finished: all planned epochs are done; epoch 3 of 3" in (tmp_path / "run/index.html").read_text()
 
 
 def test_no_pictures_at_all_is_an_error(tmp_path: Path) -> None:

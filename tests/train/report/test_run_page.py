@@ -16,7 +16,8 @@ from support.browser import IN_BROWSER, violations
 from support.command import run
 from trainworthy_audit.errors import OutputError
 from trainworthy_train import runs
-from trainworthy_train.report import comparison, run_page
+from trainworthy_train.inference import side_by_side
+from trainworthy_train.report import comparison, probes, run_page
 
 HOSTILE = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
@@ -53,7 +54,7 @@ def test_page_says_what_went_in_and_what_came_of_it(tmp_path: Path) -> None:
     said = words(drawn(told_runs.tell(tmp_path / "runs/cells/v2")))
     for part in (
         "cells:v2",
-        "small on cells · finished: all that was planned is done; epoch 24 of 24, 1:36",
+        "small on cells · finished: all planned epochs are done; epoch 24 of 24, 1:36",
         "Good training (",
         "approved with waivers, blake3:cb12, of 2026-11-21",
         "B001, a.xml: cut by the camera (ada)",
@@ -105,8 +106,8 @@ def test_page_of_a_long_run_stays_small(tmp_path: Path) -> None:
             f'{{"event": "step", "step": {n}, "epoch": 1, "loss": 1.0, "parts": {{}}, "lr": 0.1}}\n'
             for n in range(1, 100_001)
         )
-    _, steps = run_page._read(run.file(runs.LOG))
-    assert len(steps) <= run_page.STEPS
+    _, steps = run_page._read_log(run.file(runs.LOG))
+    assert len(steps) <= run_page.MAX_STEPS
     assert steps[-1]["step"] == 100_000
     assert len(drawn(run)) < 150_000
 
@@ -114,7 +115,7 @@ def test_page_of_a_long_run_stays_small(tmp_path: Path) -> None:
 def test_run_that_goes_on_is_not_judged_too_early(tmp_path: Path) -> None:
     """After three epochs no pattern is named; the page says so, and that it can be loaded again."""
     said = words(drawn(told_runs.tell(tmp_path / "v1", epochs=3, end="")))
-    assert "in training when this page was drawn; epoch 3 of 24" in said
+    assert "in training when this page was written; epoch 3 of 24" in said
     assert "Too early to tell: 3 of 24 epochs." in said
     assert "Good training" not in said
     assert "Reload this page" in said
@@ -131,11 +132,11 @@ def test_alarm_of_a_run_that_goes_on_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("figures", "part", "meaning"),
     [
-        ({"map50_any_class": 0.9}, "all labels taken for one 0.900 +0.600", "called by wrong names"),
-        ({"map50_any_class": 0.3}, "all labels taken for one 0.300 +0.000", "hardly confused"),
-        ({"map50_train": 0.9}, "always the same 0.900 +0.600", "learns them by heart"),
-        ({"map50_train": 0.31}, "always the same 0.310 +0.010", "does not know even the images"),
-        ({"map50_golden": 0.1}, "the golden set 0.100 -0.200", "do not stand for what the golden set shows"),
+        ({"map50_any_class": 0.9}, "all labels treated as one 0.900 +0.600", "with wrong labels"),
+        ({"map50_any_class": 0.3}, "all labels treated as one 0.300 +0.000", "hardly confused"),
+        ({"map50_train": 0.9}, "always the same 0.900 +0.600", "it memorizes them"),
+        ({"map50_train": 0.31}, "always the same 0.310 +0.010", "has not even learned the training images"),
+        ({"map50_golden": 0.1}, "the golden set 0.100 -0.200", "do not represent the golden set"),
         ({"map50_golden": 0.3}, "the golden set 0.300 +0.000", "Validation and golden set agree"),
     ],
 )
@@ -150,10 +151,8 @@ def test_probes_say_what_a_gap_means(
 
 def test_probe_of_a_good_run_warns_of_nothing() -> None:
     """Small gaps at a high level are no warning."""
-    found = run_page.probes(
-        {"map50": 0.85, "map50_any_class": 0.88, "map50_train": 0.93, "map50_golden": 0.8}
-    )
-    assert [one.kind for one in found] == ["passed", "passed", "passed"]
+    found = probes.judge({"map50": 0.85, "map50_any_class": 0.88, "map50_train": 0.93, "map50_golden": 0.8})
+    assert [one.severity for one in found] == ["passed", "passed", "passed"]
 
 
 def test_worst_labels_come_first_and_the_rest_is_counted(tmp_path: Path) -> None:
@@ -276,12 +275,12 @@ def test_comparison_is_written_and_named(pair: list[runs.Run]) -> None:
     said = words(Path("runs/compare-cells-v1-cells-v2.html").read_text())
     for row in table:
         assert re.sub(r"\s+", " ", row.strip()) in said
-    assert "Settings that differ None." in said
+    assert "Different settings None." in said
 
 
 def test_curves_of_both_are_over_each_other(pair: list[runs.Run]) -> None:
     """Each quantity is a panel with a line a run, over the epochs of the longer one."""
-    page = comparison.render(pair)
+    page = comparison.render(pair, side_by_side.compare(pair))
     labels = re.findall(r'role="img" aria-label="([^"]+)"', page)
     assert [label.partition(" over")[0] for label in labels] == [
         "Training loss",
@@ -300,7 +299,7 @@ def test_curves_of_both_are_over_each_other(pair: list[runs.Run]) -> None:
 
 def test_comparison_without_the_dataset_says_so(pair: list[runs.Run]) -> None:
     """Where the data is gone there are no pictures, and the page says why."""
-    said = words(comparison.render(pair))
+    said = words(comparison.render(pair, side_by_side.compare(pair)))
     assert "The dataset of cells:v1 cannot be shown: " in said
 
 
@@ -320,7 +319,7 @@ def test_comparison_that_cannot_be_written_is_an_error(pair: list[runs.Run]) -> 
     """A file where the folder should be is said, without a traceback."""
     Path("taken").write_text("")
     with pytest.raises(OutputError, match="cannot write the page taken/compare"):
-        comparison.write(pair, Path("taken"))
+        comparison.write(pair, side_by_side.compare(pair), Path("taken"))
 
 
 def test_runs_on_other_data_are_marked(tmp_path: Path) -> None:
@@ -329,7 +328,7 @@ def test_runs_on_other_data_are_marked(tmp_path: Path) -> None:
     record = json.loads(pair[1].file(runs.RECORD).read_text())
     record["certificate"]["fingerprint"] = "blake3:other"
     pair[1].file(runs.RECORD).write_text(json.dumps(record))
-    said = words(comparison.render(pair))
+    said = words(comparison.render(pair, side_by_side.compare(pair)))
     assert "These runs were not evaluated on the same images" in said
     assert "data cells" in said
 
@@ -345,7 +344,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     early = told_runs.tell(folder / "runs/cells/v2", epochs=2, end="")
     broken = told_runs.tell(folder / "runs/cells/v3", epochs=9, end="nan-loss")
     found = {run.name: run_page.write(run.folder) for run in (whole, early, broken)}
-    return found | {"compare": comparison.write([whole, early], folder / "runs")}
+    return found | {
+        "compare": comparison.write([whole, early], side_by_side.compare([whole, early]), folder / "runs")
+    }
 
 
 @pytest.mark.parametrize("name", ["cells:v1", "cells:v2", "cells:v3", "compare"])

@@ -19,29 +19,38 @@ from trainworthy_audit import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainworthy_train import runs
-    from trainworthy_train.api import TrainingOptions, load, train
+    from trainworthy_train.api import TrainingOptions, diagnose, load, train
     from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
+    from trainworthy_train.types import Curves, Diagnosis, Evidence
 
 __all__ = [
+    "Curves",
     "Detector",
+    "Diagnosis",
+    "Evidence",
     "Prediction",
     "Run",
     "TrainingOptions",
     "TrainingResult",
     "__version__",
+    "diagnose",
     "load",
     "runs",
     "train",
 ]
 
 _HOMES = {
+    "Curves": "types",
     "Detector": "inference.detector",
+    "Diagnosis": "types",
+    "Evidence": "types",
     "Prediction": "inference.detector",
     "Run": "runs.run",
     "TrainingOptions": "api",
     "TrainingResult": "training.result",
+    "diagnose": "api",
     "load": "api",
     "train": "api",
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trainworthy_train.inference.detector import Detector
     from trainworthy_train.training.result import TrainingResult
+    from trainworthy_train.types import Diagnosis
 
 StrPath = str | Path
 
@@ -125,3 +126,26 @@ def load(run: StrPath | Run) -> Detector:
     from trainworthy_train.inference import detector
 
     return detector.load(run if isinstance(run, Run) else runs.find(str(run)))
+
+
+def diagnose(
+    log: StrPath,
+    *,
+    audit: StrPath | None = None,
+    columns: Mapping[str, str] | None = None,
+    on_message: Callable[[str], object] | None = None,
+) -> list[Diagnosis]:
+    """Which pattern each run of a training log shows: `diagnose("results.csv")[0].pattern`.
+
+    `log` is a log of almost any trainer (docs/logs.md), a folder that holds one, or a run of ours: NAME, NAME:vN. A log
+    with several runs gives one `Diagnosis` each; in a notebook it shows itself with its charts. `audit` is the
+    audit.json of the dataset that was trained on; for a run of ours it is found without it. `columns` says which column
+    of a table holds which series of `trainworthy_train.types.SERIES`: {"loss": "train_loss", "epoch": "ep"}.
+    `on_message` is called with what the command line would print on standard error. Nothing is written.
+
+    Raises `TrainworthyError` where there is no log, it has no curve, or the audit cannot be read.
+    """
+    from trainworthy_train.diagnosis.source import diagnose_log
+
+    file = None if audit is None else Path(audit)
+    return diagnose_log(Path(log), audit=file, columns=columns, on_message=on_message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,33 @@ class CertifiedDataset:
     excluded: Mapping[str, str] = field(default_factory=dict)  # {path: why it is never loaded}
     waived: tuple[Mapping[str, Any], ...] = ()  # accepted findings: rule, where, reason, author, ...
     notes: tuple[str, ...] = ()  # what was decided on the way, a sentence each
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Runs side by side
+
+
+class ImageView(NamedTuple):
+    """An image with the boxes of its annotation, or of one run."""
+
+    title: str  # "annotated", or the run's name
+    summary: str  # how many boxes, and how many of them are correct
+    jpeg: str  # base64
+
+
+class ComparedImage(NamedTuple):
+    """An image as it is annotated, and as several runs see it."""
+
+    path: str  # relative to the dataset's root
+    views: tuple[ImageView, ...]
+
+
+class SideBySide(NamedTuple):
+    """What several runs find in the same images."""
+
+    images: tuple[ComparedImage, ...]
+    notes: tuple[str, ...]  # which images these are, and what could not be shown, a sentence each
+    conf: float  # the lowest score of a detection that is drawn
 
 
 # ------------------------------------------------------------------------------------------------------------

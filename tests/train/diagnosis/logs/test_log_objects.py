@@ -220,3 +220,29 @@ def test_a_log_whose_beginning_is_missing(tmp_path: Path) -> None:
     """The tail of a log of JSON lines, which begins in the middle of one, is read."""
     text = detectron2(3)
     assert len(one(tmp_path, text[50:]).series["loss"].step) == 5
+
+
+def test_detectron2_plans_by_the_median_of_its_estimates(tmp_path: Path) -> None:
+    """A single slow iteration does not change how long the run was to be."""
+    entries = [
+        {"iteration": step, "total_loss": 1.0, "time": 0.5, "eta_seconds": (1000 - step) * 0.5}
+        for step in range(20, 220, 20)
+    ]
+    entries[4]["eta_seconds"] *= 20
+    assert one(tmp_path, lines(entries), "metrics.json").planned == 1000
+
+
+@pytest.mark.parametrize(("why", "finished"), [("finished", True), ("stopped", True), ("interrupted", None)])
+def test_our_end(tmp_path: Path, why: str, finished: bool | None) -> None:  # noqa: FBT001 - a case
+    """A run that stopped because nothing was to be gained is finished; one that was interrupted is not."""
+    text = trainworthy(3).replace('"why": "finished"', f'"why": "{why}"')
+    assert one(tmp_path, text).facts.get("finished") is finished
+
+
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    """A JSON true is no metric of 1, and a word none at all."""
+    entries = [
+        {"epoch": epoch, "train_loss": 1.0, "test_loss": True, "train_loss_bbox": "high"}
+        for epoch in range(3)
+    ]
+    assert set(one(tmp_path, lines(entries)).series) == {"loss"}

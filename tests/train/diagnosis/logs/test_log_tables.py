@@ -285,3 +285,36 @@ def test_one_in_a_thousand_is_read(tmp_path: Path) -> None:
     """A long log comes back whole."""
     (tmp_path / "results.csv").write_bytes(sample("ultralytics_csv", 1000))
     assert len(read(tmp_path / "results.csv")[0].series["loss"].step) == 1000
+
+
+def test_a_rounded_one_is_no_percent(tmp_path: Path) -> None:
+    """An mAP of 1.0001 comes from rounding: the others stay what they are."""
+    curves = one(tmp_path, "epoch,loss,mAP50\n1,2,0.5\n2,1,1.0001\n", "history.csv")
+    assert curves.series["map50"].value.tolist() == [0.5, 1.0001]
+
+
+def test_a_total_needs_all_parts(tmp_path: Path) -> None:
+    """An epoch that lacks a part has no total."""
+    curves = one(tmp_path, "epoch,box_loss,cls_loss\n1,2,1\n2,2,\n3,1,1\n", "history.csv")
+    assert curves.series["loss"].step.tolist() == [1, 3]
+    assert curves.series["loss"].value.tolist() == [3, 2]
+
+
+def test_lightning_prefers_the_mean_of_an_epoch(tmp_path: Path) -> None:
+    """Where a loss is logged at steps and as the mean of the epoch, the latter is the curve."""
+    text = "epoch,step,train_loss_step,train_loss_epoch\n0,0,9,\n0,1,7,\n0,1,,8\n1,2,5,\n1,3,3,\n1,3,,4\n"
+    curves = one(tmp_path, text, "metrics.csv")
+    assert curves.series["loss"].step.tolist() == [1, 2]
+    assert curves.series["loss"].value.tolist() == [8, 4]
+
+
+def test_averaged_weights_are_not_read(tmp_path: Path) -> None:
+    """Metrics of averaged weights, logged beside those of the weights themselves, are another curve."""
+    curves = one(tmp_path, "epoch,loss,mAP50,ema_mAP50\n1,2,0.5,0.9\n2,1,0.6,0.9\n", "history.csv")
+    assert curves.series["map50"].value.tolist() == [0.5, 0.6]
+
+
+def test_ultralytics_before_8_1_logs_the_rate_of_the_epoch_before(tmp_path: Path) -> None:
+    """Then the straight line seems to end an epoch later: a complete run was still planned as long as it is."""
+    text = HEAD + "".join(row(e, rate=rate) for e, rate in enumerate(falling(40, late=1), 1))
+    assert one(tmp_path, text).planned == 40

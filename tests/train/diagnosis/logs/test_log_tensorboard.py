@@ -124,3 +124,21 @@ def test_no_scalars(tmp_path: Path) -> None:
     """A file with nothing but its version gives one clear error."""
     with pytest.raises(LogError, match="no point of a curve"):
         read(save(tmp_path, VERSION))
+
+
+def test_coco_metrics_of_a_file_with_a_learning_rate(tmp_path: Path) -> None:
+    """It was written while training: its loss is the training loss. Without a rate it is an evaluation's."""
+    metric = scalar("DetectionBoxes_Precision/mAP@.50IOU", 0.5)
+    both = [event(s, scalar("Loss/total_loss", 1.0), metric) for s in (1, 2)]
+    rate = event(1, scalar("learning_rate", 0.1))
+    (training,) = read(save(tmp_path / "a", VERSION + rate + b"".join(both)))
+    (evaluation,) = read(save(tmp_path / "b", VERSION + b"".join(both)))
+    assert set(training.series) == {"loss", "map50", "lr"}
+    assert set(evaluation.series) == {"val_loss", "map50"}
+
+
+def test_events_before_the_first_step(tmp_path: Path) -> None:
+    """A scalar at step -1, which protocol buffers store as a number of 64 bits, is no point."""
+    before = event((1 << 64) - 1, scalar("total_loss", 9.0))
+    path = save(tmp_path, VERSION + before + event(1, scalar("total_loss", 1.0)))
+    assert read(path)[0].series["loss"].step.tolist() == [1]

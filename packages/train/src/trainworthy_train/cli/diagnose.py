@@ -70,10 +70,10 @@ def diagnose(
     LOG is a log of a trainer, the folder of a run, or the name of one of our runs: NAME, NAME:vN. The format is
     recognized by the content. Writes a page below reports/.
     """
-    from trainworthy_train.diagnosis.source import diagnose_log
+    from trainworthy_train import api
     from trainworthy_train.report import diagnosis_page, json, text
 
-    diagnoses = diagnose_log(log, audit=audit, columns=columns, on_message=console.note)
+    diagnoses = api.diagnose(log, audit=audit, columns=columns, on_message=console.note)
     page = diagnosis_page.write(diagnoses, out) if out or not as_json else None
     if as_json:
         console.echo(json.render(diagnoses), newline=False)

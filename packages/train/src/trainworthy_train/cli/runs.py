@@ -35,7 +35,7 @@ def list_(*, as_json: bool) -> int:
 def _list(*, as_json: bool) -> int:
     from trainworthy_train.report import run_text, runs_json
 
-    return _print(runs_json.list_runs() if as_json else console.visible(run_text.listed()))
+    return _print(runs_json.list_runs() if as_json else console.visible(run_text.list_runs()))
 
 
 @runs.command()
@@ -47,7 +47,7 @@ def show(*, run: str, as_json: bool) -> int:
     from trainworthy_train.runs import find
 
     chosen = find(run)
-    return _print(runs_json.show(chosen) if as_json else console.visible(run_text.shown(chosen)))
+    return _print(runs_json.show(chosen) if as_json else console.visible(run_text.show(chosen)))
 
 
 @runs.command()
@@ -59,7 +59,7 @@ def log(*, run: str, as_json: bool) -> int:
     from trainworthy_train.runs import find
 
     chosen = find(run)
-    return _print(runs_json.log(chosen) if as_json else console.visible(run_text.logged(chosen)))
+    return _print(runs_json.log(chosen) if as_json else console.visible(run_text.log(chosen)))
 
 
 @runs.command()
@@ -71,17 +71,17 @@ def compare(*, chosen: tuple[str, ...], out: Path | None, as_json: bool) -> int:
 
     Writes a page with their curves over one another, and what each finds in the same images.
     """
+    from trainworthy_train.inference import side_by_side
     from trainworthy_train.report import comparison, run_text, runs_json
     from trainworthy_train.runs import FOLDER, find
 
     if len(chosen) < 2:
         raise click.UsageError("compare takes two runs or more")
     compared = [find(run) for run in chosen]
-    if as_json:
-        page = comparison.write(compared, out or FOLDER)
-        return _print(runs_json.compare(compared, page))
-    _print(console.visible(run_text.compared(compared)))
-    return _print(f"page: {console.visible(str(comparison.write(compared, out or FOLDER)))}")
+    if not as_json:
+        _print(console.visible(run_text.compare(compared)))
+    page = comparison.write(compared, side_by_side.compare(compared), out or FOLDER)
+    return _print(runs_json.compare(compared, page) if as_json else f"page: {console.visible(str(page))}")
 
 
 def _print(text: str) -> int:

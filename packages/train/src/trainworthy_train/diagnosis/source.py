@@ -12,9 +12,9 @@ from trainworthy_train.diagnosis.audit_facts import AuditFacts
 from trainworthy_train.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from trainworthy_train.types import Curves, Diagnosis
+    from trainworthy_train.types import Diagnosis
 
 
 def diagnose_log(
@@ -33,9 +33,10 @@ def diagnose_log(
     log = _resolve(log)
     curves = logs.read(log, columns)
     folder = log if log.is_dir() else log.parent
-    file = audit or _audit_of(folder, curves)
+    certificates = [run.facts["certificate"] for run in curves if run.facts.get("certificate")]
+    file = audit or find_audit(folder, *certificates)
     facts = audit_facts.load(file) if file else AuditFacts()
-    if file is None and on_message and any(run.facts.get("certificate") for run in curves):
+    if file is None and certificates and on_message:
         on_message(
             "the audit of this run's dataset was not found, so only the curves are judged; --audit FILE says where its "
             "audit.json is"
@@ -53,14 +54,13 @@ def _resolve(log: Path) -> Path:
     return log
 
 
-def _audit_of(folder: Path, curves: Sequence[Curves]) -> Path | None:
-    """The audit.json in a run's folder, or the one beside the certificate that the run was trained with.
+def find_audit(folder: Path, *certificates: object) -> Path | None:
+    """The audit.json in a run's folder, or beside a certificate as logs describe it: {"file": path, ...}.
 
-    The path of the certificate is relative to where training was started: here, or the folder that holds runs/NAME/vN.
+    The path of a certificate is relative to where training was started: here, or the folder that holds runs/NAME/vN.
     """
     places = [folder / "audit.json"]
-    for run in curves:
-        certificate = run.facts.get("certificate")
+    for certificate in certificates:
         if isinstance(certificate, dict) and certificate.get("file"):
             beside = Path(str(certificate["file"])).parent / "audit.json"
             places += [beside, *(above / beside for above in folder.resolve().parents[2:3])]

@@ -1,4 +1,4 @@
-"""What `trainworthy runs` prints: runs as a list, one run, its log, and several side by side."""
+"""What `trainworthy runs` prints: a list of runs, one run, its log, and several runs side by side."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
     from trainworthy_train.runs import Event, Run
 
-#: Figures of an epoch that are shown, and how they are called.
+#: Figures of an epoch that are shown, and their titles.
 FIGURES = {
     "map50": "mAP@50",
     "map": "mAP",
     "precision": "precision",
     "recall": "recall",
     "iou": "IoU",
-    "map50_any_class": "mAP@50, labels aside",
+    "map50_any_class": "mAP@50, any label",
     "map50_train": "mAP@50, training images",
     "map50_golden": "mAP@50, golden set",
     "val_loss": "validation loss",
     "loss": "training loss",
 }
 
-#: A gap between validation images and others that is worth a sentence, in mAP@50.
-GAP = 0.1
+#: A gap of mAP@50 between validation and other images that is worth a sentence.
+NOTABLE_GAP = 0.1
 
-#: Settings that two runs always share or that say nothing of what they are.
-ASIDE = frozenset({"workers", "devices"})
+#: Settings that do not affect what a run reaches.
+IRRELEVANT = frozenset({"workers", "devices"})
 
 
-def listed() -> str:
-    """A line a run: its state, model, epochs, best mAP and the verdict on its data."""
+def list_runs() -> str:
+    """A line per run: its state, model, epochs, best mAP and the verdict on its data."""
     rows = [("RUN", "STATE", "MODEL", "EPOCHS", "BEST mAP@50", "TEST", "DATA", "BEGUN")]
     for run in runs.list_runs():
         log = run.events()
@@ -58,8 +58,8 @@ def listed() -> str:
     return _table(rows) if len(rows) > 1 else f"no runs in {runs.FOLDER}/\n  next: trainworthy train DATASET"
 
 
-def shown(run: Run) -> str:
-    """What went into a run, and what came of it."""
+def show(run: Run) -> str:
+    """A run's data, settings and results."""
     record = run.record()
     log = run.events()
     epochs, end = runs.latest(log, "epoch"), _last(log, "end")
@@ -71,7 +71,7 @@ def shown(run: Run) -> str:
         f"  data: {data['root']} ({images} images), {proof['verdict']}",
         f"  certificate: {proof['fingerprint']}, of {proof['created'][:10]}",
         f"  labels: {', '.join(data['classes'][:12])}{', ...' if len(data['classes']) > 12 else ''}",
-        f"  settings: {spelled(record['settings'])}",
+        f"  settings: {format_settings(record['settings'])}",
     ]
     lines += [
         f"  waived: {one['rule']}, {one['where']}: {one['reason']} ({one['author']})"
@@ -98,11 +98,11 @@ def shown(run: Run) -> str:
     return "\n".join(lines)
 
 
-def logged(run: Run) -> str:
-    """What happened, a line each; of repeated epochs the one that counts."""
-    log = run.events()
-    counted = {id(event) for event in runs.latest(log, "epoch")}
-    lines = [told for event in log if (told := _line(event, counted=id(event) in counted))]
+def log(run: Run) -> str:
+    """The events of a run, one per line; of epochs that were repeated, only the last."""
+    events = run.events()
+    counted = {id(event) for event in runs.latest(events, "epoch")}
+    lines = [text for event in events if (text := _line(event, counted=id(event) in counted))]
     if not lines:
         raise RunError(f"{run.folder} has no log")
     return "\n".join(lines)
@@ -111,9 +111,9 @@ def logged(run: Run) -> str:
 def _line(event: Event, *, counted: bool) -> str:
     kind = event["event"]
     if kind == "session":
-        again = "resumed" if event["resumed_at"] is not None else "begun"
+        began = "resumed" if event["resumed_at"] is not None else "started"
         at = f" at step {event['resumed_at']:,}" if event["resumed_at"] else ""
-        return f"{event['time']}  {again}{at}: {event['model']} on {event['dataset']}, {event['hardware']['device']}"
+        return f"{event['time']}  {began}{at}: {event['model']} on {event['dataset']}, {event['hardware']['device']}"
     if kind == "epoch" and counted:
         figures = "  ".join(
             f"{name} {_figure(event.get(name))}"
@@ -134,21 +134,21 @@ def _line(event: Event, *, counted: bool) -> str:
     return ""
 
 
-def compared(chosen: Sequence[Run]) -> str:
-    """The settings in which runs differ, and the figures of each one's best epoch, a column a run."""
-    said = _table([("", *(run.name for run in chosen)), *differing(chosen), *reached(chosen)])
+def compare(chosen: Sequence[Run]) -> str:
+    """The settings in which runs differ, and the figures of each run's best epoch, a column per run."""
+    text = _table([("", *(run.name for run in chosen)), *different_settings(chosen), *best_figures(chosen)])
     if not comparable(chosen):
-        said += "\nThe runs were not evaluated on the same images: their figures cannot be compared directly."
-    return said
+        text += "\nThe runs were not evaluated on the same images: their figures cannot be compared directly."
+    return text
 
 
 def comparable(chosen: Sequence[Run]) -> bool:
-    """Whether the runs were made with the same data, and so evaluated on the same images."""
+    """Whether the runs were trained on the same data, and so evaluated on the same images."""
     return len({run.record()["certificate"]["fingerprint"] for run in chosen}) == 1
 
 
-def differing(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
-    """The data and settings that are not the same in all runs: the name, then a cell a run."""
+def different_settings(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The data and settings that are not the same in all runs: a name, then a cell per run."""
     records = [run.record() for run in chosen]
     rows: list[tuple[str, ...]] = []
     if not comparable(chosen):
@@ -158,7 +158,7 @@ def differing(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
         rows.append(("data", *data))
     settings = [_flat(record["settings"]) for record in records]
     keys = list(dict.fromkeys(key for one in settings for key in one))
-    for key in (key for key in keys if key not in ASIDE):
+    for key in (key for key in keys if key not in IRRELEVANT):
         values = [str(one.get(key, "-")) for one in settings]
         if len(set(values)) > 1:
             rows.append((key.replace("_", "-"), *values))
@@ -166,18 +166,18 @@ def differing(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that hold others, such as those of augmentation, as "augmentation mosaic"."""
-    found: dict[str, Any] = {}
+    """Settings within settings by both names, such as "augmentation mosaic"."""
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            found |= {f"{key} {name}": part for name, part in value.items()}
+            flat |= {f"{key} {name}": part for name, part in value.items()}
         else:
-            found[key] = value
-    return found
+            flat[key] = value
+    return flat
 
 
-def reached(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
-    """The figures of each run's best epoch and of its test: what it is, then a cell a run."""
+def best_figures(chosen: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The figures of each run's best epoch and of its test: a title, then a cell per run."""
     logs = [run.events() for run in chosen]
     bests = [runs.best_epoch(runs.latest(log, "epoch")) or {} for log in logs]
     rows = [("best epoch", *(str(best.get("epoch", "-")) for best in bests))]
@@ -218,8 +218,8 @@ def _planned(log: Sequence[Event]) -> Any:  # noqa: ANN401 - a number, where it 
     return _first(log, "session").get("planned_epochs", "?")
 
 
-def spelled(settings: Mapping[str, Any]) -> str:
-    """'model small, epochs 20': what was set, in one line."""
+def format_settings(settings: Mapping[str, Any]) -> str:
+    """'model small, epochs 20': the settings that have a value, in one line."""
     plain = {
         key: value
         for key, value in settings.items()
