@@ -28,8 +28,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: The sections of `trainworthy --help`, in their order. A command of another section is listed below them.
 SECTIONS = ("Audit", "Dataset operations", "Training and diagnosis")
 
-#: The names in `formats.FORMATS` and `engines.NAMES`, here so that `--help` need not import either.
-FORMATS = ("voc", "coco", "yolo", "darknet")
+#: The formats that can be read.
+FORMATS = registry.names(Path(trainworthy_audit.__file__).parent / "formats")
+
+#: The names in `engines.NAMES`, here so that `--help` need not import them.
 ENGINES = ("local", "ray")
 
 #: What `audit --output-format` offers.

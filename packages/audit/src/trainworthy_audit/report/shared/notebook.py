@@ -21,6 +21,5 @@ def render(audit: AuditResult) -> str:
         verdict=groups.verdict(audit, rule_groups),
         rules=rule_groups[:RULES],
         left=len(rule_groups) - len(rule_groups[:RULES]),
-        FORMATS=groups.FORMATS,
         MARKS=groups.MARKS,
     )
