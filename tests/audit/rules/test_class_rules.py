@@ -161,13 +161,13 @@ def test_labelimg_example_list_is_recognised() -> None:
     ("listed", "message"),
     [
         (("cat", ""), '"" (id 1) is blank'),
-        (("cat", "\t"), "'\\t' (id 1) is blank and holds U+0009, which cannot be seen"),
+        (("cat", "\t"), "'\\t' (id 1) is blank and contains U+0009, which cannot be seen"),
         (("cat", "-"), '"-" (id 1) is not a name'),
         (("cat", " dog"), '" dog" (id 1) has spaces around it'),
         (("cat", "hot  dog"), '"hot  dog" (id 1) has several spaces in a row'),
         (("cat", "cat"), '"cat" (id 1) is already the name of id 0'),
         (("cat", "cat "), '"cat " (id 1) has spaces around it and is already the name of id 0'),
-        (("cat", "\ufeffdog"), "'\\ufeffdog' (id 1) holds U+FEFF, which cannot be seen"),
+        (("cat", "\ufeffdog"), "'\\ufeffdog' (id 1) contains U+FEFF, which cannot be seen"),
     ],
 )
 def test_bad_names(listed: tuple[str, ...], message: str) -> None:
