@@ -154,6 +154,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_rule_is_one_file(source: Path, data: Path) -> None:
     """It is applied, has its page, is part of the demo, and is tested by its own examples."""
     (source / "trainworthy_audit/rules/b099_wide_box.py").write_text(RULE)
@@ -181,6 +182,7 @@ def test_a_rule_is_one_file(source: Path, data: Path) -> None:
     assert "4 passed" in tested.stdout, tested.stdout
 
 
+@pytest.mark.slow
 def test_a_format_is_one_file(source: Path, tmp_path: Path) -> None:
     """It is recognised and offered by --help, its rows are audited as all others, and it is converted from."""
     (source / "trainworthy_audit/formats/csv_rows.py").write_text(FORMAT)
