@@ -59,52 +59,8 @@ RULE = Rule(
 )
 '''
 
-#: A format: one file boxes.csv with a header and a row for each box.
-FORMAT = '''"""CSV: a file of rows image,label,x1,y1,x2,y2, in pixels."""
-
-from trainworthy_audit.formats.shared.builder import DatasetBuilder
-from trainworthy_audit.formats.shared.format import Format
-from trainworthy_audit.source import lines, text
-
-HEADER = "image,label,x1,y1,x2,y2"
-
-
-def files(source, within):
-    """The .csv files with this header."""
-    tables = [path for path in source.below(within) if path.endswith(".csv")]
-    return [path for path in tables if text(source.head(path)).startswith(HEADER)]
-
-
-def sniff(source, within):
-    """Name the files."""
-    return ", ".join(files(source, within))
-
-
-def read(source, within):
-    """Every row is a box; what is no row of six is kept, verbatim."""
-    builder = DatasetBuilder(source, "csv_rows", source.images())
-    mentioned = set()
-    for path in files(source, within):
-        for box, (line, row) in enumerate(list(lines(source.read(path)))[1:]):
-            name, *rest = row.split(",")
-            image = builder.resolver.find(name).path
-            number = None if image is None else builder.number[image]
-            if name not in mentioned:
-                builder.add_reference("annotation", path, name, number, line=line)
-                mentioned.add(name)
-            try:
-                label, x1, y1, x2, y2 = rest
-                edges = {"x1": float(x1), "y1": float(y1), "x2": float(x2), "y2": float(y2)}
-            except ValueError:
-                builder.add_unread(path, "expected " + HEADER, text=row, line=line, image=number, box=box)
-                continue
-            builder.add_box(image=number, annotation=path, line=line, box=box, label=label, shape="box", **edges)
-    builder.split_by_folders()
-    return builder.build()
-
-
-FORMAT = Format("CSV rows", "a .csv file of rows " + HEADER, sniff, read, one_file_for_many_images=True)
-'''
+#: A format: CONTRIBUTING.md shows it, a file of a header and a row for each box.
+FORMAT = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
 
 #: A report that lists the images with findings.
 REPORT = '''"""The images with findings, a line each."""
