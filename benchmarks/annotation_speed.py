@@ -28,7 +28,7 @@ def read(folder: str, *, rules: bool) -> None:
     import polars as pl
 
     from trainworthy_audit import formats
-    from trainworthy_audit.formats.fractions import in_pixels
+    from trainworthy_audit.formats.shared.fractions import in_pixels
     from trainworthy_audit.rules import catalogue
     from trainworthy_audit.source import open_source
     from trainworthy_audit.types import PIXELS, Evidence, empty

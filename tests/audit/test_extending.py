@@ -1,14 +1,66 @@
-"""Adding a report or a command touches one file: dropped into a copy of the source, it is there."""
+"""Adding a rule, a format, a report or a command touches one file: dropped into a copy of the source, it is there."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from support.extending import copy_source, run_from
+from support.extending import copy_source, run_from, run_python
+from support.helpers import ROOT
 from trainworthy_audit import demo
 from trainworthy_audit.types import Box, Example, Picture
+
+#: A rule about boxes that are wider than high; its page, its examples and its place in the demo follow.
+RULE = '''"""Wide box.
+
+## What it does
+Finds boxes that are wider than `ratio` times their height.
+
+## Why it hurts training
+It does not: this is an example.
+
+## Example
+A box of 90 x 30 pixels.
+
+## When it is wrong
+When objects are wide.
+"""
+
+import polars as pl
+
+from trainworthy_audit.evidence import findings
+from trainworthy_audit.types import Box, Example, Option, Picture, Rule
+
+
+def check(evidence, options):
+    """One finding for each wide box; measured is its width over its height."""
+    ratio = (pl.col("x2") - pl.col("x1")) / (pl.col("y2") - pl.col("y1"))
+    wide = evidence.boxes.filter("finite", ratio > options["ratio"])
+    return findings.rows(wide, "box is wide", measured=ratio.round(2), limit=options["ratio"], unit="times")
+
+
+def example(right):
+    boxes = (Box("cat", 10, 20, 40, 60), Box("dog", 50, 20, right, 60))
+    return Example((Picture("a.jpg", scene=1, boxes=boxes), Picture("b.jpg", scene=2, boxes=boxes[:1])))
+
+
+RULE = Rule(
+    code="B099",
+    name="wide-box",
+    severity="error",
+    summary="box is wide",
+    check=check,
+    clean=example(90),
+    dirty=Example(example(140).pictures, expect=({"image": "images/train/a.jpg", "box": 1, "measured": 2.25},)),
+    needs=("boxes",),
+    options=(Option("ratio", 1.5, "largest width over height", "an example"),),
+)
+'''
+
+#: A format: CONTRIBUTING.md shows it, a file of a header and a row for each box.
+FORMAT = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
 
 #: A report that lists the images with findings.
 REPORT = '''"""The images with findings, a line each."""
@@ -56,6 +108,56 @@ def data(tmp_path: Path) -> Path:
     beyond = Box("dog", 100, 10, 190, 60)
     demo.write(Example((Picture("a.jpg", boxes=(beyond,)), Picture("b.jpg", scene=2))), tmp_path / "data")
     return tmp_path
+
+
+@pytest.mark.slow
+def test_a_rule_is_one_file(source: Path, data: Path) -> None:
+    """It is applied, has its page, is part of the demo, and is tested by its own examples."""
+    (source / "trainworthy_audit/rules/b099_wide_box.py").write_text(RULE)
+    result = run_from(source, "audit", "data", "--select", "B099", "--json", cwd=data)
+    (found,) = json.loads(result.stdout)["findings"]
+    assert (found["rule"], found["message"], found["measured"]) == ("B099", "box is wide", 1.8)
+    page = run_from(source, "rule", "wide-box", cwd=data).stdout
+    assert "A box of 90 x 30 pixels." in page
+    assert "[rules.B099] ratio = 1.5" in page
+    assert "  B099  error    wide-box" in run_from(source, "rule", cwd=data).stdout
+    program = "import pathlib; from trainworthy_audit import demo; demo.make(pathlib.Path('demo'))"
+    run_python(source, "-c", program, cwd=data)
+    told = run_from(source, "audit", "demo/B099-wide-box", "--select", "B", "--json", cwd=data).stdout
+    assert [found["rule"] for found in json.loads(told)["findings"]] == ["B099"]
+    tests = (
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "B099",
+        ROOT / "tests/audit/rules/test_every_rule.py",
+    )
+    tested = run_python(source, *tests, "-v", cwd=ROOT)
+    assert "4 passed" in tested.stdout, tested.stdout
+
+
+@pytest.mark.slow
+def test_a_format_is_one_file(source: Path, tmp_path: Path) -> None:
+    """It is recognised and offered by --help, its rows are audited as all others, and it is converted from."""
+    (source / "trainworthy_audit/formats/csv_rows.py").write_text(FORMAT)
+    pictures = (Picture("a.jpg", scene=1, boxes=None), Picture("b.jpg", scene=2, boxes=None))
+    demo.write(Example(pictures, files={"data.yaml": None}), tmp_path / "data")
+    rows = ["image,label,x1,y1,x2,y2", "a.jpg,cat,10,20,60,80", "b.jpg,dog,10,20,190,80", "b.jpg,dog,wide"]
+    (tmp_path / "data/boxes.csv").write_text("\n".join(rows))
+    told = run_from(source, "audit", "data", "--select", "A,B001", "--json", cwd=tmp_path)
+    whole = json.loads(told.stdout)
+    assert whole["dataset"]["format"] == "csv_rows"
+    assert [(found["rule"], found["line"]) for found in whole["findings"]] == [("A001", 4), ("B001", 3)]
+    assert "voc|yolo]" in (help_text := run_from(source, "audit", "--help", cwd=tmp_path).stdout)
+    assert "csv_rows" in help_text
+    assert "CSV rows" in run_from(source, "audit", "data", "--select", "B001", cwd=tmp_path).stdout
+    (tmp_path / "data/boxes.csv").write_text("\n".join(rows[:2]))
+    done = run_from(source, "convert", "data", "--to", "voc", "--out", "voc", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "From CSV rows to Pascal VOC." in done.stdout
+    assert "<xmin>11</xmin>" in (tmp_path / "voc/Annotations/a.xml").read_text()
 
 
 def test_a_report_is_one_file(source: Path, data: Path) -> None:

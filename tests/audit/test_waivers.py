@@ -194,7 +194,7 @@ def test_keys_of_many_findings_are_computed_at_once() -> None:
 
 
 def _empty_evidence() -> Evidence:
-    from trainworthy_audit.formats.fractions import in_pixels
+    from trainworthy_audit.formats.shared.fractions import in_pixels
     from trainworthy_audit.types import BOXES, IMAGES, PAIRS, PIXELS, Dataset, empty
 
     images = empty(IMAGES).join(empty(PIXELS), on="image")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.formats.fractions import in_pixels
+from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.types import (
     BOXES,

@@ -9,7 +9,7 @@ import polars as pl
 from support.helpers import measurer
 from trainworthy_audit import formats, splits
 from trainworthy_audit.config import Config
-from trainworthy_audit.formats.builder import stem
+from trainworthy_audit.formats.shared.paths import stem
 from trainworthy_audit.operations import convert, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import Collection, collect

@@ -23,8 +23,13 @@ def copy_source(folder: Path) -> Path:
 
 def run_from(source: Path, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """`trainworthy WORDS` in a process of its own, in the folder `cwd`, with the packages in `source`."""
+    return run_python(source, "-m", "trainworthy_audit", *words, cwd=cwd)
+
+
+def run_python(source: Path, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`python WORDS` in a process of its own, in the folder `cwd`, with the packages in `source`."""
     return subprocess.run(
-        [sys.executable, "-m", "trainworthy_audit", *map(str, words)],
+        [sys.executable, *map(str, words)],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(source), "XDG_CACHE_HOME": str(cwd / "cache"), "NO_COLOR": "1"},
         capture_output=True,

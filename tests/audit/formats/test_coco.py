@@ -4,22 +4,18 @@ import json
 import math
 import random
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pycocotools import mask as pycoco
 
+from support.coco import image, thing, whole
 from support.helpers import put, write
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
-from trainworthy_audit.formats import coco
-from trainworthy_audit.formats.coco_masks import UnfitError, rle_sides
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Dataset, Example, Picture
 
@@ -34,25 +30,6 @@ EXAMPLE = Example(
     ),
     format="coco",
 )
-
-
-def image(identity: Any = 1, name: Any = "a.jpg", **more: Any) -> dict[str, Any]:
-    return {"id": identity, "file_name": name, "width": 160, "height": 120, **more}
-
-
-def thing(identity: Any = 1, image_id: Any = 1, bbox: Any = (10, 20, 30, 40), **more: Any) -> dict[str, Any]:
-    return {"id": identity, "image_id": image_id, "category_id": 1, "bbox": bbox, "iscrowd": 0, **more}
-
-
-def whole(images: Any = None, annotations: Any = None, categories: Any = None, **more: Any) -> str:
-    return json.dumps(
-        {
-            "images": [image()] if images is None else images,
-            "annotations": [thing()] if annotations is None else annotations,
-            "categories": [{"id": 1, "name": "cat"}] if categories is None else categories,
-            **more,
-        }
-    )
 
 
 def load(root: Path, within: str = "") -> Dataset:
@@ -83,10 +60,10 @@ def test_one_json_a_split_is_read(tmp_path: Path) -> None:
         ("valid/d.jpg", None, None, None),
     ]
     assert dataset.boxes.drop("x1", "y1", "x2", "y2").rows(named=True)[:2] == [
-        {"image": 0, "annotation": "train/_annotations.coco.json", "line": None, "box": 0, "class_id": 1,
+        {"row": 0, "image": 0, "annotation": "train/_annotations.coco.json", "line": None, "box": 0, "class_id": 1,
          "label": "cat", "shape": "box", "id": 1, "truncated": 1.0, "difficult": None, "occluded": None,
          "crowd": 0.0},
-        {"image": 0, "annotation": "train/_annotations.coco.json", "line": None, "box": 1, "class_id": 2,
+        {"row": 1, "image": 0, "annotation": "train/_annotations.coco.json", "line": None, "box": 1, "class_id": 2,
          "label": "dog", "shape": "box", "id": 2, "truncated": None, "difficult": None, "occluded": None,
          "crowd": 0.0},
     ]  # fmt: skip
@@ -296,30 +273,6 @@ def test_box_from_masks(tmp_path: Path) -> None:
     assert dataset.boxes["shape"].to_list() == ["rle", "rle"]
 
 
-@given(st.integers(1, 8), st.integers(1, 8), st.data())
-@settings(max_examples=100, deadline=None)
-def test_mask_boxes_agree_with_pycocotools(height: int, width: int, data: st.DataObject) -> None:
-    """For any mask, the box is pycocotools' own."""
-    bits = data.draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
-    mask = np.asfortranarray(np.array(bits, dtype=np.uint8).reshape(height, width))
-    packed = pycoco.encode(mask)
-    expected = list(pycoco.toBbox(packed))
-    assert rle_sides({"size": [height, width], "counts": packed["counts"].decode()}) == expected
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["size", "counts"]),
-        st.one_of(st.text(max_size=8), st.lists(st.integers(-3, 9), max_size=5), st.none(), st.integers()),
-    )
-)
-@settings(max_examples=200, deadline=None)
-def test_damaged_masks_are_refused(rle: dict[str, Any]) -> None:
-    """Whatever stands in a mask ends in a box or in a refusal."""
-    with suppress(UnfitError):
-        assert len(rle_sides(rle)) == 4
-
-
 # ---------------------------------------------------------------------------------------------------------
 # What cannot be read
 
@@ -467,7 +420,7 @@ def test_file_that_cannot_be_read_is_one_unread_row(tmp_path: Path, monkeypatch:
         return read(self, path, limit)
 
     monkeypatch.setattr(type(source), "read", refuse)
-    dataset = coco.read(source, "")
+    dataset = formats.read(source, "coco")
     assert dataset.unread["annotation"].to_list() == ["train.json"]
     assert "Permission denied" in dataset.unread["reason"][0]
 
@@ -491,74 +444,6 @@ def test_two_jsons_for_the_same_pictures_are_a_question(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------------------------------------------
 # Properties
-
-NUMBER = st.one_of(st.integers(-(2**40), 2**40), st.floats(-1e6, 1e6))
-FLAG = st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.just(0.5))
-ANNOTATION = st.fixed_dictionaries(
-    {"image_id": st.integers(0, 4), "category_id": st.integers(0, 3), "bbox": st.lists(NUMBER, min_size=4, max_size=4)},
-    optional={
-        "id": st.integers(-5, 2**40), "iscrowd": FLAG, "truncated": FLAG, "difficult": FLAG,
-        "attributes": st.none() | st.dictionaries(st.sampled_from(["occluded", "truncated", "x"]), FLAG),
-        "segmentation": st.just([[1, 2, 3, 4, 5, 6]]),
-    },
-)  # fmt: skip
-CATEGORY = st.fixed_dictionaries({"id": st.integers(0, 3), "name": st.text(max_size=3)})
-IMAGE = st.fixed_dictionaries(
-    {"id": st.integers(0, 3), "file_name": st.text(max_size=3)},
-    optional={"width": NUMBER, "height": st.none()},
-)
-CLEAN = st.fixed_dictionaries(
-    {
-        "images": st.lists(IMAGE, max_size=4),
-        "annotations": st.lists(ANNOTATION),
-        "categories": st.lists(CATEGORY),
-    }
-)
-
-
-@given(CLEAN)
-@settings(max_examples=150, deadline=None)
-def test_fast_and_lenient_way_agree(content: dict[str, Any]) -> None:
-    """On a clean file both ways of reading give identical rows."""
-    data = json.dumps(content).encode()
-    fast = coco.sheet("x.json", data)
-    slow = coco.Sheet("x.json", None)
-    coco._read_leniently(slow, data)
-    assert not fast.problems
-    assert not slow.problems
-    assert (fast.entries, fast.categories, fast.unknown) == (slow.entries, slow.categories, slow.unknown)
-    columns = [name for name in fast.boxes.columns if name in slow.boxes.columns]
-    assert set(slow.boxes.columns) in ({"at", "entry"}, set(fast.boxes.columns))
-    assert fast.boxes.select(columns).equals(slow.boxes.select(columns))
-
-
-@given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_fuzzed_json_never_raises(data: st.DataObject) -> None:
-    """Whatever bytes replace, cut or join a json, reading it ends in rows."""
-    content = bytearray(whole(annotations=[thing(), thing(2, segmentation=[[1, 2, 3, 4, 5, 6]])]).encode())
-    for _ in range(data.draw(st.integers(1, 6))):
-        at = data.draw(st.integers(0, len(content)))
-        content[at : at + data.draw(st.integers(0, 12))] = data.draw(st.binary(max_size=12))
-    made = coco.sheet("x.json", bytes(content))
-    assert made.boxes.height <= 3
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["id", "bbox", "counts"]), inner)
-    ),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["images", "annotations", "categories"]), st.lists(JSON) | JSON))
-@settings(max_examples=150, deadline=None)
-def test_any_json_is_read_or_refused(content: dict[str, Any]) -> None:
-    """Values of any type in any place end in rows, never in an error."""
-    made = coco.sheet("x.json", json.dumps(content).encode())
-    assert isinstance(made.boxes, pl.DataFrame)
 
 
 def shape_of(dataset: Dataset) -> tuple[Any, ...]:

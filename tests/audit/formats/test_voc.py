@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from support.helpers import put, write
+from support.voc import thing, xml
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
-from trainworthy_audit.formats import voc
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Dataset, Example, Picture
 
@@ -27,19 +25,6 @@ EXAMPLE = Example(
     ),
     format="voc",
 )
-
-
-def xml(*objects: str, filename: str = "", size: str = "", head: str = "") -> str:
-    named = f"<filename>{filename}</filename>" if filename else ""
-    return f"{head}<annotation>\n{named}{size}\n" + "\n".join(objects) + "\n</annotation>\n"
-
-
-def thing(
-    x1: Any = 11, y1: Any = 21, x2: Any = 40, y2: Any = 50, name: str | None = "cat", more: str = ""
-) -> str:
-    label = "" if name is None else f"<name>{name}</name>"
-    corners = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
-    return f"<object>{label}{more}<bndbox>{corners}</bndbox></object>"
 
 
 def load(root: Path, within: str = "") -> Dataset:
@@ -71,11 +56,11 @@ def test_images_boxes_flags_sizes_and_splits_are_read(tmp_path: Path) -> None:
         ("JPEGImages/c.jpg", "val", "Annotations/c.xml", 160.0, 120.0),
     ]
     assert dataset.boxes.drop("x1", "y1", "x2", "y2").rows(named=True) == [
-        {"image": 0, "annotation": "Annotations/a.xml", "line": 4, "box": 0, "class_id": None, "label": "cat",
+        {"row": 0, "image": 0, "annotation": "Annotations/a.xml", "line": 4, "box": 0, "class_id": None, "label": "cat",
          "shape": "box", "id": None, "truncated": 1.0, "difficult": 0.0, "occluded": None, "crowd": None},
-        {"image": 0, "annotation": "Annotations/a.xml", "line": 5, "box": 1, "class_id": None, "label": "dog",
+        {"row": 1, "image": 0, "annotation": "Annotations/a.xml", "line": 5, "box": 1, "class_id": None, "label": "dog",
          "shape": "box", "id": None, "truncated": None, "difficult": None, "occluded": None, "crowd": None},
-        {"image": 1, "annotation": "Annotations/b.xml", "line": 4, "box": 0, "class_id": None, "label": "dog",
+        {"row": 2, "image": 1, "annotation": "Annotations/b.xml", "line": 4, "box": 0, "class_id": None, "label": "dog",
          "shape": "box", "id": None, "truncated": None, "difficult": None, "occluded": None, "crowd": None},
     ]  # fmt: skip
     assert edges(dataset) == [(20, 30, 80, 90), (100, 40, 150, 100), (100, 40, 150, 100)]
@@ -425,7 +410,7 @@ def test_file_that_cannot_be_read_is_one_unread_row(tmp_path: Path, monkeypatch:
         return read(self, path, limit)
 
     monkeypatch.setattr(type(source), "read", refuse)
-    dataset = voc.read(source, "")
+    dataset = formats.read(source, "voc")
     assert dataset.unread.select("annotation", "image").rows() == [("a.xml", 0)]
     assert "Permission denied" in dataset.unread["reason"][0]
     assert dataset.boxes["image"].to_list() == [1]
@@ -583,28 +568,6 @@ def test_order_of_files_in_a_zip_does_not_matter(tmp_path: Path) -> None:
         for path in paths:
             archive.write(path, path.relative_to(root).as_posix())
     assert shape_of(load(packed)) == shape_of(load(root))
-
-
-@given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_fuzzed_xml_never_raises(data: st.DataObject) -> None:
-    """Whatever bytes replace, cut or join an xml, reading it ends in boxes or problems."""
-    content = bytearray(
-        xml(thing(), thing(name="dog"), filename="a.jpg", size="<size><width>9</width></size>").encode()
-    )
-    for _ in range(data.draw(st.integers(0, 6))):
-        at = data.draw(st.integers(0, len(content)))
-        content[at : at + data.draw(st.integers(0, 12))] = data.draw(st.binary(max_size=12))
-    made = voc.sheet("a.xml", bytes(content))
-    assert made.foreign or made.problems or made.boxes or b"<object>" not in content or made.seen == 0
-
-
-@given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
-    """Random bytes are never VOC, and never an error."""
-    made = voc.sheet("a.xml", content)
-    assert made.broken or made.foreign
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from support.helpers import put
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError, NoDatasetError
-from trainworthy_audit.formats import darknet, yolo
 from trainworthy_audit.source import open_source
 
 if TYPE_CHECKING:
@@ -401,8 +400,8 @@ def test_yaml_bombs_do_no_harm(tmp_path: Path, bomb: str) -> None:
 def test_a_yaml_that_is_none_is_no_dataset(tmp_path: Path, data: bytes) -> None:
     """Nothing, a list and text are not taken for a dataset; labels beside them are darknet's then."""
     source = open_source(put(tmp_path, {**TWO, "data.yaml": data}))
-    assert yolo.sniff(source, "") == ""
-    assert darknet.sniff(source, "")
+    assert formats.load("yolo").sniff(source, "") == ""
+    assert formats.load("darknet").sniff(source, "")
 
 
 @pytest.mark.parametrize("data", [b"\x00\xff\xfe", b" names: [\n train: x\n", b"%" * 2**21])
@@ -567,7 +566,7 @@ def test_backups_and_upper_case_extensions(tmp_path: Path) -> None:
 def test_stray_files_are_no_yolo_dataset(tmp_path: Path, stray: dict[str, str]) -> None:
     """Models, environments, readmes and captions beside images do not look like labels."""
     source = open_source(put(tmp_path, {"images/a.jpg": b"x", "images/b.jpg": b"x", **stray}))
-    assert (yolo.sniff(source, ""), darknet.sniff(source, "")) == ("", "")
+    assert (formats.load("yolo").sniff(source, ""), formats.load("darknet").sniff(source, "")) == ("", "")
     with pytest.raises(NoDatasetError):
         formats.read(source)
 
@@ -577,9 +576,9 @@ def test_a_yaml_beside_other_annotations_and_no_labels_is_not_yolo(tmp_path: Pat
     """A data.yaml that came along with VOC or COCO does not make it YOLO; labels do."""
     files = {"images/a.jpg": b"x", path: "{}", "data.yaml": YAML, "ImageSets/Main/train.txt": "a\n"}
     source = open_source(put(tmp_path, files))
-    assert (yolo.sniff(source, ""), darknet.sniff(source, "")) == ("", "")
+    assert (formats.load("yolo").sniff(source, ""), formats.load("darknet").sniff(source, "")) == ("", "")
     labelled = open_source(put(tmp_path, {"labels/a.txt": ROW}))
-    assert "data.yaml" in yolo.sniff(labelled, "")
+    assert "data.yaml" in formats.load("yolo").sniff(labelled, "")
 
 
 # ----------------------------------------------------------------------------------------------------------

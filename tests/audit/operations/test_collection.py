@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.converting import collected
 from support.helpers import put
 from trainworthy_audit import demo
-from trainworthy_audit.formats.builder import fold, stem
+from trainworthy_audit.formats.shared.paths import fold, stem
 from trainworthy_audit.operations.collection import BOXES, IMAGES, Collection, keep, rename_collisions
 from trainworthy_audit.source import Source
 from trainworthy_audit.types import Box, Dataset, Example, Picture

@@ -18,7 +18,7 @@ from support.command import run
 from support.converting import STRUCTURAL, content, converted, evidence, same
 from support.helpers import codes, put, run_audit
 from trainworthy_audit import demo
-from trainworthy_audit.formats import FORMATS
+from trainworthy_audit.operations import writers
 from trainworthy_audit.types import Box, Example, Picture
 
 BOXES = (Box("cat", 10, 20, 60, 90, {"truncated": 1, "difficult": 0}), Box("dog", 40, 5, 150, 115))
@@ -34,8 +34,8 @@ def example(kind: str) -> Example:
     return Example(PICTURES, format=kind)
 
 
-@pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("to", writers.names())
+@pytest.mark.parametrize("kind", writers.names())
 def test_every_format_becomes_every_other(kind: str, to: str, tmp_path: Path) -> None:
     """Pictures, splits, labels, boxes, negatives and unannotated images are the same; no structural finding."""
     # COCO has no place to say which split an image without annotation is in, and YOLO reads none without split.
@@ -243,7 +243,7 @@ def test_nothing_is_ever_overwritten(out: str, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", writers.names())
 @pytest.mark.parametrize("name", ["nuts_coco", "raccoon_voc", "pallet_yolo"])
 def test_real_datasets_become_every_format(name: str, to: str, real: Path, tmp_path: Path) -> None:
     """The audit of the result finds the same boxes, labels and splits, and nothing structural."""

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from trainworthy_audit.formats.coco_masks import UnfitError
+from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.operations import masks
 
 
@@ -73,14 +73,14 @@ def test_a_clipped_mask_has_the_pixels_that_touch_the_box(mask: Any, box: tuple[
 )
 def test_damaged_masks_are_refused_with_the_reason(rle: dict[str, Any], message: str) -> None:
     """Of another size, with counts that do not add up, are negative, or are no counts."""
-    with pytest.raises(UnfitError, match=message):
+    with pytest.raises(MalformedError, match=message):
         masks.decode(rle, (3, 4))
 
 
 def test_a_mask_of_too_many_pixels_is_not_decoded() -> None:
     """A few bytes may claim gigabytes."""
     side = 20_000
-    with pytest.raises(UnfitError, match="400,000,000 pixels are too many"):
+    with pytest.raises(MalformedError, match="400,000,000 pixels are too many"):
         masks.decode({"size": [side, side], "counts": [side * side]}, (side, side))
 
 
@@ -88,7 +88,7 @@ FUZZ = """
     from itertools import pairwise
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
-    from trainworthy_audit.formats.coco_masks import UnfitError
+    from trainworthy_audit.formats.shared.malformed import MalformedError
     from trainworthy_audit.operations import masks
 
     numbers = st.one_of(
@@ -109,7 +109,7 @@ FUZZ = """
         global decoded, refused
         try:
             mask = masks.decode(rle, (3, 4))
-        except UnfitError:
+        except MalformedError:
             refused += 1
             return
         decoded += 1

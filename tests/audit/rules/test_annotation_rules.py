@@ -40,7 +40,7 @@ def test_orphans_of_every_kind() -> None:
     assert messages == [
         "no image of this name is in the dataset",
         "no such image in the dataset: lost.jpg",
-        "boxes belong to image_id 99, which no entry of the images declares",
+        "boxes belong to image_id 99, which no entry of `images` declares",
     ]
 
 

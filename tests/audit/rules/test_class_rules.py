@@ -161,13 +161,13 @@ def test_labelimg_example_list_is_recognised() -> None:
     ("listed", "message"),
     [
         (("cat", ""), '"" (id 1) is blank'),
-        (("cat", "\t"), "'\\t' (id 1) is blank and holds U+0009, which cannot be seen"),
-        (("cat", "-"), '"-" (id 1) is no name'),
+        (("cat", "\t"), "'\\t' (id 1) is blank and contains U+0009, which cannot be seen"),
+        (("cat", "-"), '"-" (id 1) is not a name'),
         (("cat", " dog"), '" dog" (id 1) has spaces around it'),
         (("cat", "hot  dog"), '"hot  dog" (id 1) has several spaces in a row'),
         (("cat", "cat"), '"cat" (id 1) is already the name of id 0'),
         (("cat", "cat "), '"cat " (id 1) has spaces around it and is already the name of id 0'),
-        (("cat", "\ufeffdog"), "'\\ufeffdog' (id 1) holds U+FEFF, which cannot be seen"),
+        (("cat", "\ufeffdog"), "'\\ufeffdog' (id 1) contains U+FEFF, which cannot be seen"),
     ],
 )
 def test_bad_names(listed: tuple[str, ...], message: str) -> None:
@@ -190,7 +190,9 @@ def test_id_declared_twice() -> None:
 
 def test_never_used_is_told_once_for_all_splits() -> None:
     """C004 tells a category that no split uses once, and one that any split uses not at all."""
-    train, val = names("a", "b", "c", source="train.json"), names("a", "b", "c", source="val.json")
+    train, val = (
+        names("a", "b", "c", source=f"{split}.json", in_annotations=True) for split in ("train", "val")
+    )
     boxes = [*ids(0, listed=train, annotation="train.json"), *ids(1, listed=val, annotation="val.json")]
     (row,) = found("C004", evidence(boxes, names=[train, val], kind="coco"))
     assert (row["label"], row["annotation"], row["related"]) == ("c", "train.json", ["val.json"])
@@ -206,10 +208,10 @@ def test_never_used_is_told_once_for_all_splits() -> None:
         ("berries", "berry", "look like singular and plural"),
         ("glass", "glasses", "look like singular and plural"),
         ("box", "boxes", "look like singular and plural"),
-        ("helmet", "helmut", "differ by one slip of the keyboard"),
-        ("bicycle", "bicyle", "differ by one slip of the keyboard"),
-        ("receipt", "reciept", "differ by one slip of the keyboard"),
-        ("red helmet", "red helmett", "differ by one slip of the keyboard"),
+        ("helmet", "helmut", "differ by one typing error"),
+        ("bicycle", "bicyle", "differ by one typing error"),
+        ("receipt", "reciept", "differ by one typing error"),
+        ("red helmet", "red helmett", "differ by one typing error"),
     ],
 )
 def test_look_alikes(one: str, other: str, how: str) -> None:
@@ -286,9 +288,8 @@ def test_spans() -> None:
 @pytest.mark.parametrize(("path", "placeholder"), [("a_jpg.rf.0123.jpg", True), ("a.jpg", False)])
 def test_roboflow_placeholder_is_called_so(path: str, placeholder: bool) -> None:  # noqa: FBT001
     """C004 says of category 0 of a Roboflow export what it is; the finding stays."""
-    given = evidence(
-        [box(1, 1, 50, 50, class_id=1)], kind="coco", names=[names("project", "cat", source="x.json")]
-    )
+    listed = names("project", "cat", source="x.json", in_annotations=True)
+    given = evidence([box(1, 1, 50, 50, class_id=1)], kind="coco", names=[listed])
     data = replace(given.dataset, images=given.dataset.images.with_columns(path=pl.lit(path)))
     (row,) = found("C004", replace(given, dataset=data))
     assert row["label"] == "project"

@@ -96,7 +96,7 @@ def test_swapped_size_is_explained_by_the_orientation() -> None:
     """Where EXIF turns the picture by a quarter, a swapped size is explained by it."""
     (said,) = messages("I004", {"declared_width": 480.0, "declared_height": 640.0, "orientation": 8})
     assert "EXIF orientation 8" in said
-    assert "drawn on the turned picture" in said
+    assert "drawn on the turned image" in said
 
 
 def test_square_image_with_a_wrong_size_is_not_called_swapped() -> None:

@@ -94,8 +94,8 @@ def test_list_entries() -> None:
     results = found("S004", evidence(images(train=1), references=references))
     assert [(row["annotation"], row["line"], row["image"], row["message"]) for row in results] == [
         ("train.txt", 2, None, "lists ghost, but the dataset has no such image"),
-        ("train.txt", 3, "train/0.jpg", "lists 0 again: it stands in line 1 already"),
-        ("train.txt", 4, "train/0.jpg", "lists 0 again: it stands in line 1 already"),
+        ("train.txt", 3, "train/0.jpg", "lists 0 again: it is already in line 1"),
+        ("train.txt", 4, "train/0.jpg", "lists 0 again: it is already in line 1"),
     ]
 
 

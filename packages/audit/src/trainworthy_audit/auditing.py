@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from trainworthy_audit import __version__, waivers
 from trainworthy_audit.evidence.findings import NONE
-from trainworthy_audit.formats.fractions import in_pixels
+from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_audit.measure import evidence_cache
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import digest

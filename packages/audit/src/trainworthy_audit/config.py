@@ -195,8 +195,8 @@ def _check(values: Mapping[str, Any], where: str) -> None:
     for key in ("select", "ignore", "severity"):
         for prefix in values.get(key, ()):
             _check_prefix(prefix, where, key)
-    if values.get("format", "") not in {"", *formats.FORMATS}:
-        raise _unknown("format", values["format"], formats.FORMATS, where)
+    if values.get("format", "") not in {"", *formats.names()}:
+        raise _unknown("format", values["format"], formats.names(), where)
     _check_regex(values.get("group-regex", ""), where)
     _check_severities(values.get("severity", {}), where)
     for code, options in values.get("rules", {}).items():

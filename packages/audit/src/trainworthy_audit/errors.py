@@ -1,10 +1,10 @@
 """The errors that a user can meet, as a tree.
 
-    TrainworthyError                exit 2: it could not be done
-    ├── RefusedError                exit 1: the dataset is not certified, or is no longer what was certified
+    TrainworthyError                exit code 2: the command could not be carried out
+    ├── RefusedError                exit code 1: the dataset is not certified, or is no longer what was certified
     ├── DatasetError                the dataset cannot be opened or recognised
-    │   ├── NoDatasetError          nothing is there, or nothing that any format knows
-    │   ├── AmbiguousFormatError    two formats fit; an option must decide
+    │   ├── NoDatasetError          there is nothing, or nothing that any format recognises
+    │   ├── AmbiguousFormatError    several formats or sets of annotations fit; an option must decide
     │   └── BadArchiveError         the zip is broken, or would unpack into more than it should
     ├── ConfigError                 an option, a configuration file or a waiver file is wrong
     ├── CertificateError            the certificate cannot be read, or has been edited
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class TrainworthyError(Exception):
-    """Something could not be done. `str()` is the whole message, `next_step` the command that helps, or ''."""
+    """Something could not be done. `str()` is the whole message; `next_step` is a command that helps, or ""."""
 
     def __init__(self, message: str, *, next_step: str = "") -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class DatasetError(TrainworthyError):
 
 
 class NoDatasetError(DatasetError):
-    """Nothing is there, or nothing that any format knows."""
+    """There is nothing, or nothing that any format recognises."""
 
 
 class AmbiguousFormatError(DatasetError):

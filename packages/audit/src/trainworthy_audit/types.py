@@ -2,9 +2,11 @@
 
 Coordinates, stated once: pixels, origin in the top-left corner, x to the right and y down; a box is its edges
 `x1, y1, x2, y2`, in [0, W] x [0, H] when it lies inside; its width is `x2 - x1`. W and H are those of the pixels as
-stored, before any EXIF orientation: what a decoder hands to the trainer.
+stored, before any EXIF orientation: what a decoder returns to the trainer.
 
 Paths, stated once: POSIX, relative to the root of the dataset (the folder or zip that was given).
+
+Frames, stated once: a column `image` holds row numbers of `IMAGES`, a column `row` holds those of `BOXES`.
 """
 
 from __future__ import annotations
@@ -18,41 +20,40 @@ import polars as pl
 if TYPE_CHECKING:
     from datetime import date
 
-    import numpy as np
     from PIL.Image import Image
 
+#: How grave a finding is. Only errors block a certificate.
 Severity = Literal["error", "warning", "info"]
 Verdict = Literal["approved", "approved-with-waivers", "rejected"]
 Status = Literal["passed", "failed", "not-applicable", "crashed"]
+
+#: The gravest first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What a reader brings
+# What a reader returns
 
-#: One row an image file of the dataset, whether annotated or not. `image` is the row number, 0..n-1, the key that the
-#: other frames use; rows are sorted by `path`.
+#: One row an image file of the dataset, whether annotated or not; sorted by `path`.
 IMAGES = pl.Schema(
     {
-        "image": pl.UInt32,
+        "image": pl.UInt32,  # the row number, 0..n-1
         "path": pl.String,
         "split": pl.String,  # the first split that lists it; null where the dataset has no splits
         "annotation": pl.String,  # the (first) file that annotates it; null where none does
-        "declared_width": pl.Float64,  # what the annotation says of the size, pixels; null where it says nothing
+        "declared_width": pl.Float64,  # the size that the annotation declares, in pixels; null where it declares none
         "declared_height": pl.Float64,
     }
 )
 
-#: One row a box, in the order of the files. `row` singles it out for good; `box` is its 0-based index in its annotation
-#: file (COCO: among its image's annotations), for people. YOLO's numbers are fractions until the image has been
-#: measured; see `fractions`.
+#: One row a box, in the order of the files.
 BOXES = pl.Schema(
     {
-        "row": pl.UInt32,  # 0..n-1 in the order in which the boxes were read; it stays when boxes are taken away
-        "image": pl.UInt32,
-        "annotation": pl.String,
-        "line": pl.UInt32,  # 1-based; null where the format has no useful lines (COCO)
-        "box": pl.UInt32,
-        "x1": pl.Float64,
+        "row": pl.UInt32,  # the number of the box, 0..n-1, in the order of reading; kept when other boxes are removed
+        "image": pl.UInt32,  # null where the annotation's image is not in the dataset
+        "annotation": pl.String,  # the file
+        "line": pl.UInt32,  # 1-based; null where lines of the format mean nothing (COCO)
+        "box": pl.UInt32,  # 0-based index in its annotation file (COCO: among its image's annotations), for people
+        "x1": pl.Float64,  # edges in pixels; in YOLO fractions of the image's sides (see `Dataset.fractions`)
         "y1": pl.Float64,
         "x2": pl.Float64,
         "y2": pl.Float64,
@@ -60,54 +61,55 @@ BOXES = pl.Schema(
         "label": pl.String,  # null where the id is in no list
         "shape": pl.String,  # "box", "polygon" or "rle": what the box was made from
         "id": pl.Int64,  # COCO annotation id, else null
-        "truncated": pl.Float64,  # flags as written; null where the file does not say
+        "truncated": pl.Float64,  # flags as written, usually 0 or 1; NaN for what is not a number, null where unstated
         "difficult": pl.Float64,
         "occluded": pl.Float64,
         "crowd": pl.Float64,
     }
 )
 
-#: One row a row, entry or file that could not be read, with what stood there, verbatim.
+#: One row a row, entry or file of annotations that could not be read.
 UNREAD = pl.Schema(
     {
         "annotation": pl.String,
         "line": pl.UInt32,
         "image": pl.UInt32,  # null where it is not known which image was meant
         "box": pl.UInt32,  # index in its file, where the row was to be a box
-        "text": pl.String,
-        "reason": pl.String,
+        "text": pl.String,  # what stands there, verbatim; "" for a whole file
+        "reason": pl.String,  # a phrase: "not a number: wide"
     }
 )
 
-#: One row each time an annotation or a list file speaks of an image.
-#: kind "annotation": this file (or COCO image entry) annotates the image. kind "name": an optional mention inside it
-#: (VOC's <filename>). kind "list": a split's list, or a folder that the split names.
+#: One row each time a file of the dataset mentions an image. The kinds: "annotation" (this file, or this entry of a
+#: COCO file, annotates the image), "name" (a mention inside it that is not needed: VOC's <filename>), "list" (a split's
+#: list, or a folder that the split names), "member" (a member of a zip that would leave its folder).
 REFERENCES = pl.Schema(
     {
         "kind": pl.String,
         "source": pl.String,  # the annotation or list file
         "line": pl.UInt32,
         "written": pl.String,  # as it stands there, or the path that was expected
-        "image": pl.UInt32,  # the image it was resolved to, null where there is none
-        "split": pl.String,
+        "image": pl.UInt32,  # the image that it means; null where the dataset has none
+        "split": pl.String,  # to which the file assigns the image, if any
         "id": pl.Int64,  # COCO image id, else null
         "outside": pl.Boolean,  # it was written so as to leave the dataset, and nothing inside fits
     }
 )
 
-#: One row each (image, split) that the dataset puts together; an image that several splits list has several rows.
+#: One row each (image, split): an image that several splits list has several rows.
 MEMBERSHIP = pl.Schema({"image": pl.UInt32, "split": pl.String})
 
 
 @dataclass(frozen=True)
 class NameList:
-    """One list of class names that the dataset brings."""
+    """One list of class names in the dataset."""
 
     source: str  # the file
-    names: tuple[tuple[int, str, int | None], ...]  # (id, name exactly as written, line)
-    split: str | None = None
-    count: int | None = None  # what `nc` or `classes =` says beside it
+    names: tuple[tuple[int, str, int | None], ...]  # (id, name exactly as written, 1-based line)
+    split: str | None = None  # the split that its annotation file belongs to
+    count: int | None = None  # the number of classes that `nc` or `classes =` declares beside it
     declares_ids: bool = True  # False for a list of which only the names matter (VOC beside a labels.txt)
+    in_annotations: bool = False  # it is part of an annotation file (COCO), whose ids it gives their labels
     complete: bool = True  # False where a part could not be read, which may declare what is missing here
 
     def by_id(self) -> dict[int, str]:
@@ -119,28 +121,30 @@ class NameList:
 
 
 def empty(schema: pl.Schema) -> pl.DataFrame:
-    """Return a frame of no rows with these columns."""
+    """A frame without rows that has these columns."""
     return pl.DataFrame(schema=schema)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as it was read: columns, and where each row came from. Nothing is repaired or dropped."""
+    """A dataset as it was read, with the place where each row came from. Nothing is repaired or dropped."""
 
     root: str  # as the user gave it
-    format: str  # "voc", "coco", "yolo" (ultralytics) or "darknet"
-    images: pl.DataFrame = field(default_factory=lambda: empty(IMAGES))
-    boxes: pl.DataFrame = field(default_factory=lambda: empty(BOXES))
-    unread: pl.DataFrame = field(default_factory=lambda: empty(UNREAD))
-    references: pl.DataFrame = field(default_factory=lambda: empty(REFERENCES))
-    membership: pl.DataFrame = field(default_factory=lambda: empty(MEMBERSHIP))
-    names: tuple[NameList, ...] = ()  # the first is the one that gives ids their labels
-    splits: tuple[str, ...] = ()  # in the dataset's own words: "train", "valid", ...; () where it has none
+    format: str  # one of `formats.names()`: "voc", "coco", "yolo" (ultralytics), "darknet", ...
+    images: pl.DataFrame = field(default_factory=lambda: empty(IMAGES))  # IMAGES
+    boxes: pl.DataFrame = field(default_factory=lambda: empty(BOXES))  # BOXES
+    unread: pl.DataFrame = field(default_factory=lambda: empty(UNREAD))  # UNREAD
+    references: pl.DataFrame = field(default_factory=lambda: empty(REFERENCES))  # REFERENCES
+    membership: pl.DataFrame = field(default_factory=lambda: empty(MEMBERSHIP))  # MEMBERSHIP
+    names: tuple[
+        NameList, ...
+    ] = ()  # the first one gives ids their labels, unless a list is in the annotations
+    splits: tuple[str, ...] = ()  # the dataset's own names: "train", "valid", ...; () where it has none
     content: tuple[str, ...] = ()  # every file that training reads: images, annotations, lists, names; sorted
     fractions: bool = False  # the boxes are fractions of the image, as YOLO writes them
     notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
     #: Images whose annotation may be in a file of which nothing could be read. A001 reports the file once; what these
-    #: images seem to lack follows from it, and is no finding of its own.
+    #: images seem to lack follows from that, and is not reported.
     unreadable_annotation: frozenset[int] = frozenset()
 
     @property
@@ -152,23 +156,23 @@ class Dataset:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What measuring brings
+# What measuring returns
 
 #: One row an image, in the order of `IMAGES`. Where `status` is not "ok" or "damaged", what was not measured is null.
 PIXELS = pl.Schema(
     {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "image": pl.UInt32,
         "status": pl.String,  # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"
-        "reason": pl.String,  # why it is not ok, in the decoder's words where it has some
-        "damage_at": pl.Float64,  # share of the file at which the damage begins, where known
+        "reason": pl.String,  # why it is not ok, in the decoder's words if any; null where it is ok
+        "damage_at": pl.Float64,  # share of the file before the damage, 0..1; null where unknown
         "size_bytes": pl.UInt64,
         "digest": pl.String,  # blake3 of the file's bytes, 64 hex digits; null where it cannot be read
         "format": pl.String,  # by content: "jpeg", "png", "bmp", "gif", "tiff", "webp", ...; null when it is no image
-        "width": pl.UInt32,
+        "width": pl.UInt32,  # in pixels as stored; "too-large": as the header claims
         "height": pl.UInt32,
         "orientation": pl.UInt8,  # EXIF, 1..8; null where there is none; values outside become 0
         "mode": pl.String,  # Pillow's: "RGB", "L", "CMYK", "P", "RGBA", "I;16", ...
-        "frames": pl.UInt32,
+        "frames": pl.UInt32,  # of an animation or a file of several pages; usually 1
         "trailing_bytes": pl.UInt64,  # after the image's own end
         "brightness": pl.Float64,  # mean luma, 0..1
         "contrast": pl.Float64,  # standard deviation of the luma, 0..1
@@ -194,7 +198,7 @@ PAIRS = pl.Schema(
         "relation": pl.String,
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed
-        "detail": pl.String,  # all that was seen, with {a} and {b} for the two; null where it was not needed
+        "detail": pl.String,  # a sentence, with {a} and {b} for the two images; null where it was not needed
         # where a place of `b` is in `a`: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5, in shares of the sides of
         # images as they are stored; null where it was not needed
         "map": pl.Array(pl.Float64, 6),
@@ -218,53 +222,55 @@ class Evidence:
     """What rules look at: the dataset, its pixels and its duplicates, and frames joined from them once."""
 
     dataset: Dataset
-    pixels: pl.DataFrame
-    duplicates: pl.DataFrame
+    pixels: pl.DataFrame  # PIXELS
+    duplicates: pl.DataFrame  # PAIRS
+    #: One row an image: `IMAGES`, `PIXELS` without keypoints, and `image_width`, `image_height` in pixels (Float64):
+    #: measured, else declared, else null.
     images: pl.DataFrame
-    """`IMAGES` + `PIXELS` without keypoints + `image_width`/`image_height`: measured, else declared, else null."""
+    #: One row a box: `BOXES` in pixels; `path`, `split`, `image_width`, `image_height` of its image; `finite` (all
+    #: edges are known and finite); `unit_error` (pixels where fractions belong, B008); in YOLO the fractions `fx1`,
+    #: `fy1`, `fx2`, `fy2`, null in other formats. YOLO's edges are null where the size of the image is unknown.
     boxes: pl.DataFrame
-    """`BOXES` in pixels + `path`, `split`, `image_width`, `image_height`. Images without a size: YOLO edges are null.
-    YOLO keeps its fractions as `fx1, fy1, fx2, fy2`; these are null in other formats."""
     labels: tuple[str, ...] = ()  # the labels that the user asked for; () for all
     group_regex: str = ""  # from the configuration: its first group names the recording of a path
     known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What rules bring
+# What rules return
 
-#: One row a finding. `audit.json` shows `measured_text` in place of `measured` where it is set; likewise the limit.
+#: One row a finding. Where `measured_text` is set it stands for `measured`; likewise the limit.
 FINDINGS = pl.Schema(
     {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
-        "rule": pl.String,
-        "severity": pl.String,
-        "image": pl.String,
-        "annotation": pl.String,
-        "line": pl.UInt32,
-        "box": pl.UInt32,
-        "row": pl.UInt32,  # the box in `Dataset.boxes`; null where the finding is about no single box
+        "rule": pl.String,  # code
+        "severity": pl.String,  # a `Severity`
+        "image": pl.String,  # path; null where the finding is not about one image
+        "annotation": pl.String,  # path of the annotation, list or names file
+        "line": pl.UInt32,  # of that file, 1-based
+        "box": pl.UInt32,  # as in `BOXES`, for people
+        "row": pl.UInt32,  # the box in `Dataset.boxes`; null where the finding is not about one box
         "label": pl.String,
         "split": pl.String,
-        "related": pl.List(pl.String),
-        "message": pl.String,
+        "related": pl.List(pl.String),  # paths of other images and files that the finding is about
+        "message": pl.String,  # one sentence without a full stop
         "measured": pl.Float64,
         "measured_text": pl.String,
         "limit": pl.Float64,
         "limit_text": pl.String,
-        "unit": pl.String,
-        "text": pl.String,  # what stood in the file, verbatim, where it could not be read
+        "unit": pl.String,  # of `measured` and `limit`: "px", "images", "IoU", ...
+        "text": pl.String,  # what stands in the file, verbatim, where it could not be read
     }
 )
 
 
 @dataclass(frozen=True)
 class Option:
-    """A threshold of a rule. `source` says where the default comes from."""
+    """A threshold of a rule."""
 
     name: str  # kebab-case, as written in trainworthy.toml
     default: float | str | bool | tuple[str, ...]
-    meaning: str  # a sentence, with the unit
-    source: str
+    meaning: str  # a phrase, with the unit
+    source: str  # where the default comes from
 
 
 @dataclass(frozen=True)
@@ -285,7 +291,7 @@ class Picture:
 
     name: str  # file stem and extension, e.g. "street.jpg"
     scene: int = 0
-    size: tuple[int, int] = (160, 120)
+    size: tuple[int, int] = (160, 120)  # width and height in pixels
     boxes: tuple[Box, ...] | None = ()  # None: it has no annotation at all
     split: str | None = "train"
     like: str = ""  # a copy of this earlier picture's file, byte for byte
@@ -296,7 +302,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """A little dataset that shows a rule: `demo.write` puts it on disk."""
+    """A tiny dataset that shows a rule: `demo.write` writes it to disk."""
 
     pictures: tuple[Picture, ...]
     format: str = "yolo"  # "voc", "coco", "yolo", "darknet"
@@ -304,14 +310,14 @@ class Example:
     #: Files written last, over what the format wrote: {path: text, bytes, or a function of the bytes that stand there
     #: (b"" where there are none); None removes the file}.
     files: Mapping[str, str | bytes | Callable[[bytes], bytes] | None] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # fields of `config.Config`, e.g. {"options": {"N001": {...}}}
-    #: For a dirty example: parts of the findings that must come out, one mapping a finding, e.g.
-    #: ({"image": "images/train/a.jpg", "box": 0},). All findings of the rule are listed, in order.
+    #: Fields of `config.Config`, e.g. {"options": {"N001": {...}}}.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    #: For a dirty example: parts of the rule's findings, one mapping for each of them, in order, e.g.
+    #: ({"image": "images/train/a.jpg", "box": 0},).
     expect: tuple[Mapping[str, Any], ...] = ()
 
 
+#: (evidence, {option: value}) -> FINDINGS, made by `findings.rows` or `findings.one`.
 Check = Callable[[Evidence, Mapping[str, Any]], pl.DataFrame]
 
 
@@ -319,13 +325,13 @@ Check = Callable[[Evidence, Mapping[str, Any]], pl.DataFrame]
 class Rule:
     """A rule: its reference page is the docstring of the module that makes it."""
 
-    code: str
+    code: str  # a letter of `GROUPS` and three digits: "B001"; never reused
     name: str  # kebab-case: "box-out-of-bounds"
-    severity: Severity
+    severity: Severity  # unless the configuration changes it
     summary: str  # what one finding means, a phrase: "box reaches beyond the image"
-    check: Check  # returns a frame made by `finding.rows` or `finding.one`
-    clean: Example
-    dirty: Example
+    check: Check
+    clean: Example  # has no finding of the rule
+    dirty: Example  # the same dataset with the defect: has findings of this rule in addition, and of no other
     options: tuple[Option, ...] = ()
     needs: tuple[str, ...] = ()  # keys of `auditing.NEEDS`; where one is not met the rule is not applicable
     docs: str = ""  # filled in from the module's docstring
@@ -336,6 +342,7 @@ class Rule:
         return GROUPS[self.code[0]]
 
 
+#: The families of rules by the letter of their codes, in the catalogue's order.
 GROUPS = {
     "I": "Images",
     "A": "Annotation files",
@@ -349,18 +356,18 @@ GROUPS = {
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What an audit brings
+# What an audit returns
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one rule fared."""
+    """The result of one rule."""
 
     rule: Rule
     severity: Severity  # after the configuration
     status: Status
-    findings: int = 0
-    waived: int = 0
+    findings: int = 0  # how many, waived ones included
+    waived: int = 0  # how many of them a waiver accepts
     reason: str = ""  # why it is not applicable, or how it crashed
 
 
@@ -368,12 +375,12 @@ class Outcome:
 class Waiver:
     """A person's acceptance of findings, bound to their content by their keys."""
 
-    rule: str
+    rule: str  # code
     findings: tuple[str, ...]  # keys: see `waivers.keys`
     reason: str
     author: str
-    expires: date
-    where: str = ""  # for readers: which place it excuses
+    expires: date  # the last day on which it is valid
+    where: str = ""  # the place that it accepts, for readers
     status: Literal["used", "unused", "expired"] = "used"
 
 
@@ -390,19 +397,19 @@ class Setting:
 class AuditResult:
     """Everything that an audit found."""
 
-    name: str
+    name: str  # of the dataset
     evidence: Evidence
-    findings: pl.DataFrame  # FINDINGS + `key`: str, `waived`: UInt32 index into `waivers` or null
+    findings: pl.DataFrame  # FINDINGS + `key`: String, `waived`: UInt32 index into `waivers` or null
     outcomes: Mapping[
         str, Outcome
     ]  # by code, in the catalogue's order; rules that were deselected are absent
     waivers: tuple[Waiver, ...]
     settings: tuple[Setting, ...]
     fingerprint: str  # blake3 over the content of every file that training reads
-    digests: Mapping[str, str]  # {path: blake3}, of `dataset.content`
+    digests: Mapping[str, str]  # {path: blake3}, of `Dataset.content`
     verdict: Verdict
-    not_checked: tuple[str, ...]  # sentences: what nobody looked at in this audit
-    switched_off: tuple[str, ...]  # codes of blocking rules that did not run: no certificate then
+    not_checked: tuple[str, ...]  # sentences: what this audit did not check
+    switched_off: tuple[str, ...]  # codes of blocking rules that did not run: any means no certificate
     command: str  # the command that made it, for the report
     created: str  # ISO 8601, UTC
     version: str
@@ -411,7 +418,3 @@ class AuditResult:
     def crashed(self) -> tuple[Outcome, ...]:
         """The rules that crashed; any means no certificate and exit code 2."""
         return tuple(outcome for outcome in self.outcomes.values() if outcome.status == "crashed")
-
-
-if TYPE_CHECKING:
-    Bits = np.ndarray[Any, np.dtype[np.uint64]]

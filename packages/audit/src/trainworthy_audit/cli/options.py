@@ -29,8 +29,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: The sections of `trainworthy --help`, in their order. A command of another section is listed below them.
 SECTIONS = ("Audit", "Dataset operations", "Training and diagnosis")
 
-#: The names in `formats.FORMATS`, here so that `--help` need not import it.
-FORMATS = ("voc", "coco", "yolo", "darknet")
+#: The formats that can be read.
+FORMATS = registry.names(Path(trainworthy_audit.__file__).parent / "formats")
 
 #: What `audit --output-format` offers.
 REPORTS = registry.names(Path(trainworthy_audit.__file__).parent / "report")

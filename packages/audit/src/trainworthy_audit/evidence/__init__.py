@@ -1,1 +1,1 @@
-"""What several rules ask of the evidence; rules do not know one another."""
+"""What several rules need of the evidence, since rules do not import one another."""

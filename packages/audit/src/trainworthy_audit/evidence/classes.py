@@ -1,4 +1,4 @@
-"""What several rules ask of class lists: which holds where, how ids are used, whether they are shifted."""
+"""Lists of classes: which one applies where, how ids are used, whether they are shifted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELIMG = (
 
 
 def is_example(names: NameList) -> bool:
-    """Whether a list begins with labelImg's own example, which hardly anybody means."""
+    """Whether a list begins with labelImg's own example, which is hardly ever meant."""
     return tuple(name for _, name, _ in names.names)[: len(LABELIMG)] == LABELIMG
 
 
@@ -29,7 +29,7 @@ def list_of(dataset: Dataset, group: str) -> NameList:
 
 
 def group(dataset: Dataset) -> pl.Expr:
-    """What was written together, by the column `annotation`: a COCO file, or a folder of label files."""
+    """The column `group`: annotations that were written together, a COCO file or a folder of label files."""
     alone = pl.col("annotation").is_in([names.source for names in dataset.names])
     folder = pl.col("annotation").str.extract("^(.*)/[^/]*$").fill_null("")
     return pl.when(alone).then("annotation").otherwise(folder).alias("group")
@@ -49,12 +49,12 @@ def usage(evidence: Evidence) -> pl.DataFrame:
 
 
 def shifts(evidence: Evidence, used: pl.DataFrame) -> dict[str, int]:
-    """{group: by how much} for the groups of `used` whose ids all fit the list once 1 is taken off, or added.
+    """{group: +1 or -1} for the groups of `used` whose ids all fit the list once that is subtracted.
 
     Ids are shifted when some are not in the list, all are when moved by one, and more than half of the list
-    is used: one stray id next to the end of a long list is not enough to accuse the rest.
+    is used: one stray id next to the end of a long list is not enough to blame the rest.
     """
-    found: dict[str, int] = {}
+    shift_of: dict[str, int] = {}
     ids = used.drop_nulls("class_id").group_by("group", maintain_order=True).agg("class_id")
     members: dict[str, dict[str, set[int]]] = {}
     for group, numbers in ids.iter_rows():
@@ -66,16 +66,15 @@ def shifts(evidence: Evidence, used: pl.DataFrame) -> dict[str, int]:
         declared = set(list_of(evidence.dataset, source).by_id())
         whole = _shift(set().union(*groups.values()), declared)
         for group, numbers in groups.items():
-            by = whole or _shift(numbers, declared)
-            if by:
-                found[group] = by
-    return found
+            if shift := whole or _shift(numbers, declared):
+                shift_of[group] = shift
+    return shift_of
 
 
 def _shift(used: set[int], declared: set[int]) -> int:
     if used <= declared or 2 * len(used) <= len(declared):
         return 0
-    return next((by for by in (1, -1) if {number - by for number in used} <= declared), 0)
+    return next((shift for shift in (1, -1) if {number - shift for number in used} <= declared), 0)
 
 
 def span(numbers: Iterable[int]) -> str:
@@ -83,10 +82,10 @@ def span(numbers: Iterable[int]) -> str:
     ordered = sorted(set(numbers))
     if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
         return f"{ordered[0]}..{ordered[-1]}"
-    return some(map(str, ordered)) or "none"
+    return listed(map(str, ordered)) or "none"
 
 
-def some(items: Iterable[str], most: int = 8) -> str:
+def listed(items: Iterable[str], most: int = 8) -> str:
     """'a, b, c and 4 more'."""
     every = list(items)
     rest = len(every) - most
@@ -99,13 +98,14 @@ def plain(name: str) -> str:
 
 
 def by_label(evidence: Evidence, used: pl.DataFrame) -> Mapping[str, int]:
-    """{label: boxes}, over all labels that occur; shifted ids count for the label they should have had."""
-    moved = shifts(evidence, used)
+    """{label: number of boxes} of all labels that occur; shifted ids count for the label they should have had."""
+    shift_of = shifts(evidence, used)
     counts: dict[str, int] = {}
     for row in used.iter_rows(named=True):
         label = row["label"]
-        if row["group"] in moved and row["class_id"] is not None:
-            label = list_of(evidence.dataset, row["group"]).by_id().get(row["class_id"] - moved[row["group"]])
+        shift = shift_of.get(row["group"], 0)
+        if shift and row["class_id"] is not None:
+            label = list_of(evidence.dataset, row["group"]).by_id().get(row["class_id"] - shift)
         if label is not None:
             counts[label] = counts.get(label, 0) + row["boxes"]
     return counts

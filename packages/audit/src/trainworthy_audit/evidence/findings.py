@@ -1,4 +1,4 @@
-"""How rules write down what they found: frames with the columns of `types.FINDINGS`."""
+"""How rules report: frames with the columns of `types.FINDINGS`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def rows(
 ) -> pl.DataFrame:
     """One finding for each row of `frame`.
 
-    The places are taken from the frame's own columns where it has them: `path` (the image), `annotation`,
-    `line`, `box`, `row`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants;
-    a string constant is text, not a column. `message` is an expression (see `polars.format`) or a constant.
-    Of a box with an `id` (COCO, where a line says nothing) the message ends with it.
+    The place is taken from the frame's own columns where it has them: `path` (the image), `annotation`, `line`, `box`,
+    `row`, `label`, `split`. `measured` and `limit` may be numbers or text, expressions or constants; a string constant
+    is text, not a column. `message` is an expression (see `polars.format`) or a constant. Where the frame has an `id`
+    (COCO, where lines mean nothing), the message ends with it.
     """
     have = frame.columns
-    said = pl.lit(message) if isinstance(message, str) else message
+    sentence = pl.lit(message) if isinstance(message, str) else message
     if {"box", "id"} <= set(have):
-        said = (
+        sentence = (
             pl.when(pl.col("id").is_null())
-            .then(said)
-            .otherwise(pl.format("{} (annotation id {})", said, "id"))
+            .then(sentence)
+            .otherwise(pl.format("{} (annotation id {})", sentence, "id"))
         )
 
     def place(name: str, column: str) -> pl.Expr:
@@ -53,7 +53,7 @@ def rows(
             place("image", "path"),
             *(place(name, name) for name in ("annotation", "line", "box", "row", "label", "split")),
             (pl.lit([], pl.List(pl.String)) if related is None else related).alias("related"),
-            said.alias("message"),
+            sentence.alias("message"),
             _value(measured).alias("measured_"),
             _value(limit).alias("limit_"),
             _value(unit).cast(pl.String).alias("unit"),
@@ -81,7 +81,7 @@ def one(
     unit: str | None = None,
     text: str | None = None,
 ) -> pl.DataFrame:
-    """A single finding, for a rule that speaks of the dataset, of a label or of a split as a whole."""
+    """A single finding, for a rule about the dataset, a label or a split as a whole."""
     place = {
         "path": image,
         "annotation": annotation,
@@ -102,7 +102,7 @@ def one(
 
 
 def number(value: pl.Expr, digits: int = 2) -> pl.Expr:
-    """The number as text for a message, rounded and without idle zeros: '30', '1.5'."""
+    """The number as text for a message, rounded and without trailing zeros: '30', '1.5'."""
     return value.round(digits).cast(pl.String).str.strip_suffix(".0")
 
 

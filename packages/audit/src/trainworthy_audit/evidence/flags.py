@@ -1,4 +1,4 @@
-"""Objects that carry a flag, which two rules tell alike: one for truncated objects, one for difficult ones."""
+"""Objects that carry a flag: O001 reports truncated ones, O002 difficult ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Evidence
 
 
-def told(evidence: Evidence, flag: str, share: float) -> pl.DataFrame:
+def check(evidence: Evidence, flag: str, share: float) -> pl.DataFrame:
     """Findings: each label of whose boxes more than `share` have the flag, then each box that has it.
 
-    Boxes that say nothing of the flag do not count, neither for the share nor against it.
+    `flag` is a column of `BOXES`, `share` is 0..1. Boxes that do not state the flag do not count, neither for the
+    share nor against it.
     """
     stated = evidence.boxes.filter(pl.col(flag).is_not_null())
     shares = (
@@ -36,6 +37,5 @@ def told(evidence: Evidence, flag: str, share: float) -> pl.DataFrame:
         limit=share,
         unit="of the label's boxes",
     )
-    return findings.join(
-        [labels, findings.rows(stated.filter(pl.col(flag) == 1), f"object is flagged {flag}")]
-    )
+    boxes = findings.rows(stated.filter(pl.col(flag) == 1), f"object is flagged {flag}")
+    return findings.join([labels, boxes])

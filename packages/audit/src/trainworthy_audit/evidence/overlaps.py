@@ -1,4 +1,4 @@
-"""Boxes that lie on one another, which two rules look at: one for each, whether the labels agree or not."""
+"""Boxes that coincide: B004 reports those of one label, B005 those of different labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 EDGES = ["x1", "y1", "x2", "y2"]
 
 
-def boxes(evidence: Evidence, *, iou: float, same_label: bool) -> pl.DataFrame:
+def find(evidence: Evidence, *, iou: float, same_label: bool) -> pl.DataFrame:
     """The rows of `evidence.boxes` that coincide with an earlier box of their image, one row for each.
 
-    `other` says which box that is, `other_label` and `own_label` what the two are called, `iou` how far they
-    agree. Boxes without extent, and those that are judged by other rules, are left out.
+    Two boxes coincide when their intersection over union is at least `iou`, and their labels are equal (`same_label`)
+    or different. Further columns: `iou`; `other` names the earlier box ("0 (line 1)"), `own_label` and `other_label`
+    the two labels. Boxes without extent, in pixels where fractions belong, or not finite are left out: other rules
+    report them.
     """
     label = pl.coalesce("label", pl.format("class id {}", "class_id")).fill_null("")
     usable = (
@@ -54,8 +56,9 @@ def boxes(evidence: Evidence, *, iou: float, same_label: bool) -> pl.DataFrame:
     return _described(evidence.boxes, pairs.sort("row"), label)
 
 
-def _described(everything: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) -> pl.DataFrame:
-    first = everything.select(
+def _described(boxes: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) -> pl.DataFrame:
+    """The boxes `row` of the pairs, with what is said of the earlier ones, `first`."""
+    first = boxes.select(
         pl.col("row").alias("first"),
         pl.col("box").alias("other_box"),
         pl.col("line").alias("other_line"),
@@ -63,7 +66,7 @@ def _described(everything: pl.DataFrame, pairs: pl.DataFrame, label: pl.Expr) ->
         label.alias("other_label"),
     )
     return (
-        pairs.join(everything, on="row", maintain_order="left")
+        pairs.join(boxes, on="row", maintain_order="left")
         .join(first, on="first", maintain_order="left")
         .drop("first")
         .with_columns(

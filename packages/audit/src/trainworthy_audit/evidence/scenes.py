@@ -1,4 +1,4 @@
-"""Which images show one scene: duplicates by their pixels, copies of one source by name, one recording."""
+"""Which images show the same scene: duplicates by their pixels, copies of one source by name, one recording."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SOURCE = r"([^/]+)\.rf\.[0-9A-Za-z]{20,}\.[^./]+$"
 #: Relations of images whose pixels are the same.
 IDENTICAL = ("exact", "same pixels")
 
-#: One row a link: `a` and `b` are images, `detail` is the source's or the recording's name.
+#: One row a link between the images `a` and `b`; `distance` is in bits of their hashes, 0..64, and `detail` the name
+#: of the source or the recording.
 LINKS = pl.Schema(
     {"a": pl.UInt32, "b": pl.UInt32, "relation": pl.String, "distance": pl.UInt32, "detail": pl.String}
 )
@@ -34,8 +35,8 @@ def links(evidence: Evidence, *, recordings: bool = False) -> pl.DataFrame:
     parts = [pairs, _alike(path.str.extract(SOURCE), "source")]
     if recordings and evidence.group_regex:
         pattern = re.compile(evidence.group_regex)
-        found = [pattern.search(text) for text in path]
-        names = [match.group(min(1, pattern.groups)) if match else None for match in found]
+        matches = [pattern.search(text) for text in path]
+        names = [match.group(min(1, pattern.groups)) if match else None for match in matches]
         parts.append(_alike(pl.Series(names, dtype=pl.String), "recording"))
     return pl.concat([part.cast(LINKS) for part in parts])
 
@@ -58,16 +59,16 @@ def _alike(names: pl.Series, relation: str) -> pl.DataFrame:
     )
 
 
-def scene_of(evidence: Evidence, found: pl.DataFrame) -> pl.DataFrame:
-    """One row an image: `image`, and `scene`, the smallest image that links (`a`, `b`) connect it with."""
-    scene = components(evidence.dataset.images.height, found["a"].to_numpy(), found["b"].to_numpy())
+def scene_of(evidence: Evidence, pairs: pl.DataFrame) -> pl.DataFrame:
+    """One row an image: `image`, and `scene`, the smallest image that pairs (`a`, `b`) connect it with."""
+    scene = components(evidence.dataset.images.height, pairs["a"].to_numpy(), pairs["b"].to_numpy())
     return pl.DataFrame({"image": evidence.dataset.images["image"], "scene": scene}).cast(
         {"scene": pl.UInt32}
     )
 
 
 def variety(evidence: Evidence) -> pl.DataFrame:
-    """How many `images` that can be seen, and how many different `scenes` they show: one row for each `kind`, `name`.
+    """How many `images` can be decoded, and how many different `scenes` they show: one row for each `kind`, `name`.
 
     `kind` is "whole" (and `name` null), "split" or "label"; images of several splits or labels count in each.
     """

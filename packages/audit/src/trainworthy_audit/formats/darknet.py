@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.formats import yolo, yolo_labels
-from trainworthy_audit.formats.builder import folder, stem, within_folder
-from trainworthy_audit.formats.yolo_layout import Mention, Part, Places, Plan, carry_out, choose, read_names
+from trainworthy_audit.formats.shared import yolo_dataset, yolo_labels, yolo_text, yolo_yaml
+from trainworthy_audit.formats.shared.format import Format
+from trainworthy_audit.formats.shared.paths import folder, stem, within_folder, without_extension
+from trainworthy_audit.formats.shared.yolo_layout import (
+    Layout,
+    ListedImage,
+    SplitPart,
+    Unread,
+    choose,
+    read_names,
+)
+from trainworthy_audit.formats.shared.yolo_places import Places
 from trainworthy_audit.source.text import numbered_lines
 from trainworthy_audit.splits import WHOLES, split_name
 
@@ -15,117 +24,130 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
 
-TITLE = "YOLO (darknet)"
-LOOKED_FOR = (
-    "a .data file or a list of classes (.names, classes.txt), and .txt labels beside the images or in labels"
-)
-
-_KEYS = ("classes", "train", "valid", "names")
+_KEYS = frozenset({"classes", "train", "valid", "names"})
 _SPLITS = ("train", "valid", "val", "test")
 
-#: A .data file has a handful of lines.
+#: A .data file has a handful of lines; in bytes.
 DATA_LIMIT = 2**16
 
 
-def sniff(source: Source, within: str) -> str:
+def _sniff(source: Source, within: str) -> str:
     """Say which of darknet's files there are, or ''."""
-    if yolo.sniff(source, within):
+    if yolo_yaml.seen(source, within):
         return ""
     data = _data_files(source, within)
-    names = [path for path in source.entries if yolo_labels.is_names(path) and within_folder(path, within)]
-    if count := yolo_labels.any_labels(source, within):
+    names = [path for path in source.entries if yolo_text.is_names(path) and within_folder(path, within)]
+    if count := yolo_labels.count_labels(source, within):
         beside = f", {(data or names)[0]}" if data or names else ""
         return f"{count:,} .txt labels{beside}"
+    if data:
+        return data[0]
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
-    return (data or names or [""])[0] if data or (source.images() and not others) else ""
+    return names[0] if names and source.images() and not others else ""
 
 
-def read(source: Source, within: str) -> Dataset:
+def _read(source: Source, within: str) -> Dataset:
     """Read names, lists and labels. Raises `AmbiguousFormatError` where several sets of them fit."""
     places = Places(source)
-    plans = [_plan(places, path) for path in _data_files(source, within)]
-    used, others = choose(source, plans or [Plan("")])
-    if not used.parts:
-        _add_lists(places, used, within)
-    return carry_out(source, "darknet", within, used, others)
+    layouts = [_layout(places, path) for path in _data_files(source, within)]
+    layout, others = choose(source, layouts or [Layout("")])
+    if not layout.parts:
+        _add_lists(places, layout, within)
+    return yolo_dataset.build(source, "darknet", within, layout, others)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# The .data file
 
 
 def _data_files(source: Source, within: str) -> list[str]:
     return [
         path
         for path, entry in source.entries.items()
-        if entry.suffix == ".data" and within_folder(path, within) and _settings(source, path, Plan(path))
+        if entry.suffix == ".data" and within_folder(path, within) and _settings(source, path, Layout(path))
     ]
 
 
-def _settings(source: Source, path: str, plan: Plan) -> dict[str, tuple[str, int]]:
+def _settings(source: Source, path: str, layout: Layout) -> dict[str, tuple[str, int]]:
     """{key: (value, line)} of a .data file; {} where it is none."""
     settings: dict[str, tuple[str, int]] = {}
     try:
-        content = list(numbered_lines(source.read(path, DATA_LIMIT)))
+        rows = list(numbered_lines(source.read(path, DATA_LIMIT)))
     except OSError:
         return {}
-    for number, line in content:
-        key, equals, value = line.partition("=")
+    for number, line in rows:
+        key, equals, value = (part.strip() for part in line.partition("="))
         if not line.strip() or line.lstrip().startswith(("#", ";")):
             continue
-        if equals and key.strip() and key.strip() not in settings:
-            settings[key.strip()] = (value.strip(), number)
+        if equals and key and key not in settings:
+            settings[key] = (value, number)
         else:
-            plan.unread.append((path, "expected a line of the form key = value, each key once", line, number))
-    return settings if settings.keys() & set(_KEYS) else {}
+            reason = "expected a line of the form key = value, each key once"
+            layout.unread.append(Unread(path, reason, line, number))
+    return settings if settings.keys() & _KEYS else {}
 
 
-def _plan(places: Places, path: str) -> Plan:
+def _layout(places: Places, path: str) -> Layout:
     """What a .data file says."""
-    plan = Plan(path, files={path})
-    settings = _settings(places.source, path, plan)
+    layout = Layout(path, files={path})
+    settings = _settings(places.source, path, layout)
     bases = ("", folder(path), folder(folder(path)))
     count = None
     if "classes" in settings:
         value, line = settings["classes"]
         count = int(value) if re.fullmatch(r"[0-9]{1,9}", value) else None
         if count is None:
-            plan.unread.append((path, "classes must be a whole number", f"classes = {value}", line))
+            reason = "classes must be a whole number"
+            layout.unread.append(Unread(path, reason, f"classes = {value}", line))
     if "names" in settings:
         value, line = settings["names"]
-        found = _file(places, value, bases)
-        if found is None:
-            plan.unread.append((path, "the file of names is not in the dataset", f"names = {value}", line))
+        names_file = places.file(value, bases, bases[1:])
+        if names_file is None:
+            reason = "the file of names is not in the dataset"
+            layout.unread.append(Unread(path, reason, f"names = {value}", line))
         else:
-            plan.names = read_names(places.source, found, plan, count)
-    for split in _SPLITS:
-        if settings.get(split, ("", 0))[0]:
-            _add_split(places, plan, split, settings[split], bases)
-    return plan
+            layout.names = read_names(places.source, names_file, layout, count)
+    for key in _SPLITS:
+        if settings.get(key, ("", 0))[0]:
+            layout.parts.append(_part(places, layout, key, settings[key], bases))
+    return layout
 
 
-def _add_split(
-    places: Places, plan: Plan, split: str, written: tuple[str, int], bases: tuple[str, ...]
-) -> None:
-    value, line = written
-    found = _file(places, value, bases)
-    if found is not None:
-        part = Part(split, found)
-        places.read_list(part, plan, ("", folder(plan.source), folder(found)))
-    else:
-        part = Part(split, plan.source, [Mention(line, value, None, places.find(value, bases)[2])])
-        plan.notes.append(f"The list {value}, which {plan.source} names for {split}, is not in the dataset.")
-    plan.parts.append(part)
+def _part(
+    places: Places, layout: Layout, key: str, setting: tuple[str, int], bases: tuple[str, ...]
+) -> SplitPart:
+    """The split that a key names: the images of a list, or the list that is not there."""
+    written, line = setting
+    path = places.file(written, bases, bases[1:])
+    if path is not None:
+        part = SplitPart(key, path)
+        places.read_list(part, layout, ("", folder(layout.source), folder(path)))
+        return part
+    layout.notes.append(f"The list {written}, which {layout.source} names for {key}, is not in the dataset.")
+    outside = places.find(written, bases).outside
+    return SplitPart(key, layout.source, [ListedImage(line, written, None, outside)])
 
 
-def _file(places: Places, written: str, bases: tuple[str, ...]) -> str | None:
-    found = places.find(written, bases)[0]
-    return found if found in places.source.entries else places.beside(written, bases[1:])
-
-
-def _add_lists(places: Places, plan: Plan, within: str) -> None:
+def _add_lists(places: Places, layout: Layout, within: str) -> None:
     """Without a .data file: lists of images that are named like splits."""
-    at_images = {path.rpartition(".")[0] for path in places.images.exact}
-    for path in yolo_labels.texts(places.source, within):
+    image_places = {without_extension(path) for path in places.images.exact}
+    for path in yolo_text.text_files(places.source, within):
         name = stem(path)
-        speaks = name.lower() in WHOLES or any(split_name(part) for part in re.split(r"[_\-\s.]+", name))
-        if speaks and path.rpartition(".")[0] not in at_images and yolo_labels.is_list(places.source, path):
-            part = Part(name, path)
-            places.read_list(part, plan, (folder(path), folder(folder(path)), ""))
-            plan.parts.append(part)
+        is_split = name.lower() in WHOLES or any(split_name(part) for part in re.split(r"[_\-\s.]+", name))
+        if not is_split or without_extension(path) in image_places:
+            continue
+        if yolo_text.is_image_list(places.source, path):
+            part = SplitPart(name, path)
+            places.read_list(part, layout, (folder(path), folder(folder(path)), ""))
+            layout.parts.append(part)
+
+
+FORMAT = Format(
+    title="YOLO (darknet)",
+    looked_for=(
+        "a .data file or a list of classes (.names, classes.txt), and .txt labels beside the images or in labels"
+    ),
+    sniff=_sniff,
+    read=_read,
+    unannotated_is_negative=True,
+)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trainworthy_audit.formats.builder import fold, stem
+from trainworthy_audit import formats
+from trainworthy_audit.formats.shared.paths import fold, stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ def collect(evidence: Evidence, source: Source) -> Collection:
 
 def shares_annotations(dataset: Dataset) -> bool:
     """Whether one annotation file is about many images, so that it cannot go with one of them, nor `box` name a row."""
-    return dataset.format == "coco"
+    return formats.load(dataset.format).one_file_for_many_images
 
 
 def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:

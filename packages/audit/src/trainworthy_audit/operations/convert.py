@@ -31,7 +31,7 @@ def run(
     dataset = formats.read(source, config.format, config.annotations)
     collection = collect(from_headers(source, dataset, measurer), source)
     changes = Changes("convert", sources=(str(source.path),))
-    changes.notes.append(f"From {formats.FORMATS[dataset.format].TITLE} to {writers.load(to).title}.")
+    changes.notes.append(f"From {formats.title(dataset.format)} to {writers.load(to).title}.")
     with open_sink(out, [source], zipped=zipped) as sink:
         writing.write(collection, to, sink, changes)
     return changes

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from trainworthy_audit.formats.coco_masks import UnfitError, decode_counts, rle_runs
+from trainworthy_audit.formats.shared.coco_masks import decode_counts, rle_runs
+from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.operations.collection import EDGES
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ MAX_PIXELS = 2 * 89_478_485
 def decode(rle: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     """(height, width) 0 or 1 of a mask of an image of this `size`, width and height.
 
-    Raises `UnfitError` where the mask is damaged, or is one of an image of another size.
+    Raises `MalformedError` where the mask is damaged, or is one of an image of another size.
     """
     height, width, runs = rle_runs(rle)
     if (width, height) != size:
-        raise UnfitError(f"its size {width} x {height} is not that of the image, {size[0]} x {size[1]}")
+        raise MalformedError(f"its size {width} x {height} is not that of the image, {size[0]} x {size[1]}")
     if width * height > MAX_PIXELS:
-        raise UnfitError(f"its {width * height:,} pixels are too many to be decoded")
+        raise MalformedError(f"its {width * height:,} pixels are too many to be decoded")
     checked = coco_mask.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy 2 about pycocotools' `__array__`
@@ -45,7 +46,7 @@ def encode(mask: NDArray[np.uint8], *, compressed: bool) -> dict[str, Any]:
 
 
 def area(rle: Mapping[str, Any]) -> int:
-    """How many pixels a mask has. Raises `UnfitError` where it is damaged."""
+    """How many pixels a mask has. Raises `MalformedError` where it is damaged."""
     return int(rle_runs(rle)[2][1::2].sum())
 
 

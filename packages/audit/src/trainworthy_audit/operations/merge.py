@@ -78,7 +78,7 @@ def _rename_labels(
     for old in renames:
         if old not in known:
             near = settings.nearest(old, known)
-            hint = f"Did you mean {near!r}?" if near else f"There is: {classes.some(known)}."
+            hint = f"Did you mean {near!r}?" if near else f"There is: {classes.listed(known)}."
             raise ConfigError(f"--rename {old}={renames[old]}: no dataset has this label\n  {hint}")
     renamed = []
     for part in parts:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainworthy_audit.formats.coco_masks import UnfitError, number
+from trainworthy_audit.formats.shared.coco_masks import number
+from trainworthy_audit.formats.shared.malformed import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,12 +21,12 @@ ROUNDING = 1.5
 
 
 def parse(polygon: Any) -> Points:  # noqa: ANN401 - whatever the file holds
-    """(n, 2) points of [x, y, x, y, ...], at least three. Raises `UnfitError` where it is no such list."""
+    """(n, 2) points of [x, y, x, y, ...], at least three. Raises `MalformedError` where it is no such list."""
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-        raise UnfitError("its polygon is not a list [x, y, x, y, ...] of three points or more")
+        raise MalformedError("its polygon is not a list [x, y, x, y, ...] of three points or more")
     points = np.array([number(value) for value in polygon]).reshape(-1, 2)
     if not np.isfinite(points).all():
-        raise UnfitError("its polygon holds numbers that are not finite")
+        raise MalformedError("its polygon holds numbers that are not finite")
     return points
 
 
@@ -36,13 +37,13 @@ def dump(points: Points) -> list[float]:
 
 
 def clip(parts: Sequence[Points], row: Mapping[str, Any]) -> list[Points]:
-    """The parts of a polygon clipped to the box of `row`. Raises `UnfitError` where they do not fill the box."""
+    """The parts of a polygon clipped to the box of `row`. Raises `MalformedError` where they do not fill the box."""
     if _distance(parts, row) <= ROUNDING:
         return list(parts)
     low, high = _corners(row)
     clipped = [np.clip(part, low, high) for part in parts]
     if _distance(clipped, row) > ROUNDING:
-        raise UnfitError("its polygon does not fit its box")
+        raise MalformedError("its polygon does not fit its box")
     return clipped
 
 
@@ -50,7 +51,7 @@ def fit(polygon: Any, row: Mapping[str, Any]) -> list[float] | None:  # noqa: AN
     """The polygon stretched by a rounding error, so that its extent is its box; None where it is far from it."""
     try:
         points = parse(polygon)
-    except UnfitError:
+    except MalformedError:
         return None
     low, high = _corners(row)
     least, most = points.min(axis=0), points.max(axis=0)
@@ -61,7 +62,7 @@ def fit(polygon: Any, row: Mapping[str, Any]) -> list[float] | None:  # noqa: AN
 
 
 def area(polygons: Sequence[Any]) -> float:
-    """The area of all parts, in square pixels. Raises `UnfitError` where one is no polygon."""
+    """The area of all parts, in square pixels. Raises `MalformedError` where one is no polygon."""
     total = 0.0
     for part in polygons:
         x, y = parse(part).T

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainworthy_audit import certificate
+from trainworthy_audit import certificate, formats
 from trainworthy_audit.report import Report
 from trainworthy_audit.report.shared import settings
 from trainworthy_audit.report.shared.groups import (
-    FORMATS,
     MARKS,
     VERDICTS,
     count,
@@ -66,9 +65,7 @@ def render(audit: AuditResult, context: Context) -> Iterator[str]:
 
 def _header(audit: AuditResult) -> list[str]:
     dataset = audit.evidence.dataset
-    lines = [
-        f"{clean(audit.name, 60)} · {FORMATS.get(dataset.format, dataset.format)} · {clean(dataset.root)}"
-    ]
+    lines = [f"{clean(audit.name, 60)} · {formats.title(dataset.format)} · {clean(dataset.root)}"]
     counts = [
         count(dataset.images.height, "image"),
         count(dataset.boxes.height, "box", "boxes"),

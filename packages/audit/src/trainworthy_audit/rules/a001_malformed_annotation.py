@@ -1,20 +1,20 @@
 """Malformed annotation.
 
 ## What it does
-Reports every row, entry or file of annotations that could not be read, with its line and with what stands
-there, verbatim. A malformed row costs only itself: the rest of its file is read and judged.
+Reports every row, entry or file of annotations that could not be read, with its line and its text, verbatim.
+Only the malformed row is lost: the rest of its file is read and checked.
 
 ## Why it hurts training
-Trainers disagree about such a row. One stops, one skips the row, one drops the whole picture with all its
-good boxes, and the object whose box is lost is taught as background. Malformed rows also point at a broken
-export, which may have damaged rows that still look right.
+Trainers treat such a row differently. One stops, one skips the row, one drops the whole image with all its good
+boxes, and the object whose box is lost is learnt as background. Malformed rows also suggest a broken export, which
+may have damaged rows that still look right.
 
 ## Example
 `0 0.5 0.5 0.2` in a YOLO file: four numbers where five belong.
 
 ## When it is wrong
 When the row belongs to another task that shares the file, such as keypoints or oriented boxes. Keep those
-in files of their own, or have them converted.
+in separate files, or convert them.
 """
 
 from __future__ import annotations

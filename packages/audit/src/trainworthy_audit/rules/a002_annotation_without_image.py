@@ -1,21 +1,20 @@
 """Annotation without its image.
 
 ## What it does
-Finds annotation files and entries whose picture is not in the dataset: a label file or xml without a
-picture of that name, a COCO image entry whose `file_name` is not there, and COCO annotations whose
-`image_id` no image entry has.
+Finds annotation files and entries whose image is not in the dataset: a label file or xml without an image of
+that name, a COCO image entry whose `file_name` does not exist, and COCO annotations whose `image_id` no image
+entry has.
 
 ## Why it hurts training
-These labels are never seen. The dataset is smaller than its annotations say, and often the pictures were
-lost on the way: a copy that stopped, a file renamed, an extension that changed. Some trainers stop at the
-first one.
+These labels are never used. The dataset is smaller than its annotations say, and often the images were lost on
+the way: a copy that was interrupted, a renamed file, a changed extension. Some trainers stop at the first one.
 
 ## Example
 `labels/train/street.txt` where there is no `images/train/street.jpg`.
 
 ## When it is wrong
-When the pictures are fetched later, from a store that the dataset only names. Audit the dataset as the
-trainer will see it: with the pictures in place.
+When the images are downloaded later, from storage that the dataset only names. Audit the dataset as the
+trainer will see it: with the images in place.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each file or entry that annotates an image which is not there."""
+    """One finding for each file or entry that annotates a missing image."""
     orphans = evidence.dataset.references.filter(
         pl.col("kind") == "annotation", pl.col("image").is_null(), ~pl.col("outside")
     ).with_columns(pl.col("source").alias("annotation"))
     message = (
         pl.when(pl.col("written").str.starts_with("image_id "))
-        .then(pl.format("boxes belong to {}, which no entry of the images declares", "written"))
+        .then(pl.format("boxes belong to {}, which no entry of `images` declares", "written"))
         .when(pl.col("written") == pl.col("annotation"))
         .then(pl.lit("no image of this name is in the dataset"))
         .otherwise(pl.format("no such image in the dataset: {}", "written"))

@@ -1,20 +1,19 @@
 """Image without annotation.
 
 ## What it does
-Finds images that no annotation file mentions. An image whose annotation is there but holds no object is a
-negative, and is left to A004. Images that a file annotates of which nothing could be read are left to A001.
+Finds images that no annotation file mentions. An image whose annotation exists but contains no object is a
+negative, which A004 lists. Images whose annotation is in a file of which nothing could be read belong to A001.
 
 ## Why it hurts training
-Nobody knows what is meant. If the image shows objects that were never labelled, trainers which take it as
-background teach the network to overlook them; trainers which skip it make the dataset smaller than it
-looks.
+It is unclear what is meant. If the image shows objects that were never labelled, trainers that use it as
+background teach the network to overlook them; trainers that skip it make the dataset smaller than it looks.
 
 ## Example
 `images/train/street.jpg` where there is no `labels/train/street.txt`.
 
 ## When it is wrong
 Ultralytics documents that an image without objects needs no label file, so in such a dataset it may be a
-negative on purpose. An empty label file says the same without doubt.
+negative on purpose. An empty label file says the same unambiguously.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image that no annotation mentions."""
-    alone = evidence.images.filter(
+    silent = evidence.images.filter(
         pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.unreadable_annotation))
     )
-    return findings.rows(alone, "no annotation speaks of this image: neither objects nor that there are none")
+    return findings.rows(silent, "no annotation mentions this image, not even to say that it shows no object")
 
 
 _PICTURES = (

@@ -1,13 +1,12 @@
 """Empty annotation.
 
 ## What it does
-Lists the images whose annotation is there and holds no object: the negatives. An annotation in which a row
-could not be read is not empty, and is left to A001.
+Lists the images whose annotation exists and contains no object: the negatives. An annotation with a row that
+could not be read is not empty; A001 reports it.
 
 ## Why it hurts training
 Negatives help: they teach what the objects are not. They hurt where an annotator opened an image, saved it
-and never drew the boxes, because every object in it is then taught as background. Look at each of them
-once.
+and never drew the boxes, because every object in it is then learnt as background. Look at each of them once.
 
 ## Example
 `labels/train/street.txt` with 0 bytes.

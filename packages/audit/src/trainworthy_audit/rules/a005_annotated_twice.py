@@ -1,20 +1,19 @@
 """Annotated twice.
 
 ## What it does
-Finds what stands more than once where it may stand only once: an image with two annotation files or two
-COCO image entries, a COCO image id that several entries share, and an annotation id that is used again in
-its file.
+Finds what may exist only once and exists more than once: an image with two annotation files or two COCO image
+entries, a COCO image id that several entries share, and an annotation id that is used again in its file.
 
 ## Why it hurts training
-Loaders index by these ids, so that the later entry silently replaces the earlier one: pycocotools builds a
-dictionary from them, and objects vanish without a word. Two label files for one image mean that one of them
-is ignored, and which one depends on the trainer; where both are read, every object counts twice.
+Loaders index by these ids, so that the later entry replaces the earlier one: pycocotools builds a dictionary
+from them, and objects disappear silently. Of two label files for one image, one is ignored, and which one depends
+on the trainer; where both are read, every object counts twice.
 
 ## Example
 Two COCO annotations with `"id": 7`; `street.xml` both in `Annotations` and in `Annotations/old`.
 
 ## When it is wrong
-When annotations are divided among several files on purpose, one for each label. Merge them before training.
+When annotations are spread over several files on purpose, one for each label. Merge them before training.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def _images(entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def _image_ids(entries: pl.DataFrame) -> pl.DataFrame:
-    """An id that several images share. One that only repeats the same image is told by `_images`."""
+    """Ids that several images share. One that only repeats the same image is reported by `_images`."""
     shared = (
         entries.filter(pl.col("id").is_not_null())
         .group_by("source", "id", maintain_order=True)

@@ -1,19 +1,19 @@
 """Annotation names another image.
 
 ## What it does
-Finds xml files whose `<filename>` is not the image that they belong to by their own name. Upper and lower
-case, a missing extension, another extension and foreign folders in `<path>` are not held against them.
+Finds xml files whose `<filename>` is not the image that they belong to by their own name. Differences in case, a
+missing or another extension, and folders of another machine in `<path>` do not count.
 
 ## Why it hurts training
 Some trainers pair images and labels by the xml's own name, others by its `<filename>`: the same dataset
-then trains on different pairs. Where the named image exists too, boxes are drawn on the wrong picture.
+then trains on different pairs. Where the named image exists too, boxes are used with the wrong image.
 
 ## Example
 `Annotations/street.xml` says `<filename>bridge.jpg</filename>`.
 
 ## When it is wrong
-When the files were renamed together after annotating, and your trainer pairs by the xml's own name. Nothing
-is lost then.
+When the files were renamed together after annotating, and your trainer pairs by the xml's own name. Then
+nothing is lost.
 """
 
 from __future__ import annotations
@@ -53,7 +53,12 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     return findings.rows(
         found,
         pl.when(exists)
-        .then(pl.format("names {}, which is another image of the dataset: whose boxes are these?", "written"))
+        .then(
+            pl.format(
+                "names {}, which is another image of the dataset: it is unclear whose boxes these are",
+                "written",
+            )
+        )
         .otherwise(pl.format("names {}, which is not in the dataset", "written")),
         related=pl.concat_list(pl.col("other")).list.drop_nulls(),
     )

@@ -1,15 +1,13 @@
 """Path leaves the dataset.
 
 ## What it does
-Finds paths in annotations, lists and settings that climb out of the dataset with `..`, where nothing inside
-the dataset fits, and members of a zip that would be unpacked outside its folder. Nothing behind such a path
-is opened. Absolute paths and Windows paths of another machine are no finding: what they mean is looked for
-inside the dataset.
+Finds paths in annotations, lists and settings that leave the dataset by `..` and fit nothing inside it, and
+members of a zip that would be unpacked outside its folder. Nothing behind such a path is opened. Absolute paths
+and Windows paths of another machine are not reported: the files that they mean are looked for inside the dataset.
 
 ## Why it hurts training
-What lies outside was not audited, is not part of the certificate, and is not there on the next machine. In
-a dataset from somebody else it can also be an attempt to make tools read or overwrite files that are none
-of its business.
+What lies outside was not audited, is not part of the certificate, and will be missing on the next machine. In a
+dataset from somebody else it can also be an attempt to make tools read or overwrite other files.
 
 ## Example
 `"file_name": "../../private/photo.jpg"` in a COCO file.
@@ -44,7 +42,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         pl.when(member)
         .then(
             pl.format(
-                "the zip holds {}, which would leave the folder it is unpacked into; it was not read",
+                "the zip contains {}, which would leave the folder it is unpacked into; it was not read",
                 "written",
             )
         )

@@ -5,9 +5,9 @@ Finds boxes that reach beyond the left, top, right or bottom edge of their image
 explains.
 
 ## Why it hurts training
-The part outside has no pixels. Some trainers clip such a box without a word, some drop it, some drop the
-whole image, and a loss that regresses towards an edge that cannot be seen teaches the network to overshoot.
-Many boxes out of bounds usually mean that the images were resized or rotated and the labels were not.
+The part outside has no pixels. Some trainers clip such a box silently, some drop it, some drop the whole image,
+and a loss that regresses towards an edge that cannot be seen teaches the network to overshoot. Many boxes out of
+bounds usually mean that the images were resized or rotated and the labels were not.
 
 ## Example
 A box that ends at x = 700 in an image 640 pixels wide.

@@ -5,9 +5,9 @@ Finds boxes whose width or height is zero or negative: the right edge is not to 
 or the bottom edge is not below the top one. In Pascal VOC that is `xmax <= xmin` or `ymax <= ymin`.
 
 ## Why it hurts training
-Such a box holds no pixels. Its IoU with anything is 0, its logarithm is minus infinity where a loss takes
-the log of the sides, and a single one can turn a whole run into NaN. Trainers that guard against this drop
-the box, and the object is then taught as background.
+Such a box contains no pixels. Its IoU with anything is 0, the logarithm of its sides, which some losses use, is
+minus infinity, and a single one can turn a whole run into NaN. Trainers that guard against this drop the box, and
+the object is then learnt as background.
 
 ## Example
 `<xmin>504</xmin> ... <xmax>504</xmax>`: a click without a drag.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box without extent; measured is its smaller side, pixels, negative if swapped."""
+    """One finding for each box without extent; measured is its smaller side in pixels, negative if swapped."""
     width, height = pl.col("x2") - pl.col("x1"), pl.col("y2") - pl.col("y1")
     without = evidence.boxes.filter(
         "finite", ~pl.col("unit_error"), (width <= 0) | (height <= 0)
@@ -42,7 +42,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     message = (
         pl.when((pl.col("width") < 0) | (pl.col("height") < 0))
         .then(pl.format("box is {}: opposite edges are swapped", size))
-        .otherwise(pl.format("box is {}: it holds no pixels", size))
+        .otherwise(pl.format("box is {}: it contains no pixels", size))
     )
     return findings.rows(without, message, measured=pl.min_horizontal("width", "height"), limit=0, unit="px")
 

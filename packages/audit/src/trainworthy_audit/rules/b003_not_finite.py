@@ -1,11 +1,11 @@
 """Box is not finite.
 
 ## What it does
-Finds boxes of which a coordinate is written as `nan`, `inf` or a like word.
+Finds boxes of which a coordinate is written as `nan`, `inf` or a similar word.
 
 ## Why it hurts training
-Not-a-number is infectious: one such box makes the loss NaN, the gradients NaN, and after one step every
-weight. Checks of the form "is it larger than" let it pass, because no comparison with it is true.
+NaN spreads: one such box makes the loss NaN, then the gradients, and after one step every weight. Checks of the
+form "is it larger than" let it pass, because no comparison with NaN is true.
 
 ## Example
 `0 nan 0.5 0.2 0.3` in a YOLO file, written by a script that divided by the size of an empty image.
@@ -35,7 +35,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box of which an edge is NaN or infinite; measured says which and what they are."""
 
     def bad(edge: str) -> pl.Expr:
-        """Fractions tell it even where the image has no size, so that its edges in pixels are unknown."""
+        """By the fractions where there are any: without the image's size, its edges in pixels are unknown."""
         return ~pl.coalesce(f"f{edge}", edge).is_finite().fill_null(value=True)
 
     what = {
@@ -49,7 +49,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return findings.rows(
         broken,
-        pl.format("box has edges that are no numbers: {}", "what"),
+        pl.format("box has edges that are not finite numbers: {}", "what"),
         measured=pl.col("what"),
         limit="finite numbers",
     )
@@ -64,7 +64,7 @@ RULE = Rule(
     code="B003",
     name="box-not-finite",
     severity="error",
-    summary="box has a coordinate that is no number",
+    summary="box has a coordinate that is not a finite number",
     check=check,
     clean=Example(_PICTURES),
     dirty=Example(

@@ -1,19 +1,19 @@
 """Repeated box.
 
 ## What it does
-Finds boxes that stand twice in one image: same label, and so nearly the same place that their IoU is at
+Finds boxes that occur twice in one image: the same label, and so nearly the same place that their IoU is at
 least `iou`. The later one is reported, and the message names the earlier one.
 
 ## Why it hurts training
-The object counts twice in the loss, and in evaluation the second copy can only be a miss: non-maximum
-suppression keeps one detection for the two. Repeats come from double clicks, from merged exports, and from
-augmentation run twice.
+The object counts twice in the loss, and in evaluation the second copy is always missed: non-maximum suppression
+keeps one detection for the two. Repeats come from double clicks, from merged exports, and from augmentation that
+was run twice.
 
 ## Example
-Lines 1 and 3 of a label file say the same.
+Lines 1 and 3 of a label file are equal.
 
 ## When it is wrong
-When two objects of one label truly fill the same place, as a reflection in a window or a person behind
+When two objects of one label really occupy the same place, such as a reflection in a window or a person behind
 another.
 
 ## How it is found
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box that repeats an earlier one of its label; measured is their IoU."""
-    found = overlaps.boxes(evidence, iou=options["iou"], same_label=True)
+    found = overlaps.find(evidence, iou=options["iou"], same_label=True)
     return findings.rows(
         found,
         pl.format("box repeats box {}", "other"),

@@ -1,12 +1,13 @@
 """Same box, another class.
 
 ## What it does
-Finds boxes that lie on one another, with an IoU of at least `iou`, and have different labels. The later one
-is reported, and the message names the earlier one and its label.
+Finds boxes in the same place, with an IoU of at least `iou`, that have different labels. The later one is
+reported, and the message names the earlier one and its label.
 
 ## Why it hurts training
-One of the two labels is usually wrong: somebody corrected a label by drawing a new box and forgot the old
-one, or two exports were merged. A detector with one softmax for all classes is punished whatever it says.
+One of the two labels is usually wrong: somebody corrected a label by drawing a new box and forgot to delete the
+old one, or two exports were merged. A detector with one softmax over all classes is penalised whatever it
+predicts.
 
 ## Example
 `0 0.5 0.5 0.2 0.2` and `1 0.5 0.5 0.2 0.2` in one file.
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box that lies on an earlier one of another label; measured is their IoU."""
-    found = overlaps.boxes(evidence, iou=options["iou"], same_label=False)
+    """One finding for each box in the place of an earlier one of another label; measured is their IoU."""
+    found = overlaps.find(evidence, iou=options["iou"], same_label=False)
     return findings.rows(
         found,
         pl.format("{} lies on box {}, which is {}", "own_label", "other", "other_label"),

@@ -1,17 +1,17 @@
 """Box too small to learn.
 
 ## What it does
-Works out how large each box is once its image has been scaled so that its longer side has `training-size`
-pixels, as trainers do. Reports boxes that are then thinner than `smallest-side-pixels`, or which in both
-directions stay below `cell-pixels`.
+Computes how large each box is once its image has been scaled so that its longer side has `training-size`
+pixels, as trainers do. Reports boxes that are then thinner than `smallest-side-pixels`, or smaller than
+`cell-pixels` in both directions.
 
 ## Why it hurts training
-Of such an object the network sees next to nothing: it falls within a single cell of the finest grid, a
-shift of one pixel halves its IoU, and it is punished for not finding what cannot be seen. Many of them
-drown the losses of the rest.
+The network sees almost nothing of such an object: it falls within a single cell of the finest grid, a shift of
+one pixel halves its IoU, and the network is penalised for not finding what cannot be seen. Many of them dominate
+the loss.
 
 ## Example
-A box of 12 x 9 pixels in an image of 4000 x 3000: at 640 pixels, 1.9 x 1.4 are left of it.
+A box of 12 x 9 pixels in an image of 4000 x 3000: scaled to 640 pixels, it is 1.9 x 1.4.
 
 ## When it is wrong
 When you train at a higher resolution or on tiles: set `training-size` to yours. When small objects are the

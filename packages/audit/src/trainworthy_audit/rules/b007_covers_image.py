@@ -4,16 +4,15 @@
 Lists boxes that cover at least `share` of their image.
 
 ## Why it hurts training
-Some are close-ups and right. Others come from classification data that was turned into boxes, from an
-annotator who marked the picture rather than the object, or from a crop that left nothing but the object.
-Such boxes teach nothing about where an object ends, and where there are many of them the network learns to
-answer with the whole picture.
+Some are close-ups and correct. Others come from classification data that was turned into boxes, from an
+annotator who marked the image rather than the object, or from a crop that left nothing but the object. Such boxes
+teach nothing about where an object ends, and with many of them the network learns to predict the whole image.
 
 ## Example
 `0 0.5 0.5 1.0 1.0` in a YOLO file.
 
 ## When it is wrong
-When the object does fill the picture. The finding is only information and never blocks.
+When the object does fill the image. The finding is only information and never blocks.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ RULE = Rule(
             "share",
             0.95,
             "from which share of the image's area on a box covers it",
-            "a margin of about 1 % of each side, which annotators leave when they mean the whole picture",
+            "a margin of about 1 % of each side, which annotators leave when they mean the whole image",
         ),
     ),
 )

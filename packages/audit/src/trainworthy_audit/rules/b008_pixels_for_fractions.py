@@ -2,16 +2,16 @@
 
 ## What it does
 Finds YOLO label files with numbers so large that they can only be pixels (or per cent): YOLO's centre,
-width and height are fractions of the image, 0 to 1. Numbers above 2 count; what is less far outside is a
-box out of bounds (B001). One finding a file, whatever the number of rows. The rows are left out of the
-other checks of boxes.
+width and height are fractions of the image, 0 to 1. Numbers above 2 count; smaller ones outside are boxes out of
+bounds (B001). One finding for each file, whatever the number of rows. The rows are left out of the other checks
+of boxes.
 
 ## Why it hurts training
-Read as fractions, these boxes lie far outside the image. Trainers drop the image, or clip every box of it
-to nothing, or take the numbers as they are and see the loss explode.
+Read as fractions, these boxes lie far outside the image. Trainers drop the image, clip every box of it to
+nothing, or use the numbers as they are, and the loss explodes.
 
 ## Example
-`0 320 240 100 80` where `0 0.5 0.5 0.156 0.167` belongs.
+`0 320 240 100 80` instead of `0 0.5 0.5 0.156 0.167`.
 
 ## When it is wrong
 When the dataset is in another format that also has five numbers a row. Convert it.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Evidence
 
-#: What the reader takes for pixels: see `formats.scale`.
+#: Larger numbers are taken for pixels: `PIXELS_FROM` in `formats.shared.fractions`, which rules do not import.
 LARGEST_FRACTION = 2.0
 
 

@@ -1,23 +1,23 @@
 """Outlier shape.
 
 ## What it does
-Lists boxes whose shape is unlike that of the other boxes of their label: the ratio of their sides, or their
+Lists boxes whose shape differs from that of the other boxes of their label: the ratio of their sides, or their
 share of the image, lies beyond the label's quartiles by more than `fences` times the distance between the
 quartiles. It also lists boxes that are more than `longest-ratio` times as long as wide, whatever the label.
 
 ## Why it hurts training
-Most of these boxes are rare but true. Among them are the slips that no other rule can see: a box around two
-objects, a stray drag, a wrong label, width and height exchanged.
+Most of these boxes are rare but correct. Among them are the mistakes that no other rule can see: a box around two
+objects, an accidental drag, a wrong label, width and height swapped.
 
 ## Example
 Among 200 upright bottles, one that is ten times as wide as high.
 
 ## When it is wrong
-Often: look at the picture. The finding is only information and never blocks.
+Often: look at the image. The finding is only information and never blocks.
 
 ## How it is found
 Ratio and share are compared as logarithms, so that half and double are equally far away. Quartiles hardly
-move for a few outliers. Labels with few boxes are not judged that way.
+move for a few outliers. Labels with few boxes are not checked this way.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _far(shapes: pl.DataFrame, options: Mapping[str, Any]) -> pl.DataFrame:
-    """The shapes that are far out, as logarithms: `ratio`, `share`, how far off the median, and the fence there."""
+    """The outliers, as logarithms: `ratio`, `share`, their distances from the median, and the fences there."""
     fences = (
         shapes.drop_nulls("label")
         .group_by("label")
@@ -98,19 +98,19 @@ def _findings(evidence: Evidence, far: pl.DataFrame, options: Mapping[str, Any])
     def times(off: str) -> pl.Expr:
         return pl.col(off).abs().exp().round(1)
 
-    def said(off: str) -> pl.Expr:
+    def factor(off: str) -> pl.Expr:
         return findings.number(pl.col(off).abs().exp(), 1)
 
     wide = pl.col("ratio") > 0
-    long = pl.format("box is {} times as {}", said("ratio"), _either(wide, "wide as high", "high as wide"))
+    long = pl.format("box is {} times as {}", factor("ratio"), _either(wide, "wide as high", "high as wide"))
     ratio = pl.format(
         "for its height, box is {} times as {} as the label's median",
-        said("ratio_off"),
+        factor("ratio_off"),
         _either(pl.col("ratio_off") > 0, "wide", "narrow"),
     )
     share = pl.format(
         "box is {} times as {} as the label's median, by its share of the image",
-        said("share_off"),
+        factor("share_off"),
         _either(pl.col("share_off") > 0, "large", "small"),
     )
     described = evidence.boxes.join(far.drop("label"), on="row", maintain_order="left")
@@ -180,12 +180,12 @@ RULE = Rule(
             "smallest-factor",
             3.0,
             "a box that differs from the median by a smaller factor is no outlier, whatever the spread",
-            "labels of machine-made boxes have almost no spread, and everything would be an outlier",
+            "labels with machine-made boxes have almost no spread, and everything would be an outlier",
         ),
         Option(
             "fewest-boxes",
             20.0,
-            "how many boxes a label must have before its own shape is judged",
+            "how many boxes a label must have before their shapes are compared",
             "with fewer, each quartile rests on fewer than five boxes",
         ),
     ),

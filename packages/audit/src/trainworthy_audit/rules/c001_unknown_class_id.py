@@ -2,19 +2,19 @@
 
 ## What it does
 Finds boxes whose class id is in no list: neither in `names` of data.yaml, nor in the .names file, nor among
-the categories of their COCO file. Where all ids are off by one, C007 says so once, and these boxes are left
-to it.
+the categories of their COCO file. Where all ids are off by one, C007 reports that once, and these boxes are not
+reported here.
 
 ## Why it hurts training
 Most trainers stop at such an id with an index error in the middle of a run. Others read beyond the end of
-an array, or train a class without a name. The dataset was made with another list than the one that lies
-beside it, so that the ids which do fit are in doubt too.
+an array, or train a class without a name. The dataset was made with another list than the one beside it, so that
+the ids that do fit are doubtful too.
 
 ## Example
 `7 0.5 0.5 0.2 0.2` where data.yaml has five names, 0 to 4.
 
 ## When it is wrong
-When the list beside the labels is an old one. Replace the list, not the labels.
+When the list beside the labels is outdated. Replace the list, not the labels.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box of an unknown class; measured is the id, the limit the ids that there are."""
+    """One finding for each box of an unknown class; measured is the id, the limit the declared ids."""
     unknown = evidence.boxes.filter(pl.col("class_id").is_not_null(), pl.col("label").is_null())
     if unknown.is_empty():
         return findings.NONE
-    moved = list(classes.shifts(evidence, classes.usage(evidence)))
-    unknown = unknown.with_columns(classes.group(evidence.dataset)).filter(~pl.col("group").is_in(moved))
+    shifted = list(classes.shifts(evidence, classes.usage(evidence)))
+    unknown = unknown.with_columns(classes.group(evidence.dataset)).filter(~pl.col("group").is_in(shifted))
     by_group = {
         group: names
         for group in unknown["group"].unique(maintain_order=True)

@@ -1,21 +1,21 @@
 """Name lists disagree.
 
 ## What it does
-Compares all lists of classes that the dataset brings: names in data.yaml, .names files, classes.txt, the
+Compares all lists of classes that the dataset contains: names in data.yaml, .names files, classes.txt, the
 categories of each COCO file. They must agree on which id has which name, and `nc` or `classes =` must be
 the number of names. The message shows both lists where they differ, and how often each of these ids is
-used, so that one can tell which is right.
+used, which helps to tell which one is right.
 
 ## Why it hurts training
-A label file holds only numbers. Under the wrong list every box of a class carries the name of another; the
-loss falls as usual, and nothing in the curves shows it. It is noticed when the detector calls cats dogs.
+A label file contains only numbers. With the wrong list every box of a class has the name of another; the loss
+falls as usual, and nothing in the curves shows it. It is noticed when the detector calls cats dogs.
 
 ## Example
 data.yaml says 0 cat, 1 dog; classes.txt beside the labels says 0 dog, 1 cat.
 
 ## When it is wrong
 When one of the lists belongs to something else: labelImg writes its own example list (dog, person, cat, tv,
-car, ...) as classes.txt beside the labels. Delete what is not the dataset's own.
+car, ...) as classes.txt beside the labels. Delete lists that are not the dataset's own.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _by_name(primary: NameList, other: NameList) -> tuple[int, str]:
     if {classes.plain(name) for name in only_ours} == {classes.plain(name) for name in only_theirs}:
         lead = "the lists differ in case or spaces only"
     parts = [
-        f"only {source} has {classes.some(map(repr, names), SHOWN)}"
+        f"only {source} has {classes.listed(map(repr, names), SHOWN)}"
         for source, names in ((primary.source, only_ours), (other.source, only_theirs))
         if names
     ]
@@ -122,14 +122,14 @@ def _shares(ids: list[int], used: pl.DataFrame) -> str:
     counts = counts.with_columns((pl.col("boxes") / pl.col("boxes").sum().over("split") * 100).alias("share"))
     share = {(split, number): value for split, number, _, value in counts.iter_rows()}
     splits = counts["split"].unique().sort().to_list()
-    told = []
+    parts = []
     seen = set(counts["class_id"])
     for number in [number for number in ids if number in seen][:SHOWN]:
         values = [
             f"{share.get((split, number), 0):.0f} %{f' in {split}' if split else ''}" for split in splits
         ]
-        told.append(f"id {number} has {', '.join(values)}")
-    return f". Of the boxes, {'; '.join(told)}" if told else ". No box has these ids"
+        parts.append(f"id {number} has {', '.join(values)}")
+    return f". Of the boxes, {'; '.join(parts)}" if parts else ". No box has these ids"
 
 
 def _artefact(primary: NameList, other: NameList) -> str:

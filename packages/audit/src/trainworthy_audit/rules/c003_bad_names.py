@@ -1,17 +1,16 @@
 """Bad names file.
 
 ## What it does
-Finds names that are blank or stand for nothing ("-"), that stand twice in their list, that have spaces
-around them or several in a row, or that hold characters which cannot be seen. It also finds ids that are
-declared twice.
+Finds names that are blank or placeholders ("-"), that occur twice in their list, that have spaces around them or
+several in a row, or that contain invisible characters. It also finds ids that are declared twice.
 
 ## Why it hurts training
-In a list without numbers, the line is the id: a blank line moves every class below it by one. Of a repeated
-name, two ids compete for the same objects, and each is punished for what the other finds. A name with a
-space at its end matches no other spelling of itself, in code and in reports.
+In a list without numbers, the line is the id: a blank line moves every class below it by one. With a repeated
+name, two ids compete for the same objects, and each is penalised for what the other finds. A name with a trailing
+space does not equal the same name without it, in code and in reports.
 
 ## Example
-`dog ` with a space at its end; an empty line between two names.
+`dog ` with a trailing space; an empty line between two names.
 
 ## When it is wrong
 When your trainer trims names and skips blank lines, and everything that reads the list does the same.
@@ -61,7 +60,7 @@ def _bad(names: NameList) -> Iterator[tuple[int, str, int | None, list[str]]]:
     for number, name, line in names.names:
         wrong = []
         if not any(character.isalnum() for character in name):
-            wrong.append("is blank" if not name.strip() else "is no name")
+            wrong.append("is blank" if not name.strip() else "is not a name")
         elif name != name.strip():
             wrong.append("has spaces around it")
         if re.search(r"\S\s{2,}\S", name):
@@ -69,7 +68,7 @@ def _bad(names: NameList) -> Iterator[tuple[int, str, int | None, list[str]]]:
         hidden = [character for character in name if _hidden(character)]
         if hidden:
             wrong.append(
-                f"holds {', '.join(f'U+{ord(character):04X}' for character in hidden)}, which cannot be seen"
+                f"contains {', '.join(f'U+{ord(character):04X}' for character in hidden)}, which cannot be seen"
             )
         if name.strip() and name.strip() in by_name:
             wrong.append(f"is already the name of id {by_name[name.strip()]}")

@@ -1,13 +1,13 @@
 """Class never used.
 
 ## What it does
-Finds classes that a list declares and no box has. Where all ids are off by one (C007), they are counted as
-they were meant.
+Finds classes that a list declares and no box has. Where all ids are off by one (C007), they count as they
+were meant.
 
 ## Why it hurts training
-The network has an output for the class and no example of it: it learns to say "never", and its average
-precision, which is undefined or 0, spoils the mean. Often the class was forgotten by the annotators, or its
-boxes carry another name.
+The network has an output for the class and no example of it: it learns never to predict it, and the average
+precision of the class, undefined or 0, distorts the mean. Often the annotators forgot the class, or its boxes have
+another name.
 
 ## Example
 data.yaml declares cat, dog and bird; no label file has id 2.
@@ -15,7 +15,7 @@ data.yaml declares cat, dog and bird; no label file has id 2.
 ## When it is wrong
 When the dataset is a part of a larger one and keeps its ids. Roboflow's COCO exports declare the project's
 own name as category 0, the parent of all others: nothing is missing there, but trainers that count
-categories train one too many.
+categories train one class too many.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each declared label that no box of the dataset has, where it is declared first.
 
-    None where a file of annotations could not be read: its boxes may have them all.
+    None where an annotation file could not be read: its boxes may have them all.
     """
     if evidence.dataset.unreadable_annotation:
         return findings.NONE
     counts = classes.by_label(evidence, classes.usage(evidence))
     declared: dict[str, list[tuple[str, int | None]]] = {}
     for names in evidence.dataset.names:
-        own = names is evidence.dataset.names[0] or (evidence.dataset.format == "coco" and names.declares_ids)
+        own = names is evidence.dataset.names[0] or names.in_annotations
         if own and (names.declares_ids or not classes.is_example(names)):
             for _, name, line in names.names:
                 declared.setdefault(name, []).append((names.source, line))
@@ -66,11 +66,11 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _why(evidence: Evidence, name: str) -> str:
-    """That a name is Roboflow's placeholder: category 0 of a COCO export whose images bear Roboflow's `.rf.`."""
+    """What to add for Roboflow's placeholder: category 0 of a COCO export with `.rf.` in its file names."""
     data = evidence.dataset
-    if data.format != "coco" or not data.images["path"].str.contains(".rf.", literal=True).any():
+    if not data.images["path"].str.contains(".rf.", literal=True).any():
         return ""
-    first = any(names.by_id().get(0) == name for names in data.names if names.declares_ids)
+    first = any(names.by_id().get(0) == name for names in data.names if names.in_annotations)
     return ": it is Roboflow's placeholder for the project" if first else ""
 
 

@@ -1,21 +1,20 @@
 """Names that look like one another.
 
 ## What it does
-Compares all labels, declared or occurring. Reports pairs that differ only in case, spaces, hyphens or
-underscores, only as singular and plural, or by one slip of the keyboard in a word of at least
-`typo-letters` letters. Names that differ in their digits ("class1", "class2") or in their first letter
-("mouse", "house") are not taken for slips.
+Compares all labels, declared or used. Reports pairs that differ only in case, spaces, hyphens or underscores,
+only as singular and plural, or by one typing error in a word of at least `typo-letters` letters. Names that differ
+in their digits ("class1", "class2") or in their first letter ("mouse", "house") are not taken for typing errors.
 
 ## Why it hurts training
-If the two mean the same, the dataset teaches the network to tell apart what is alike: each label is
-punished for the boxes of the other, both have fewer examples than there are, and both come out weak.
+If the two mean the same, the dataset teaches the network to separate what is alike: each label is penalised for
+the boxes of the other, each has only a part of the examples, and both come out weak.
 
 ## Example
 `helmet` in 340 boxes and `Helmet` in 12.
 
 ## When it is wrong
-When the two are different things, as "skirts" of a ship and "skirt". The numbers of boxes help: a slip is
-rare.
+When the two are different things, such as "skirts" of a ship and "skirt". The numbers of boxes help: a
+misspelled label is rare.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ PLURALS = (
     ("s", ""),
 )
 
-#: Longer words are no words; they would cost more than they can tell.
+#: Longer words are hardly words, and slow to compare; in letters.
 LONGEST_WORD = 40
 
 
@@ -79,22 +78,22 @@ def _boxes(counts: Mapping[str, int], name: str) -> str:
 
 
 def similar(names: Iterable[str], typo_letters: int) -> Iterator[tuple[str, str, str]]:
-    """(name, name, how they are alike) of each pair, once. If only outer spaces differ, C003 tells."""
-    told: set[tuple[str, str]] = set()
+    """(name, name, how they are alike) of each pair, once. Where only outer spaces differ, C003 reports it."""
+    reported: set[tuple[str, str]] = set()
     ordered = sorted(names)
     for pairs, how in (
         (_equal(ordered, _joined), "differ only in case or in what separates words"),
         (_equal(ordered, _singular), "look like singular and plural"),
-        (_typos(ordered, typo_letters), "differ by one slip of the keyboard"),
+        (_typos(ordered, typo_letters), "differ by one typing error"),
     ):
         for one, other in pairs:
-            if (one, other) not in told and one.strip() != other.strip():
-                told.add((one, other))
+            if (one, other) not in reported and one.strip() != other.strip():
+                reported.add((one, other))
                 yield one, other, how
 
 
 def _spaced(labels: Iterable[str], declared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Pairs that differ only in outer spaces, where those stand in no list: of lists C003 tells."""
+    """Pairs that differ only in outer spaces and are in no list: those in lists are reported by C003."""
     for one, other in _equal(sorted(labels), str.strip):
         if all(name == name.strip() or name not in declared for name in (one, other)):
             yield one, other, "differ only in the spaces around them"
@@ -123,7 +122,7 @@ def _equal(names: list[str], key: Callable[[str], str]) -> Iterator[tuple[str, s
 
 
 def _typos(names: list[str], letters: int) -> Iterator[tuple[str, str]]:
-    """Pairs that share all words but one, and that up to a slip: they meet under what a deletion leaves."""
+    """Pairs that share all words but one, and that up to a typing error: they meet under what a deletion leaves."""
     words = {name: re.findall(r"[^\W\d_]+|\d+", name.casefold()) for name in names}
     meeting: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for name, parts in words.items():
@@ -185,7 +184,7 @@ RULE = Rule(
         Option(
             "typo-letters",
             5.0,
-            "how many letters a word must have before one differing letter counts as a slip",
+            "how many letters a word must have before one differing letter counts as a typing error",
             "short words have real neighbours one letter away (cat, car, can); of COCO's 80 labels no two "
             "are alike from 5 letters on",
         ),

@@ -1,14 +1,14 @@
 """Label not declared.
 
 ## What it does
-Where you ask for labels (`labels` in the configuration), finds boxes of any other label, and asked-for
-labels that the dataset does not have. In Pascal VOC, where each box carries its label in words, it also
-finds boxes whose label is in none of the lists of names beside the data.
+Where you ask for labels (`labels` in the configuration), finds boxes of any other label, and requested labels
+that the dataset does not have. In Pascal VOC, where each box has its label as text, it also finds boxes whose
+label is in none of the lists of names beside the data.
 
 ## Why it hurts training
-A trainer turns labels into numbers by its list. A label that is not in it stops the run, or its boxes are
-skipped without a word and their objects taught as background. A label that was asked for and is not there
-is a class without examples, usually a misspelled one.
+A trainer turns labels into numbers by its list. A label that is not in it stops the run, or its boxes are skipped
+silently and their objects are learnt as background. A requested label that does not occur is a class without
+examples, usually a misspelled one.
 
 ## Example
 You ask for `cat` and `dog`, and some boxes say `Dog`.
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box with a label beyond the list, and each asked-for label that is missing."""
+    """One finding for each box whose label is not in the list, and each requested label that is missing."""
     if evidence.labels:
         return findings.join([_boxes(evidence, evidence.labels, "the labels asked for"), _missing(evidence)])
     lists = [names for names in evidence.dataset.names if not classes.is_example(names)]
     if not lists:
         return findings.NONE
     declared = {name: None for names in lists for name in names.by_id().values()}
-    where = classes.some((names.source for names in lists), 3)
+    where = classes.listed((names.source for names in lists), 3)
     return _boxes(evidence, declared, where, pl.col("class_id").is_null())
 
 
 def _boxes(evidence: Evidence, allowed: Iterable[str], where: str, *only: pl.Expr) -> pl.DataFrame:
     listed = list(allowed)
-    strange = evidence.boxes.filter(pl.col("label").is_not_null(), ~pl.col("label").is_in(listed), *only)
-    labels = strange["label"].unique().to_list()
+    undeclared = evidence.boxes.filter(pl.col("label").is_not_null(), ~pl.col("label").is_in(listed), *only)
+    labels = undeclared["label"].unique().to_list()
     hints = {label: _hint(label, listed) for label in labels}
     message = pl.format('"{}" is not among {}', "label", pl.lit(where)) + pl.col("label").replace_strict(
         hints, return_dtype=pl.String
     )
-    return findings.rows(strange, message, measured=pl.col("label"), limit=classes.some(listed))
+    return findings.rows(undeclared, message, measured=pl.col("label"), limit=classes.listed(listed))
 
 
 def _missing(evidence: Evidence) -> pl.DataFrame:
@@ -62,7 +62,7 @@ def _missing(evidence: Evidence) -> pl.DataFrame:
         [
             findings.one(
                 f'"{label}" was asked for, and the dataset does not have it: it has '
-                f"{classes.some(sorted(have)) or 'no labels'}{_hint(label, sorted(have))}",
+                f"{classes.listed(sorted(have)) or 'no labels'}{_hint(label, sorted(have))}",
                 label=label,
                 measured="absent",
             )

@@ -1,21 +1,21 @@
 """Ids look shifted.
 
 ## What it does
-Looks at all class ids that were written together (a COCO file, or the label files of a folder). Reports
-them when some are not in the list of classes, every one is once 1 is taken away (or added), and more than
-half of the list is used. One finding for the dataset, or for each folder if only some are shifted; the
-boxes without a name are then not reported one by one (C001).
+Compares all class ids that were written together (a COCO file, or the label files of a folder) with the list of
+classes. Reports them when some are not in the list, all are once 1 is subtracted (or added), and more than half
+of the list is used. One finding for the dataset, or for each folder if only some are shifted; the boxes without a
+name are then not reported one by one (C001).
 
 ## Why it hurts training
-Every box carries the name of its neighbour in the list, and those at the end carry none. It happens where
-one side counts from 1, as COCO and Matlab do, and the other from 0, as YOLO does. A run that does not stop
-at the last id learns the wrong names without any sign of it.
+Every box gets the name of its neighbour in the list, and those at the end get none. It happens where one side
+counts from 1, as COCO and Matlab do, and the other from 0, as YOLO does. A run that does not stop at the last id
+learns the wrong names, and nothing shows it.
 
 ## Example
 data.yaml has one name, id 0, and every row of the label files starts with 1.
 
 ## When it is wrong
-When the list is short of its last name and the first class never occurs. Complete the list then.
+When the list lacks its last name and the first class never occurs. Complete the list then.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each list under which ids are shifted; measured is by how much."""
     used = classes.usage(evidence)
-    moved = classes.shifts(evidence, used)
-    together: dict[tuple[str, int], list[str]] = {}
-    for group, by in moved.items():
-        together.setdefault((classes.list_of(evidence.dataset, group).source, by), []).append(group)
+    groups_of: dict[tuple[str, int], list[str]] = {}
+    for group, shift in classes.shifts(evidence, used).items():
+        groups_of.setdefault((classes.list_of(evidence.dataset, group).source, shift), []).append(group)
     return findings.join(
-        [_told(evidence, used, source, by, groups) for (source, by), groups in together.items()]
+        [_finding(evidence, used, source, shift, groups) for (source, shift), groups in groups_of.items()]
     )
 
 
-def _told(evidence: Evidence, used: pl.DataFrame, source: str, by: int, groups: list[str]) -> pl.DataFrame:
+def _finding(
+    evidence: Evidence, used: pl.DataFrame, source: str, shift: int, groups: list[str]
+) -> pl.DataFrame:
     names = classes.list_of(evidence.dataset, source)
     with_ids = used.drop_nulls("class_id")
     here = with_ids.filter(pl.col("group").is_in(groups))
@@ -54,22 +55,22 @@ def _told(evidence: Evidence, used: pl.DataFrame, source: str, by: int, groups: 
     whole = f"all {count:,} boxes"
     if count < total:
         whole = f"{count:,} of {total:,} boxes, those in {_places(groups)},"
-    nameless = max(ids) if by > 0 else min(ids)
+    nameless = max(ids) if shift > 0 else min(ids)
     others = ", and the others probably have their neighbour's" if len(ids) > 1 else ""
     return findings.one(
-        f"ids look shifted by {by:+d}: {whole} have ids {classes.span(ids)}, and {source} declares "
+        f"ids look shifted by {shift:+d}: {whole} have ids {classes.span(ids)}, and {source} declares "
         f"{classes.span(names.by_id())}: id {nameless} has no name{others}",
         annotation=source,
         split=_split(here),
         related=_files(evidence, groups, source),
-        measured=by,
+        measured=shift,
         limit=0,
         unit="ids",
     )
 
 
 def _places(groups: list[str]) -> str:
-    return classes.some((group or "the top folder" for group in groups), 3)
+    return classes.listed((group or "the top folder" for group in groups), 3)
 
 
 def _split(here: pl.DataFrame) -> str | None:

@@ -1,13 +1,12 @@
 """Exact duplicate.
 
 ## What it does
-Finds images that stand in the dataset more than once: the same file byte for byte, or other bytes with the
-same pixels (saved anew without loss, or with other EXIF data).
+Finds images that are in the dataset more than once: the same file byte for byte, or different bytes with the
+same pixels (saved again without loss, or with other EXIF data).
 
 ## Why it hurts training
-The network sees such a picture more often than others and learns it by heart. Counts of images, and every
-share computed from them, are too high. When copies fall into different splits, which D003 finds, validation
-is worthless.
+The network sees such an image more often than others and memorises it. Counts of images, and every share computed
+from them, are too high. When copies are in different splits, which D003 reports, validation is worthless.
 
 ## Example
 `IMG_0041.jpg` and `IMG_0041 (1).jpg`.
@@ -55,7 +54,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return findings.rows(
         groups,
-        pl.format("stands in the dataset {} times: {}", "count", "how"),
+        pl.format("is in the dataset {} times: {}", "count", "how"),
         measured=pl.col("count"),
         limit=1,
         unit="copies",
@@ -81,7 +80,7 @@ RULE = Rule(
     code="D001",
     name="exact-duplicate",
     severity="warning",
-    summary="image stands in the dataset more than once",
+    summary="image is in the dataset more than once",
     check=check,
     clean=_example(scene=112),
     dirty=_example(like="porch.jpg"),

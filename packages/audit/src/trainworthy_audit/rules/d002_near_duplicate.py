@@ -1,23 +1,22 @@
 """Near-duplicate.
 
 ## What it does
-Finds images that show nearly the same picture: saved anew, made smaller, brighter or darker, cropped by up to a
-third of their area or more, mirrored, turned by quarters or a few degrees, framed by plain bars, written over in
-part, or taken a moment later from the same place. Candidates are found by their perceptual hashes and by landmarks
-that lie alike in both; a candidate counts only if the pictures themselves, laid over each other as exactly as it
-goes, agree. The finding says what was done to how many; the report shows both pictures. Exact copies are left to
-D001.
+Finds images that show nearly the same picture: saved again, resized, brighter or darker, cropped by up to a third
+of their area or more, mirrored, rotated by quarter turns or a few degrees, framed by plain bars, overwritten in
+part, or taken a moment later from the same place. Candidates are found by their perceptual hashes and by keypoints
+that match in both; a candidate counts only if the pictures themselves, after registration, agree. The finding says
+what was done to how many; the report shows both pictures. Exact copies are reported by D001.
 
 ## Why it hurts training
-A thousand frames of one parked car hold about as much as ten. The dataset looks larger than it is, training
-takes longer, and what the frames share by chance (that car, that light) is learnt as if it were the rule.
+A thousand frames of one parked car contain about as much information as ten. The dataset looks larger than it is,
+training takes longer, and what the frames share by chance (that car, that light) is learnt as if it were the rule.
 
 ## Example
 Twenty frames of a video, a tenth of a second apart; a picture and its mirror image.
 
 ## When it is wrong
-When the small difference is what you want to detect, such as a missing screw before an unchanging
-background. Copies made by augmentation before the export are found too: they are true, but no news.
+When the small difference is what you want to detect, such as a missing screw in front of an unchanging
+background. Copies made by augmentation before the export are found too: correctly, but you know them.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.types import Evidence
 
 
-#: What relations are called beside a number of pairs.
+#: How relations are called after a number of pairs.
 WORDS = {
     "near": "changed in part",
     "contrast": "of other contrast",
@@ -46,7 +45,7 @@ WORDS = {
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each set of like images, at its first one; of exact copies only the first counts."""
+    """One finding for each set of similar images, at its first one; of exact copies only the first counts."""
     pairs = evidence.duplicates.filter(pl.col("relation") != "source")
     alike = ~pl.col("relation").is_in(scenes.IDENTICAL)
     copies = scenes.scene_of(evidence, pairs.filter(~alike)).rename({"scene": "original"})
@@ -130,7 +129,7 @@ RULE = Rule(
         Option(
             "similarity",
             0.8,
-            "smallest correlation, from -1 to 1, of the two pictures at 64 x 64 pixels, laid on one another",
+            "smallest correlation, from -1 to 1, of the two pictures at 64 x 64 pixels, after registration",
             "measured: it keeps 99.6 % of those copies, and rejects chance hits among millions of hashes",
         ),
     ),

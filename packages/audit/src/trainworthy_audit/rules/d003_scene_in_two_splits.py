@@ -2,22 +2,22 @@
 
 ## What it does
 Finds scenes that are in more than one split: one image listed in two, exact copies and near-duplicates of
-which one is in training and another in validation, augmented copies of one source picture (told by their
-names, `NAME_jpg.rf.HASH.jpg`, as Roboflow writes them), and pictures of one recording, where `group_regex`
-says how a path names its recording. All that hangs together is one finding.
+which one is in training and another in validation, augmented copies of one source image (recognised by their
+names, `NAME_jpg.rf.HASH.jpg`, as Roboflow writes them), and images of one recording, where `group_regex`
+says how a path names its recording. All images that are connected are one finding.
 
 ## Why it hurts training
-Validation measures what the network makes of pictures it has never seen. Of a scene from training it has
-learnt the answer by heart: the measured quality comes out too high (in trials up to a mAP of 1.00), the
-best weights are chosen wrongly, and the disappointment comes in production.
+Validation measures how the network does on images that it has never seen. Scenes from training it has memorised:
+the measured quality is too high (in trials up to a mAP of 1.00), the wrong weights are chosen as the best, and the
+model disappoints in production.
 
 ## Example
 `frame_0100.jpg` is in train and `frame_0101.jpg`, a fortieth of a second later, in valid.
 
 ## When it is wrong
-When different pictures carry the same source name, because several folders with a `1.jpg` each were
-uploaded to one project; and when pictures of one place are meant to be in both, since the model will work
-in that place. Split by recording otherwise.
+When different images have the same source name, because several folders with a `1.jpg` each were uploaded to one
+project; and when images of one place are meant to be in both, since the model will work in that place. Otherwise
+split by recording.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _counts(members: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reasons(found: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """One row a scene: what the links are that lead from one split to another, in words."""
+    """One row a scene: the links that lead from one split to another, in words."""
     place = members.select("image", "split", "scene")
     number = pl.col("distance").min()
     return (

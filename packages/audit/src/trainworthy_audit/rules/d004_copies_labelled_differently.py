@@ -1,22 +1,21 @@
 """Copies labelled differently.
 
 ## What it does
-Compares the boxes of images whose pixels are the same. It finds copies that have another number of boxes of
-some label, boxes in other places, or no boxes at all while another copy has some.
+Compares the boxes of images whose pixels are the same. It finds copies with a different number of boxes of some
+label, with boxes in other places, or without boxes while another copy has some.
 
 ## Why it hurts training
-The same pixels are to be answered in two ways: whatever the network says is wrong once. At least one of the
-copies is wrong, and tells how careful the other labels are. An unlabelled copy teaches that its objects are
+The same pixels have two different answers: whatever the network predicts is wrong for one of them. At least one of
+the copies is wrong, which casts doubt on the other labels. An unlabelled copy teaches that its objects are
 background.
 
 ## Example
 `0031.jpg` has three boxes; `0031 (1).jpg`, the same file, has an empty annotation.
 
 ## When it is wrong
-When the copies were labelled for different purposes, say one for people and one for cars: merge the labels
-then. Boxes that differ by less than the limit are taken for two hands drawing the same box. Images with
-rows that could not be read are not compared, nor are near-duplicates, whose labels may differ for good
-reason.
+When the copies were labelled for different purposes, for example one for people and one for cars: merge the labels
+then. Boxes that differ by less than the limit count as one object drawn twice. Images with rows that could not be
+read are not compared, nor are near-duplicates, whose labels may differ for good reasons.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ def _counts(copies: pl.DataFrame, boxes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _overlaps(copies: pl.DataFrame, boxes: pl.DataFrame) -> pl.DataFrame:
-    """One row a copy: `copy`, and of its worst placed box: `overlap` (IoU) and `worst` (its label)."""
+    """One row a copy: `copy`, and of the box that fits worst: `overlap` (IoU) and `worst` (its label)."""
     finite = boxes.filter("finite")
     pairs = copies.join(finite, left_on="copy", right_on="image").join(
         copies.select("copy", "best").join(finite, left_on="best", right_on="image").drop("best", "finite"),

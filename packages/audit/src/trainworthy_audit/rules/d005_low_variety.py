@@ -2,20 +2,19 @@
 
 ## What it does
 Counts the scenes that the dataset really shows: exact copies, near-duplicates and augmented copies of one
-source count once. It says where they are few against the number of images: in the dataset as a whole, or
+source count once. Reports where they are few compared with the number of images: in the dataset as a whole, or
 else in one split or for one label.
 
 ## Why it hurts training
-Loss and mAP climb for some epochs and then stay where they are, far too low, since all images say the same
-thing. Of fifty training runs made to fail on purpose, those with one to four scenes stayed at a mAP of 0.03
-to 0.27 on varied pictures.
+mAP rises for some epochs and then stays far too low, since all images show the same. Of fifty training runs that
+were made to fail on purpose, those with one to four scenes stayed at a mAP of 0.03 to 0.27 on varied images.
 
 ## Example
 600 frames of one video that were taken from three camera positions.
 
 ## When it is wrong
-When the model is to work at one fixed camera for ever, and when augmented copies were written into the
-dataset on purpose: count their sources then, not the copies.
+When the model will always work at one fixed camera, and when augmented copies were written into the dataset on
+purpose: count their sources then, not the copies.
 """
 
 from __future__ import annotations
@@ -56,8 +55,8 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _breakdown(counts: pl.DataFrame) -> str:
-    """How it is in each split and for each label, the least various first; empty where that tells nothing more."""
-    told = ""
+    """The scenes of each split and each label, the least varied first; empty where there is only one of them."""
+    sentence = ""
     for kind in ("split", "label"):
         rows = counts.filter(pl.col("kind") == kind).sort("share", "name")
         if rows.height > 1:
@@ -65,8 +64,8 @@ def _breakdown(counts: pl.DataFrame) -> str:
                 f"{row['name']} {row['scenes']:,} of {row['images']:,}" for row in rows.head(NAMED).to_dicts()
             ]
             more = f" and {rows.height - NAMED:,} more" if rows.height > NAMED else ""
-            told += f"; by {kind}: {', '.join(named)}{more}"
-    return told
+            sentence += f"; by {kind}: {', '.join(named)}{more}"
+    return sentence
 
 
 def _findings(poor: pl.DataFrame, more: str, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -119,8 +118,8 @@ RULE = Rule(
         Option(
             "images",
             20,
-            "number of images of a dataset, split or label from which on its variety is judged",
-            "our choice: among fewer, chance decides, and N001 speaks of them",
+            "smallest number of images of a dataset, split or label whose variety is checked",
+            "our choice: among fewer, chance decides, and N001 reports them",
         ),
     ),
 )

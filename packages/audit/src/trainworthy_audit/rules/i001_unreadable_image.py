@@ -2,19 +2,16 @@
 
 ## What it does
 Finds image files that no decoder can open: empty files, web pages or archives saved under an image's name,
-files whose header is destroyed, kinds of image that cannot be decoded here, and files that crash or hang
-the decoder.
+files with a destroyed header, image formats that cannot be decoded here, and files that crash or hang the decoder.
 
 ## Why it hurts training
-The trainer stops at such a file, often hours into a run, or skips it without a word, and its boxes with it.
+The trainer stops at such a file, often hours into a run, or silently skips it and its boxes.
 
 ## Example
-A file `0007.jpg` of 0 bytes, left behind by a download that was broken off; or one that begins with
-`<!DOCTYPE html>`.
+A file `0007.jpg` of 0 bytes, left behind by an interrupted download; or one that begins with `<!DOCTYPE html>`.
 
 ## When it is wrong
-When your trainer has a decoder for the file's format and this tool has not. The message names the format
-then.
+When your trainer has a decoder for the file's format and this tool has none. The message then names the format.
 """
 
 from __future__ import annotations

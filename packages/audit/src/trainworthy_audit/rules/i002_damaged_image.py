@@ -1,23 +1,22 @@
 """Damaged image.
 
 ## What it does
-Finds images that decode only in part, or whose decoder fills damage with invented pixels and says nothing:
-files that were cut short, blocks of zeros, sectors dropped or swapped, flipped bytes, a height in the
-header that the data does not have.
+Finds images that decode only in part, or whose decoder silently fills damaged parts with invented pixels:
+truncated files, blocks of zeros, dropped or swapped sectors, flipped bytes, a height in the header that the data
+does not have.
 
 ## Why it hurts training
-Most loaders hand such a picture on without a word: its lower part grey, smeared, or shifted to the side.
-The boxes over that part then teach the network that smear is an object.
+Most loaders return such an image without an error: its lower part is grey, smeared, or shifted to the side. The
+boxes over that part then teach the network that the smear is an object.
 
 ## Example
-A JPEG that stops after 60 % of its bytes: the picture ends in a grey band, and the boxes below it frame
+A JPEG that ends after 60 % of its bytes: the lower part of the image is a grey band, and the boxes there contain
 nothing.
 
 ## When it is wrong
-A few cameras and web services write JPEGs that break the standard harmlessly. Look at the picture: where
-nothing is missing, waive the finding, or save the file anew. The reverse happens too: a single flipped bit
-is seldom seen by any decoder, nor is every piece of a few hundred bytes that was swapped or overwritten,
-where the decoder finds its way back without complaint.
+A few cameras and web services write JPEGs that violate the standard harmlessly. Look at the image: where nothing
+is missing, waive the finding, or save the file again. The reverse happens too: decoders rarely notice a single
+flipped bit, nor every piece of a few hundred bytes that was swapped or overwritten.
 """
 
 from __future__ import annotations

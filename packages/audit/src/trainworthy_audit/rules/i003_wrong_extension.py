@@ -6,14 +6,13 @@ count as the same: `.jpg`, `.jpeg`, `.jpe` and `.jfif`; `.tif` and `.tiff`; `.bm
 
 ## Why it hurts training
 Loaders that choose the decoder by the name fail, or skip the file. Those that look at the content read it,
-so two machines train on different images. A PNG among JPEGs may also bring an alpha channel or 16 bits with
-it.
+so two machines train on different images. A PNG among JPEGs may also have an alpha channel or 16 bits.
 
 ## Example
 `0012.jpg` begins with `\x89PNG`: it was renamed, not converted.
 
 ## When it is wrong
-Where every loader that will ever read the dataset goes by content. Renaming the file costs nothing, though.
+When every loader that will ever read the dataset goes by the content. Renaming the file costs nothing, though.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Evidence
 
-#: The format that an extension promises; other extensions promise nothing that could be broken.
+#: The format that an extension promises; other extensions are not checked.
 PROMISED = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
     **dict.fromkeys((".tif", ".tiff"), "tiff"),
@@ -39,7 +38,7 @@ PROMISED = {
     **{f".{name}": name for name in ("png", "gif", "webp", "avif")},
 }
 
-#: Formats that are another one by their first bytes: an MPO is a JPEG with a second picture behind it.
+#: Formats that are another one by their first bytes: an MPO is a JPEG with a second image behind it.
 ALSO = {"mpo": "jpeg", "dib": "bmp"}
 
 

@@ -2,20 +2,20 @@
 
 ## What it does
 Compares the width and height that the annotation declares with those of the stored pixels. Where the two
-are swapped and the image carries an EXIF orientation that turns it by 90 degrees, the message says so.
+are swapped and the image has an EXIF orientation that turns it by 90 degrees, the message says so.
 
 ## Why it hurts training
-Boxes are drawn on a picture of the declared size. When the file is of another size, every box of it is in
-the wrong place, and readers that turn corners into fractions by the declared size move them further. A swap
-means that the boxes belong to the picture as it was turned on the annotator's screen, not to the pixels
-that the trainer decodes.
+Boxes are drawn on an image of the declared size. When the file has another size, every box of it is in the wrong
+place, and readers that turn corners into fractions by the declared size move them further. Swapped sides mean that
+the boxes belong to the image as it was turned on the annotator's screen, not to the pixels that the trainer
+decodes.
 
 ## Example
 The xml says 480 x 640; the file is 640 x 480.
 
 ## When it is wrong
-When your boxes are right and only the declaration is careless (some tools write 0 x 0): trainers that
-ignore the declared size come to no harm then. Look at the boxes on the picture.
+When your boxes are right and only the declaration is wrong (some tools write 0 x 0): trainers that ignore the
+declared size are not affected. Look at the boxes on the image.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .filter((width != declared_width) | (height != declared_height))
         .with_columns(
             pl.format("{} x {}", "width", "height").alias("real"),
-            pl.format("{} x {}", _plain("declared_width"), _plain("declared_height")).alias("said"),
+            pl.format("{} x {}", _plain("declared_width"), _plain("declared_height")).alias("declared"),
             ((width == declared_height) & (height == declared_width)).alias("swapped"),
             pl.col("orientation").is_in(EXIF_TRANSPOSES).fill_null(value=False).alias("turned"),
         )
@@ -52,8 +52,8 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         pl.when(pl.col("swapped") & pl.col("turned"))
         .then(
             pl.format(
-                ": width and height are swapped, as EXIF orientation {} turns the picture on screen. The "
-                "boxes were probably drawn on the turned picture",
+                ": width and height are swapped, as EXIF orientation {} turns the image on screen. The "
+                "boxes were probably drawn on the turned image",
                 "orientation",
             )
         )
@@ -63,9 +63,9 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return findings.rows(
         wrong,
-        pl.format("is {} px, but its annotation says {}{}", "real", "said", why),
+        pl.format("is {} px, but its annotation says {}{}", "real", "declared", why),
         measured=pl.col("real"),
-        limit=pl.col("said"),
+        limit=pl.col("declared"),
         unit="px",
     )
 

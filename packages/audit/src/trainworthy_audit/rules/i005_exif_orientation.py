@@ -1,20 +1,20 @@
 """EXIF orientation.
 
 ## What it does
-Finds images whose EXIF data says that they are to be turned or mirrored before they are shown (orientation
+Finds images whose EXIF data says that they must be turned or mirrored before they are shown (orientation
 2 to 8), and those whose orientation is a number that does not exist.
 
 ## Why it hurts training
-Half of the tools obey the entry and half ignore it. An annotator who sees the turned picture draws boxes
-that do not fit the stored pixels which the trainer decodes; a detector that is trained on one and run on
-the other meets objects lying on their side.
+Some tools apply the orientation and some ignore it. An annotator who sees the turned image draws boxes that do not
+fit the stored pixels, which the trainer decodes; a detector that is trained on one and run on the other sees
+objects lying on their side.
 
 ## Example
-A telephone stores 4000 x 3000 pixels and orientation 6; viewers show 3000 x 4000.
+A phone stores 4000 x 3000 pixels and orientation 6; viewers show 3000 x 4000.
 
 ## When it is wrong
-When your annotation tool and your trainer treat the entry alike, and will for ever. Turning the pixels and
-removing the entry makes the question go away.
+When your annotation tool and your trainer always treat the orientation alike. Turning the pixels and removing the
+entry (`trainworthy resize`) settles the question.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ channel, a transparency (alpha) channel, a colour palette, one bit a pixel, and 
 frames or pages.
 
 ## Why it hurts training
-Loaders disagree on how such pixels become red, green and blue. CMYK may come out inverted; 16 bits are cut
-to their upper or lower half; what lies under transparency may be black, white or anything; of several
-frames the first is taken. The network sees other pictures than the annotator did.
+Loaders disagree on how such pixels become red, green and blue. CMYK may come out inverted; 16 bits are reduced to
+their upper or lower half; transparent pixels may become black, white or anything; of several frames the first is
+used. The network sees other images than the annotator did.
 
 ## Example
 A screenshot saved as PNG with an alpha channel, among photographs.

@@ -2,18 +2,18 @@
 
 ## What it does
 Finds images whose header claims more pixels than the limit up to which images are decoded. They are not
-decoded: a file of a few kilobytes can claim a picture of many gigabytes (a decompression bomb).
+decoded: a file of a few kilobytes can claim an image of many gigabytes (a decompression bomb).
 
 ## Why it hurts training
-Decoding such a file takes all of a loader's memory, and the operating system ends the run. Nothing of the
-file was checked here beyond its header.
+Decoding such a file uses up the loader's memory, and the operating system kills the run. Nothing of the file was
+checked here except its header.
 
 ## Example
 A PNG of 2 kB whose header claims 60,000 x 60,000 pixels.
 
 ## When it is wrong
-When these are real scans or satellite images. Trainers shrink them to some hundred pixels a side, in which
-objects vanish: cut them into tiles first.
+When these are real scans or satellite images. Trainers shrink them to some hundred pixels a side, where objects
+disappear: cut them into tiles first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each image that was not decoded for its size, with the megapixels that it claims."""
+    """One finding for each image that was not decoded because of its size, with the megapixels that it claims."""
     large = evidence.images.filter(pl.col("status") == "too-large")
     claimed = pl.col("width").cast(pl.Float64) * pl.col("height") / 1e6
     limit = pl.col("reason").str.extract(r"more than ([\d,]+)").str.replace_all(",", "").cast(pl.Float64)

@@ -1,21 +1,19 @@
 """Mixed images.
 
 ## What it does
-Says once for the dataset where its images are of many kinds: resolutions far apart, upright and lying
-pictures, several file formats, grey pictures among colour. Each is a sign that the images come from several
-sources.
+Reports once for the dataset that its images are of different kinds: resolutions far apart, portrait and landscape,
+several file formats, grey images among colour. Each suggests that the images come from several sources.
 
 ## Why it hurts training
-All images are brought to one size before they are learnt from: what is 200 pixels tall in one source is 20
-in another, after the same shrinking. Where a source goes with a label, the network learns the source
-instead of the object.
+All images are scaled to one size for training: what is 200 pixels tall in one source is 20 in another. Where a
+source coincides with a label, the network learns the source instead of the object.
 
 ## Example
-800 frames of 1920 x 1080 from a camera, and 60 thumbnails of 160 x 120 from the web that hold all the boxes
+800 frames of 1920 x 1080 from a camera, and 60 thumbnails of 160 x 120 from the web that contain all the boxes
 of one label.
 
 ## When it is wrong
-When the mixture is meant, since the model will meet all these sources. It is information, not a defect.
+When the mixture is intended, since the model will meet all these sources. It is information, not a defect.
 """
 
 from __future__ import annotations
@@ -63,7 +61,7 @@ def _resolutions(images: pl.DataFrame, limit: float) -> pl.DataFrame:
     common = sizes.sort(pl.col("count"), pl.col("area"), descending=True).row(0, named=True)
     return findings.one(
         f"resolutions are mixed: {sizes.height:,} sizes from {_size(smallest)} to {_size(largest)} px, the "
-        f"commonest {_size(common)} ({common['count'] / images.height:.0%} of the images)",
+        f"most frequent {_size(common)} ({common['count'] / images.height:.0%} of the images)",
         measured=round(ratio, 1),
         limit=limit,
         unit="times as many pixels in the largest as in the smallest",

@@ -5,15 +5,15 @@ Finds images that are one colour, or so nearly that nothing can be seen in them:
 deviation) of their brightness is below a limit.
 
 ## Why it hurts training
-A blank image with boxes teaches that nothing looks like something. Blank images are also what remains of a
-lens cap, of a camera that failed, or of an export that went wrong, and rarely come alone.
+A blank image with boxes teaches that nothing looks like something. Blank images are also caused by a lens cap, a
+camera that failed, or a broken export, and rarely come alone.
 
 ## Example
 A frame that is black from edge to edge, with the boxes of the frame before it.
 
 ## When it is wrong
-For scenes that are truly almost uniform, such as fog, deep night or a clean conveyor belt, kept as
-negatives on purpose.
+When scenes are really almost uniform, such as fog, deep night or a clean conveyor belt, kept as negatives on
+purpose.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ RULE = Rule(
             0.01,
             "smallest standard deviation of the brightness, where black is 0 and white 1",
             "two or three of 256 grey levels: noise, averaged at the scale of measuring, is less; the "
-            "emptiest of 1,900 real pictures, a plane in clear sky, has 0.021",
+            "emptiest of 1,900 real photographs, an aeroplane in a clear sky, has 0.021",
         ),
     ),
 )

@@ -2,22 +2,21 @@
 
 ## What it does
 Finds images that are nearly black or nearly white on the whole, and images without fine detail: the
-variance of their Laplacian, which answers to edges, is small against the variance of their brightness, both
-by itself and beside the dataset's median image. (A sharp aeroplane in an empty sky has few edges too, but
-as little else.) Blank images are left to I009.
+variance of their Laplacian, which responds to edges, is small compared with the variance of their brightness, both
+in absolute terms and relative to the dataset's median image. (A sharp aeroplane in an empty sky has few edges too,
+but little contrast either.) Blank images are reported by I009.
 
 ## Why it hurts training
-What people cannot see there, they guess when they draw boxes, and the network learns their guesses. A few
-such images are welcome where the model will meet such light; many are a camera that was set up badly.
+What people cannot see there, they guess when they draw boxes, and the network learns their guesses. A few such
+images are useful where the model will meet such light; many of them suggest a camera that was set up badly.
 
 ## Example
-A night picture in which only a lamp can be seen; a frame taken while the camera was being turned.
+A night photograph in which only a lamp is visible; a frame taken while the camera was moving.
 
 ## When it is wrong
-For night, infra-red or X-ray pictures, products on white paper, and sources that are softer than the others
-by their lens. It is information for a person who looks at the pictures, not a defect. Slight blur is not
-seen: images are measured at an eighth of their size, where only a blur of about 2 % of the image's longer
-side is sure to show.
+For night, infrared or X-ray images, products on white paper, and sources with a softer lens than the others. It is
+information for a person who looks at the images, not a defect. Slight blur is not noticed: images are measured at
+an eighth of their size, where only a blur of about 2 % of the image's longer side is certain to show.
 """
 
 from __future__ import annotations
@@ -92,19 +91,19 @@ RULE = Rule(
             "dark",
             0.05,
             "mean brightness, from 0 to 1, below which an image is very dark",
-            "the darkest of 1,900 real pictures in which people still found the object had 0.08",
+            "the darkest of 1,900 real photographs in which people still found the object had 0.08",
         ),
         Option(
             "bright",
             0.95,
             "mean brightness, from 0 to 1, above which an image is very bright",
-            "the brightest of the same pictures, drawings on white paper among them, had 0.84",
+            "the brightest of the same images, drawings on white paper among them, had 0.84",
         ),
         Option(
             "detail",
             0.08,
             "variance of the Laplacian over that of the brightness, below which an image may be blurred",
-            "measured: none of those pictures is below 0.12; blurred by 2 % of their longer side, "
+            "measured: none of those images is below 0.12; blurred by 2 % of their longer side, "
             "96 % are below 0.08",
         ),
         Option(
@@ -116,7 +115,7 @@ RULE = Rule(
         Option(
             "blank-contrast",
             0.01,
-            "spread of brightness below which an image is blank, and left to I009",
+            "spread of brightness below which an image is blank, and reported by I009",
             "the default of I009",
         ),
     ),

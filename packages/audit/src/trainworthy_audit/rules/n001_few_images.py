@@ -3,18 +3,18 @@
 ## What it does
 Counts in how many images each label occurs, and finds the labels that occur in fewer than the limit. It
 counts images, not boxes: a hundred boxes in one image are one scene. Labels that are declared and never
-used are left to C004.
+used are reported by C004.
 
 ## Why it hurts training
-With few images, chance decides what a network takes for typical of a label: it learns these pictures by
-heart and fails on new ones. The trainers' documentation asks for at least 300 images a label.
+With few images, chance decides what the network considers typical of a label: it memorises these images and fails
+on new ones. The trainers' documentation asks for at least 300 images a label.
 
 ## Example
 `dog` occurs in 41 images.
 
 ## When it is wrong
-When weights are fine-tuned that know the label already, or where scenes vary as little as on a conveyor
-belt. Fewer images can do then: measure it on a validation set.
+When you fine-tune weights that know the label already, or where scenes vary as little as on a conveyor belt. Then
+fewer images can be enough: measure it on a validation set.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ RULE = Rule(
         Option(
             "images-per-label",
             300,
-            "number of images that each label is to occur in",
+            "number of images in which each label should occur",
             "the trainers' documentation (at least 300 images a label)",
         ),
     ),

@@ -1,19 +1,19 @@
 """Imbalance between labels.
 
 ## What it does
-Compares the label that occurs most with the one that occurs least, once by images and once by boxes, and
-speaks when the larger of the two ratios is above the limit.
+Compares the most frequent label with the rarest, once by images and once by boxes, and reports when the larger of
+the two ratios is above the limit.
 
 ## Why it hurts training
-The loss is summed over boxes: the rare label contributes next to nothing, and a network that never predicts
-it is hardly punished. A mean over all labels, such as mAP, then hides that one of them does not work.
+The loss is summed over boxes: the rare label contributes almost nothing, and a network that never predicts it is
+hardly penalised. A mean over all labels, such as mAP, then hides that one of them does not work.
 
 ## Example
 4,155 boxes of red blood cells and 361 of platelets: 11.5 to 1.
 
 ## When it is wrong
-When the labels are as unequal where the model will work, and missing the rare one costs little. Labels that
-have too few images altogether are found by N001, whatever the ratio.
+When the labels are just as unequal where the model will work, and missing the rare one costs little. Labels with
+too few images are reported by N001, whatever the ratio.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for the dataset, which names the commonest and the rarest label."""
+    """One finding for the dataset, which names the most frequent and the rarest label."""
     counts = (
         evidence.boxes.drop_nulls("label")
         .group_by("label")
@@ -83,7 +83,7 @@ RULE = Rule(
         Option(
             "ratio",
             10.0,
-            "how many times as often the commonest label may occur as the rarest",
+            "how many times as often the most frequent label may occur as the rarest",
             "the LVIS dataset's own division: 'rare' is up to 10 images of a label, 'frequent' above 100",
         ),
     ),

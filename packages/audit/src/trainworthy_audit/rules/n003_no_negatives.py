@@ -1,19 +1,19 @@
 """No negatives.
 
 ## What it does
-Says when the dataset holds no image that is annotated as empty: a picture of the usual surroundings without
-any object.
+Reports when the dataset has no image that is annotated as empty: an image of the usual surroundings without any
+object.
 
 ## Why it hurts training
-A network that has never seen a picture without objects expects one in each, and finds it: in shadows, poles
-and reflections. Some percent of negatives cost little and remove many of these false alarms.
+A network that has never seen an image without objects expects one in each, and finds it: in shadows, poles and
+reflections. A few percent of negatives cost little and remove many of these false positives.
 
 ## Example
 500 images of stop signs, and none of a street without a sign.
 
 ## When it is wrong
-When every picture that the model will meet does hold an object, or large parts of the images are empty
-anyway, as around small objects. It is advice, not a defect.
+When every image that the model will see does contain an object, or large parts of the images are empty anyway, as
+around small objects. It is advice, not a defect.
 """
 
 from __future__ import annotations

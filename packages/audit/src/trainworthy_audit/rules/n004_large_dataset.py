@@ -1,20 +1,19 @@
 """Large dataset.
 
 ## What it does
-Adds up the sizes of the image files, and speaks when they are more than the limit.
+Adds up the sizes of the image files, and reports when they exceed the limit.
 
 ## Why it hurts training
-Above some size a dataset no longer fits into the operating system's file cache: each epoch reads it from
-the disk, and the processor that computes waits. Uploads break off, and some training services refuse it.
-The trainers' documentation asks for at most 2 GB.
+Above some size a dataset no longer fits into the operating system's file cache: each epoch reads it from the disk,
+and the GPU waits. Uploads fail, and some training services refuse it. The trainers' documentation asks for at most
+2 GB.
 
 ## Example
-9,000 photographs of 12 megapixels, 40 GB, of which a network that looks at 640 x 640 pixels sees a
-hundredth.
+9,000 photographs of 12 megapixels, 40 GB, although the network sees 640 x 640 pixels of each: a thirtieth.
 
 ## When it is wrong
-When the trainer's disk and memory are made for it. Otherwise, shrink the images to about twice the side
-that the network looks at.
+When the disk and the memory of the training machine are large enough. Otherwise, shrink the images to about twice
+the training size (`trainworthy resize`).
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ RULE = Rule(
         Option(
             "gigabytes",
             2.0,
-            "how much the image files may take together, in gigabytes of 1,000,000,000 bytes",
+            "how large the image files may be together, in gigabytes of 1,000,000,000 bytes",
             "the trainers' documentation (at most 2 GB)",
         ),
     ),

@@ -1,18 +1,18 @@
 """Truncated objects.
 
 ## What it does
-Lists the boxes that are flagged `truncated` (the object goes on beyond the box, mostly beyond the image's
-edge), and says for each label how large their share is where it is above the limit.
+Lists the boxes that are flagged `truncated` (the object extends beyond the box, mostly beyond the image's
+edge), and reports each label whose share of them is above the limit.
 
 ## Why it hurts training
-Half a dog is a picture of its own: with many of them, a network learns parts instead of wholes, and draws
-its boxes accordingly. The trainers' documentation asks for at most 20 % of truncated objects a label.
+Half a dog looks different from a dog: with many of them, the network learns parts instead of whole objects, and
+its boxes follow. The trainers' documentation asks for at most 20 % of truncated objects a label.
 
 ## Example
 59 of 217 boxes of a label, 27 %, are flagged truncated.
 
 ## When it is wrong
-When the camera that the model will work with cuts off as many objects. Then they belong into training.
+When the camera that the model will work with cuts off as many objects. Then they belong in training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each label of which too large a share is truncated, then one for each truncated box."""
-    return flags.told(evidence, "truncated", options["share"])
+    return flags.check(evidence, "truncated", options["share"])
 
 
 def _example(truncated: int) -> Example:

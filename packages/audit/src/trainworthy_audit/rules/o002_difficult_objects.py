@@ -1,13 +1,13 @@
 """Difficult objects.
 
 ## What it does
-Lists the boxes that are flagged `difficult` (the annotator needed to look twice, or to guess from what is
-around the object), and says for each label how large their share is where it is above the limit.
+Lists the boxes that are flagged `difficult` (the annotator had to look twice, or to guess from the surroundings),
+and reports each label whose share of them is above the limit.
 
 ## Why it hurts training
-Evaluation after Pascal VOC's rules leaves difficult objects out; many trainers do not know the flag and
-train on them, or leave the objects out and so teach that they are background. Where a large share of a
-label is difficult, its measured quality is that of the easy rest.
+Pascal VOC's evaluation ignores difficult objects; many trainers do not know the flag and train on them, or drop the
+objects and so teach that they are background. Where a large share of a label is difficult, its measured quality is
+that of the easy rest.
 
 ## Example
 38 of 273 boxes are flagged difficult: far-off cars of a few pixels.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each label of which too large a share is difficult, then one for each difficult box."""
-    return flags.told(evidence, "difficult", options["share"])
+    return flags.check(evidence, "difficult", options["share"])
 
 
 def _example(difficult: int) -> Example:

@@ -1,21 +1,19 @@
 """Truncated flag doubtful.
 
 ## What it does
-Compares the `truncated` flag with the box: a box that touches the image's border but is not flagged, and a
+Compares the `truncated` flag with the box. Reports a box that touches the image's border but is not flagged, and a
 box that is flagged although it ends far from every border.
 
 ## Why it hurts training
-Where the flag is used to leave objects out, or to judge the dataset (O001), flags that were set by habit
-give wrong answers. They also show how carefully the annotators worked, and whether two of them understood
-the flag alike.
+Where the flag is used to leave objects out, or to check the dataset (O001), careless flags give wrong results. They
+also show how carefully the annotators worked, and whether they understood the flag in the same way.
 
 ## Example
 A car that the right border cuts in half, with `<truncated>0</truncated>`.
 
 ## When it is wrong
-An object may end exactly at the border. And after Pascal VOC's guidelines an object that is hidden behind
-another may be flagged truncated in the middle of the image, where the box frames only the part that is
-seen.
+When an object ends exactly at the border. Also, by Pascal VOC's guidelines an object that is hidden behind another
+may be flagged truncated in the middle of the image, where the box contains only its visible part.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ BORDERS = ("left", "top", "right", "bottom")
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box, with its distance to the nearest border in pixels."""
+    """One finding for each doubtful flag, with the box's distance to the nearest border in pixels."""
     width, height = pl.col("image_width"), pl.col("image_height")
     distances = (pl.col("x1"), pl.col("y1"), width - pl.col("x2"), height - pl.col("y2"))
     boxes = (
@@ -50,7 +48,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         )
         .filter(
             pl.when(pl.col("truncated") == 0)
-            # further outside it is out of bounds, which is another rule's finding
+            # Further outside it is out of bounds, which B001 reports.
             .then(pl.col("distance").abs() <= options["touch-pixels"])
             .otherwise(pl.col("distance") > pl.col("far"))
         )

@@ -1,19 +1,18 @@
 """Impossible flag.
 
 ## What it does
-Finds flags (`truncated`, `difficult`, `occluded`, `iscrowd`) whose value is neither 0 nor 1, or no number
-at all.
+Finds flags (`truncated`, `difficult`, `occluded`, `iscrowd`) whose value is neither 0 nor 1, or not a number.
 
 ## Why it hurts training
-Readers turn such a value into true, into false, or into an exception. A 2 in `difficult` leaves an object
-out of training with one trainer and not with the next.
+Readers turn such a value into true, into false, or into an exception. With a 2 in `difficult`, one trainer leaves
+the object out and another does not.
 
 ## Example
 `<truncated>yes</truncated>`, or `<difficult>Unspecified</difficult>`.
 
 ## When it is wrong
-Some datasets write `occluded` in degrees (0 visible, 1 partly, 2 largely hidden). Switch the flag off in
-`flags` then, and check that your trainer knows.
+Some datasets write `occluded` in degrees (0 visible, 1 partly, 2 largely hidden). Then remove the flag from
+`flags`, and check that your trainer knows these values.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ RULE = Rule(
         Option(
             "flags",
             ("truncated", "difficult", "occluded", "crowd"),
-            "the flags that are looked at",
+            "the flags that are checked",
             "all that Pascal VOC and COCO define with the values 0 and 1",
         ),
     ),

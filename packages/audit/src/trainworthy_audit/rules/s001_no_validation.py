@@ -1,11 +1,11 @@
 """No validation split.
 
 ## What it does
-Looks for a split for validation, by its name: `val`, `valid`, `validation`, `eval` or `dev`, also with a
-year or a prefix (`val2017`). A test split is none: it is to be looked at once, at the end.
+Looks for a validation split, by its name: `val`, `valid`, `validation`, `eval` or `dev`, also with a year or a
+prefix (`val2017`). A test split does not count: it should be used only once, at the end.
 
 ## Why it hurts training
-Without images that are kept out of training nobody can tell whether the network learns or memorises, when
+Without images that are kept out of training, it is impossible to tell whether the network learns or memorises, when
 to stop, or which of its weights are best.
 
 ## Example

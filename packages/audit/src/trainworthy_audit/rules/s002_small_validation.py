@@ -1,18 +1,18 @@
 """Small validation split.
 
 ## What it does
-Counts the images of the validation split, and compares them with the whole of training and validation.
+Counts the images of the validation split, and compares them with those of training and validation together.
 
 ## Why it hurts training
-With few images the measured quality jumps from epoch to epoch by chance: early stopping stops at a lucky
-epoch, and the 'best' weights are those of the luckiest one.
+With few images, the measured quality varies from epoch to epoch by chance: early stopping stops at a lucky epoch,
+and the 'best' weights are those of the luckiest one.
 
 ## Example
 12 images for validation beside 600 for training.
 
 ## When it is wrong
-When images hold many objects each, which steadies the measure, or the dataset is so large that a small
-share is still thousands of images: set `share` lower then.
+When each image contains many objects, which makes the measure more stable, or when the dataset is so large that a
+small share is still thousands of images: then set `share` lower.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         share = count / max(members.filter(pl.col("split").is_in(known))["image"].n_unique(), 1)
         noun = "image" if count == 1 else "images"
         if count < options["images"]:
-            few = f"{split} has {count:,} {noun}; below {options['images']} its measures are mostly chance"
+            few = f"{split} has {count:,} {noun}; below {options['images']}, what is measured on them is mostly chance"
             parts.append(
                 findings.one(few, split=split, measured=count, limit=options["images"], unit="images")
             )
@@ -89,8 +89,8 @@ RULE = Rule(
         Option(
             "share",
             0.1,
-            "smallest share of the images of training and validation together that is kept for validation",
-            "half of the usual 20 %, which the trainers' documentation advises",
+            "smallest share for validation of the images of training and validation together",
+            "half of the usual 20 %, which the trainers' documentation recommends",
         ),
         Option(
             "enough",

@@ -2,8 +2,8 @@
 
 ## What it does
 Finds labels that occur in one split and not in another: in training but not in validation or test, or the
-other way round. A split without any boxes is said once, unless rows or whole files of it could not be read
-(A001). Boxes without a name count as boxes, and are not compared.
+other way round. A split without any boxes is reported once, unless rows or whole files of it could not be read
+(A001). Boxes without a class name count as boxes, and are not compared.
 
 ## Why it hurts training
 A label that validation lacks is never measured: its quality may be zero, and mAP does not show it. A label
@@ -13,8 +13,8 @@ that training lacks cannot be learnt, and each of its objects in validation coun
 `bus` has 40 boxes in train and none in valid.
 
 ## When it is wrong
-When a split is there to test only some of the labels. A label with a single image cannot be in two splits;
-N001 has spoken of it.
+When a split is meant to test only some of the labels. A label with a single image cannot be in two splits; N001
+reports it.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """Split list does not match.
 
 ## What it does
-Looks at the files that list the images of a split (ImageSets/Main/train.txt, darknet's and ultralytics'
-lists). It finds entries for which the dataset has no image, and images that one list names twice.
+Checks the files that list the images of a split (ImageSets/Main/train.txt, darknet's and ultralytics' lists). Finds
+entries for which the dataset has no image, and images that one list names twice.
 
 ## Why it hurts training
-At a missing image the trainer stops, or it trains on fewer images than you think. An image that is listed
-twice counts twice in training, and twice in the measured quality where the list is for validation.
+At a missing image the trainer stops, or it trains on fewer images than you think. An image that is listed twice
+counts twice in training, and twice in the measured quality where the list is for validation.
 
 ## Example
 `train.txt` still names `000123`, which was deleted last month.
 
 ## When it is wrong
-When the images that are missing lie on the machine that trains and not on this one.
+When the missing images are on the training machine and not on this one.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .with_columns(pl.int_range(pl.len()).over("annotation", "image").alias("repeat"))
     )
     missing = pl.col("image").is_null() & ~pl.col("outside")
-    # VOC's trainval repeats train and val: what they lack is told there.
-    told = listed.filter(missing, pl.col("split").is_not_null())["written"].unique()
+    # VOC's trainval repeats train and val: what they lack is reported there.
+    reported = listed.filter(missing, pl.col("split").is_not_null())["written"].unique()
     listed = listed.filter(
-        ~missing | pl.col("split").is_not_null() | ~pl.col("written").is_in(told.implode())
+        ~missing | pl.col("split").is_not_null() | ~pl.col("written").is_in(reported.implode())
     )
     twice = pl.col("image").is_not_null() & (pl.col("repeat") > 0)
     return findings.rows(
@@ -52,7 +52,7 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         .then(pl.format("lists {}, but the dataset has no such image", "written"))
         .otherwise(
             pl.format(
-                "lists {} again: it stands in line {} already", "written", pl.col("first_line").fill_null("?")
+                "lists {} again: it is already in line {}", "written", pl.col("first_line").fill_null("?")
             )
         ),
         text=pl.col("written"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.formats.fractions import in_pixels
+from trainworthy_audit import formats
+from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_train.types import Sample
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def excluded_images(annotations: Dataset, proof: Mapping[str, Any]) -> dict[str,
     exclude(boxes.filter(pl.col("label").is_null())["image"], "a box of it has an unknown label (C001)")
     not_finite = boxes_in_pixels(annotations, proof).filter(~pl.col("finite"))
     exclude(not_finite["image"], "a box of it has no finite edges (B003)")
-    if annotations.format in {"voc", "coco"}:  # in YOLO, an image without a label file shows nothing
+    if not formats.load(annotations.format).unannotated_is_negative:
         unannotated = annotations.images.filter(pl.col("annotation").is_null())
         exclude(unannotated["image"], "nothing says what it shows (A003)")
     for path in annotations.images["path"]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.formats.coco_masks import UnfitError
+from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.operations import masks, polygons
 from trainworthy_audit.operations.collection import EDGES
 from trainworthy_audit.operations.originals import coco, voc, yolo
@@ -142,13 +142,13 @@ class Originals:
     def _moved_polygons(self, shape: list[Any], row: Mapping[str, Any]) -> list[list[float]] | None:
         try:
             parts = [polygons.parse(part) for part in shape]
-        except UnfitError:
+        except MalformedError:
             self.lost["polygons that are no lists of x and y"] += 1
             return None
         moved = [self.placement(row["image"]).points(part) for part in parts]
         try:
             clipped = polygons.clip(moved, row) if self._clipped(row) else moved
-        except UnfitError:
+        except MalformedError:
             self.lost["polygons that do not fit the boxes beside them"] += 1
             return None
         return [polygons.dump(part) for part in clipped]
@@ -157,7 +157,7 @@ class Originals:
         placement = self.placement(row["image"])
         try:
             mask = masks.decode(rle, placement.before)
-        except UnfitError:
+        except MalformedError:
             self.lost["run-length encoded masks that are damaged, or of an image of another size"] += 1
             return None
         moved = placement.mask(mask)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trainworthy_audit.formats.builder import printable
+from trainworthy_audit.formats.shared.paths import printable
 from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from trainworthy_audit.formats import voc
+from trainworthy_audit.formats.shared import voc_xml
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Source
@@ -34,7 +34,7 @@ class Xml:
 
 def read_xml(source: Source, path: str) -> Xml:
     """Read a VOC xml that was read before."""
-    root = voc.root(source.read(path, voc.MAX_XML))
+    root = voc_xml.root_of(source.read(path, voc_xml.MAX_XML))
     xml = Xml()
     if root is None:
         return xml

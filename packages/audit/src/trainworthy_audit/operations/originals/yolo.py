@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_audit.formats.fractions import PIXELS_FROM
+from trainworthy_audit.formats.shared.fractions import PIXELS_FROM
 from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from trainworthy_audit import splits
-from trainworthy_audit.formats.coco_masks import UnfitError, number
+from trainworthy_audit.formats.shared.coco_masks import number
+from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.operations import masks, polygons
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers.shared import losses
@@ -144,7 +145,7 @@ def _area(shape: Shape | None, of_box: float) -> float:
         if isinstance(shape, dict):
             return masks.area(shape)
         return round(of_box if shape is None else polygons.area(shape), DIGITS)
-    except UnfitError:
+    except MalformedError:
         return round(of_box, DIGITS)
 
 
@@ -158,7 +159,7 @@ def _move_keypoints(entry: Entry, image: int, originals: Originals) -> None:
     placement = originals.placement(image)
     try:
         values = np.array([number(value) for value in entry["keypoints"]]).reshape(-1, 3)
-    except (TypeError, ValueError, UnfitError):
+    except (TypeError, ValueError, MalformedError):
         originals.lost["lists of keypoints that are not x, y and visibility in turn"] += 1
         del entry["keypoints"]
         entry.pop("num_keypoints", None)

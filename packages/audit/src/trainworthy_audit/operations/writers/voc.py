@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import polars as pl
 
 from trainworthy_audit import splits
-from trainworthy_audit.formats.builder import stem
+from trainworthy_audit.formats.shared.paths import stem
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers.shared import losses
 from trainworthy_audit.operations.writers.shared.numbers import DIGITS, escaped, joined, plain, snapped

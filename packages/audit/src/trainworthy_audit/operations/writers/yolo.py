@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from trainworthy_audit import splits
-from trainworthy_audit.formats.builder import stem
+from trainworthy_audit.formats.shared.paths import stem
 from trainworthy_audit.operations.originals import Originals
 from trainworthy_audit.operations.writers.shared.label_rows import label_rows, labelled
 from trainworthy_audit.operations.writers.shared.writer import Writer

@@ -34,8 +34,6 @@ VERDICTS: Mapping[Verdict, str] = {
     "rejected": "rejected",
 }
 
-FORMATS = {"voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO (ultralytics)", "darknet": "YOLO (darknet)"}
-
 
 #: Findings of a rule that a group holds: more than any report shows. Of a million only these are ever sorted out.
 KEPT = 1000

@@ -15,6 +15,7 @@ import jinja2
 import platformdirs
 from markupsafe import Markup
 
+from trainworthy_audit import formats
 from trainworthy_audit.report.shared import groups
 from trainworthy_audit.report.shared.groups import count
 from trainworthy_audit.report.shared.sanitize import clean
@@ -37,7 +38,7 @@ def parts(script: str = "") -> dict[str, Any]:
         "style": Markup(asset("style.css")),  # noqa: S704 - a file of this package
         "script": Markup(code),  # noqa: S704 - likewise
         "script_hash": base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
-        "FORMATS": groups.FORMATS,
+        "format_title": formats.title,
         "MARKS": groups.MARKS,
     }
 

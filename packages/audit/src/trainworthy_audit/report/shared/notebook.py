@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainworthy_audit import formats
 from trainworthy_audit.report.shared import groups, jinja
 
 if TYPE_CHECKING:
@@ -21,6 +22,6 @@ def render(audit: AuditResult) -> str:
         verdict=groups.verdict(audit, rule_groups),
         rules=rule_groups[:RULES],
         left=len(rule_groups) - len(rule_groups[:RULES]),
-        FORMATS=groups.FORMATS,
+        format_title=formats.title,
         MARKS=groups.MARKS,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trainworthy_audit import formats
 from trainworthy_audit.operations.originals import EXTRAS
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ def shapes(collection: Collection, originals: Originals, format_name: str) -> It
 
 
 def with_shape(collection: Collection) -> pl.DataFrame:
-    """The boxes that may have a polygon or a mask beside them: of COCO's rows only the file says."""
-    coco = [number for number, dataset in enumerate(collection.datasets) if dataset.format == "coco"]
-    return collection.boxes.filter(pl.col("source").is_in(coco) | (pl.col("shape") != "box"))
+    """The boxes that may have a polygon or a mask beside them, as far as it is known without reading their files."""
+    unknown = [
+        number
+        for number, dataset in enumerate(collection.datasets)
+        if formats.load(dataset.format).shapes_beside_boxes
+    ]
+    return collection.boxes.filter(pl.col("source").is_in(unknown) | (pl.col("shape") != "box"))
 
 
 def extras(collection: Collection, format_name: str) -> Iterator[str]:

@@ -7,19 +7,19 @@ import polars as pl
 #: Each edge, and the side of the image that it is a fraction of.
 SIDES = {"x1": "image_width", "y1": "image_height", "x2": "image_width", "y2": "image_height"}
 
-#: A number above this cannot be a fraction that is merely out of bounds: the row holds pixels (rule B008).
+#: A larger number cannot be a fraction that is merely out of bounds: the row holds pixels (rule B008).
 PIXELS_FROM = 2.0
 
-#: Centre and size are had back from the edges, which costs the last digits.
+#: Centre and size are computed back from the edges, which costs the last digits.
 ROUNDING = 1e-9
 
 
 def in_pixels(boxes: pl.DataFrame, *, fractions: bool) -> pl.DataFrame:
     """Add `finite`, `unit_error` and `fx1..fy2` to boxes that have `image_width` and `image_height`.
 
-    Fractions become pixels in `x1..y2`, null where the image has no size, and stay in `fx1..fy2`. A row that
-    holds pixels where fractions belong is marked `unit_error`, and keeps its numbers, which are pixels.
-    `finite` says that all four edges are known and finite. Neither mark is ever null.
+    Fractions become pixels in `x1..y2`, null where the size of the image is unknown, and stay in `fx1..fy2`. A row
+    that holds pixels where fractions belong is marked `unit_error`, and keeps its numbers, which are pixels. `finite`
+    says that all four edges are known and finite. Neither mark is ever null.
     """
     if fractions:
         pixels = [

@@ -10,54 +10,59 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
+from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.source.text import BYTE_ORDER_MARKS, decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from trainworthy_audit.formats.builder import Draft
+    from trainworthy_audit.formats.shared.builder import DatasetBuilder
 
-#: A label file larger than this is not read: ten thousand polygons of a hundred points fit into half of it.
+#: A larger label file is not read, in bytes: ten thousand polygons of a hundred points fit into half of it.
 FILE_LIMIT = 64 * 2**20
 
-#: A line longer than this is not split into numbers: no polygon has fifty thousand points.
+#: A longer line is not split into numbers, in characters: no polygon has fifty thousand points.
 LINE_LIMIT = 2**20
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 
-#: How much of what is no row at all is kept verbatim.
+#: How much of what is no row at all is kept verbatim, in characters.
 KEPT = 1000
 
 
 class Row(NamedTuple):
-    """What one line says. Edges are fractions of the image; `nan` and `inf` make them NaN or infinite."""
+    """What one line says."""
 
     class_id: int
-    polygon: bool
-    edges: tuple[float, float, float, float]
+    is_polygon: bool
+    edges: tuple[
+        float, float, float, float
+    ]  # x1, y1, x2, y2 as fractions of the image; NaN or infinite as written
 
 
 def parse(words: list[str]) -> Row:
-    """Read the words of one line. Raises `ValueError` with the reason where they are no box or polygon."""
+    """Read the words of one line. Raises `MalformedError` where they are no box or polygon."""
     class_id = _class_id(words[0])
     if len(words) == 5:
         cx, cy, width, height = _numbers(words[1:])
         return Row(class_id, False, (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
     if len(words) < 7 or len(words) % 2 == 0:
         _numbers(words[1:])
-        raise ValueError(_wrong_count(len(words)))
+        raise MalformedError(_wrong_count(len(words)))
     values = _numbers(words[1:])
     left, right = _extent(values[::2])
     top, bottom = _extent(values[1::2])
     return Row(class_id, True, (left, top, right, bottom))
 
 
-def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: Mapping[int, str]) -> None:
-    """Read each (label file, image) into `draft`: boxes as fractions, and verbatim what cannot be read.
+def add_labels(
+    builder: DatasetBuilder, labels: Iterable[tuple[str, int | None]], names: Mapping[int, str]
+) -> None:
+    """Read each (label file, image) into `builder`: boxes as fractions, and verbatim what cannot be read.
 
     `box` counts the lines that are not blank, so that a bad row does not renumber the ones after it.
     """
-    draft.fractions = True
+    builder.fractions = True
     files: list[str] = []
     images: list[int | None] = []
     counts: list[int] = []
@@ -65,16 +70,16 @@ def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: M
     edges = array("d")
     for path, image in labels:
         before = len(lines)
-        for number, box, words, line in _rows(draft, path, image):
+        for number, box, words, line in _rows(builder, path, image):
             try:
                 row = parse(words)
-            except ValueError as error:
-                draft.unread(path, str(error), text=line, line=number, image=image, box=box)
+            except MalformedError as error:
+                builder.add_unread(path, str(error), text=line, line=number, image=image, box=box)
                 continue
             lines.append(number)
             boxes.append(box)
             ids.append(row.class_id)
-            polygons.append(row.polygon)
+            polygons.append(row.is_polygon)
             edges.extend(row.edges)
         files.append(path)
         images.append(image)
@@ -94,26 +99,26 @@ def read_labels(draft: Draft, labels: Iterable[tuple[str, int | None]], names: M
             **{edge: corners[:, index] for index, edge in enumerate(("x1", "y1", "x2", "y2"))},
         }
     )
-    labelled = (
+    label = (
         pl.col("class_id").replace_strict(names, default=None, return_dtype=pl.String)
         if names
         else pl.lit(None)
     )
-    draft.boxes(frame.with_columns(labelled.alias("label")))
+    builder.add_boxes(frame.with_columns(label.alias("label")))
 
 
-def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int, list[str], str]]:
-    """(line number, box, words, line) of each line that is not blank; a file that is no text is unread."""
+def _rows(builder: DatasetBuilder, path: str, image: int | None) -> Iterable[tuple[int, int, list[str], str]]:
+    """(line number, box, words, line) of each line that is not blank; a file that is not text is unread."""
     try:
-        data = draft.source.read(path, FILE_LIMIT)
+        data = builder.source.read(path, FILE_LIMIT)
     except OSError as error:
-        draft.unread(path, f"the label file cannot be read: {error.strerror or error}", image=image)
+        builder.add_unread(path, f"the label file cannot be read: {error.strerror or error}", image=image)
         return
     if data.startswith(BYTE_ORDER_MARKS):
-        draft.marked.append(path)
+        builder.files_with_bom.append(path)
     content = decode_text(data)
     if "\0" in content:
-        draft.unread(
+        builder.add_unread(
             path, "the label file is not text: it holds NUL bytes", text=_beginning(content), image=image
         )
         return
@@ -124,7 +129,7 @@ def _rows(draft: Draft, path: str, image: int | None) -> Iterable[tuple[int, int
         box += 1
         if len(line) > LINE_LIMIT:
             reason = f"a line of {len(line):,} characters, more than the {LINE_LIMIT:,} that are read of one"
-            draft.unread(path, reason, text=_beginning(line), line=number, image=image, box=box)
+            builder.add_unread(path, reason, text=_beginning(line), line=number, image=image, box=box)
             continue
         yield number, box, line.split(), line
 
@@ -136,10 +141,10 @@ def _beginning(content: str) -> str:
 def _class_id(word: str) -> int:
     """The class of a row; some tools write it as `0.0`."""
     if "," in word:
-        raise ValueError("the numbers are separated by commas; YOLO separates them by spaces")
+        raise MalformedError("the numbers are separated by commas; YOLO separates them by spaces")
     number = int(word) if _WHOLE.fullmatch(word) else _number(word)
     if not math.isfinite(number) or number != int(number) or abs(number) >= 2**63:
-        raise ValueError(f"the class must be a whole number, not {word[:KEPT]}")
+        raise MalformedError(f"the class must be a whole number, not {word[:KEPT]}")
     return int(number)
 
 
@@ -153,17 +158,17 @@ def _numbers(words: list[str]) -> list[float]:
 
 
 def _number(word: str) -> float:
-    """As C reads a number. Python would take `1_000` and digits of other scripts, too."""
+    """As C reads a number. Python would also take `1_000` and digits of other scripts."""
     try:
         if word.isascii() and "_" not in word:
             return float(word)
     except ValueError:
         pass
-    raise ValueError(f"not a number: {word[:KEPT]}")
+    raise MalformedError(f"not a number: {word[:KEPT]}")
 
 
 def _extent(values: list[float]) -> tuple[float, float]:
-    """The smallest and the largest; NaN for both where one is NaN, whose order no comparison tells."""
+    """The smallest and the largest; NaN for both where one is NaN, which cannot be compared."""
     if any(map(math.isnan, values)):
         return math.nan, math.nan
     return min(values), max(values)

@@ -6,47 +6,45 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainworthy_audit.formats.shared.malformed import MalformedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
 
-class UnfitError(ValueError):
-    """A value that cannot be read, and why."""
-
-
 def number(value: Any) -> float:  # noqa: ANN401 - any json
-    """The value as a float. Raises `UnfitError` where it is no number."""
+    """The value as a float. Raises `MalformedError` where it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnfitError("not a number")
+        raise MalformedError("not a number")
     try:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
 
 
-def polygon_sides(polygons: list[Any]) -> list[float]:
-    """(x, y, width, height) around polygons [x, y, x, y, ...]. Raises `UnfitError`."""
+def polygons_xywh(polygons: list[Any]) -> list[float]:
+    """[x, y, width, height] around polygons [x, y, x, y, ...], in pixels. Raises `MalformedError`."""
     if not all(isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in polygons):
-        raise UnfitError("no bbox, and its segmentation is not a list of polygons [x, y, x, y, ...]")
+        raise MalformedError("no bbox, and its segmentation is not a list of polygons [x, y, x, y, ...]")
     try:
         points = [number(value) for part in polygons for value in part]
-    except UnfitError:
-        raise UnfitError("no bbox, and its polygon holds what is not a number") from None
+    except MalformedError:
+        raise MalformedError("no bbox, and its polygon holds what is not a number") from None
     x, y = np.array(points[::2]), np.array(points[1::2])
     return [float(x.min()), float(y.min()), float(np.ptp(x)), float(np.ptp(y))]
 
 
-def rle_sides(rle: dict[str, Any]) -> list[float]:
-    """(x, y, width, height) around a run-length encoded mask, compressed or not; zeros for an empty one.
+def rle_xywh(rle: dict[str, Any]) -> list[float]:
+    """[x, y, width, height] around a run-length encoded mask, in pixels, compressed or not; zeros for an empty one.
 
-    Raises `UnfitError`.
+    Raises `MalformedError`.
     """
     try:
         height, _width, runs = rle_runs(rle)
-    except UnfitError as error:
-        raise UnfitError(f"no bbox, and {error}") from None
+    except MalformedError as error:
+        raise MalformedError(f"no bbox, and {error}") from None
     ends = np.cumsum(runs)
     starts, stops = ends[0::2][: ends.size // 2], ends[1::2]
     filled = stops > starts
@@ -54,11 +52,10 @@ def rle_sides(rle: dict[str, Any]) -> list[float]:
     if not starts.size:
         return [0.0, 0.0, 0.0, 0.0]
     left, right = int(starts[0] // height), int(stops[-1] // height)
-    spans = (
-        starts // height != stops // height
-    )  # a run that goes on in the next column touches bottom and top
-    top = 0 if spans.any() else int((starts % height).min())
-    bottom = height - 1 if spans.any() else int((stops % height).max())
+    # A run that continues in the next column touches the bottom and the top.
+    wraps = (starts // height != stops // height).any()
+    top = 0 if wraps else int((starts % height).min())
+    bottom = height - 1 if wraps else int((stops % height).max())
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
 
 
@@ -66,17 +63,17 @@ def rle_runs(rle: Mapping[str, Any]) -> tuple[int, int, NDArray[np.int64]]:
     """(height, width, runs) of a run-length encoded mask: lengths of background and object in turn, by columns.
 
     Checked here and not left to pycocotools, whose C code a damaged mask crashes, and with it the process: the runs
-    are not negative and add up to height x width. Raises `UnfitError`.
+    are not negative and add up to height x width. Raises `MalformedError`.
     """
     size, counts = rle.get("size"), rle.get("counts")
     if not (isinstance(size, list) and len(size) == 2 and all(_is_count(n) and n > 0 for n in size)):
-        raise UnfitError("its RLE has no size [height, width]")
+        raise MalformedError("its RLE has no size [height, width]")
     runs = decode_counts(counts) if isinstance(counts, str) else counts
     if not (isinstance(runs, list) and all(_is_count(n) for n in runs)):
-        raise UnfitError("its RLE has no counts that are numbers or text")
+        raise MalformedError("its RLE has no counts that are numbers or text")
     height, width = size
     if not runs or sum(runs) != height * width:
-        raise UnfitError("the counts of its RLE do not add up to its size")
+        raise MalformedError("the counts of its RLE do not add up to its size")
     return height, width, np.array(runs, dtype=np.int64)
 
 
@@ -94,7 +91,7 @@ def decode_counts(counts: str) -> list[int]:
     for character in counts:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 60:
-            raise UnfitError("the counts of its RLE hold a character that none can")
+            raise MalformedError("the counts of its RLE hold a character that none can")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -103,5 +100,5 @@ def decode_counts(counts: str) -> list[int]:
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
     if shift:
-        raise UnfitError("the counts of its RLE break off")
+        raise MalformedError("the counts of its RLE break off")
     return runs

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainworthy_audit.formats.fractions import in_pixels
+from trainworthy_audit.formats.shared.fractions import in_pixels
 
 NAN, INF = math.nan, math.inf
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.helpers import put
 from trainworthy_audit import formats
-from trainworthy_audit.formats import yolo_rows
+from trainworthy_audit.formats.shared import yolo_rows
 from trainworthy_audit.source import open_source
 from trainworthy_audit.source.text import decode_text
 
