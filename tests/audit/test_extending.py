@@ -1,4 +1,4 @@
-"""Adding a rule, a format, a report or a command touches one file: dropped into a copy of the source, it is there."""
+"""Adding a rule, a format, a report, a command, a writer, a repair or an engine touches one file: see it work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from support.extending import copy_source, run_from, run_python
 from support.helpers import ROOT
 from trainworthy_audit import demo
+from trainworthy_audit.rules import catalogue
 from trainworthy_audit.types import Box, Example, Picture
 
 #: A rule about boxes that are wider than high; its page, its examples and its place in the demo follow.
@@ -98,6 +99,41 @@ def count_boxes(*, dataset, label, **given):
 '''
 
 
+#: A format that is only written: one row a box.
+WRITER = '''"""A table of boxes: images and boxes.csv."""
+
+from trainworthy_audit.operations.writers.shared.writer import Writer
+
+
+def _place(split, name):
+    return f"images/{name}"
+
+
+def _write(collection, sink):
+    names = dict(collection.images.select("image", "name").iter_rows())
+    rows = collection.boxes.select("image", "label", "x1", "y1", "x2", "y2").iter_rows()
+    lines = [",".join((names[image], label, *(f"{edge:.1f}" for edge in box))) for image, label, *box in rows]
+    sink.write("boxes.csv", "\\n".join(lines).encode())
+    return ["A table has no flags."]
+
+
+WRITER = Writer("CSV", _place, _write, one_folder=True)
+'''
+
+#: Removes the boxes that B006 finds, which no repair of ours does.
+REPAIR = '''"""B006: boxes that are too small to learn are removed."""
+
+from trainworthy_audit.operations.fix.repair import Repair, Stage
+
+
+def _apply(state):
+    state.remove_boxes("removed, too small", "B006", state.findings("B006"))
+
+
+REPAIR = Repair("B006", "Boxes that are too small are removed.", Stage.BOXES, _apply, safe=False)
+'''
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_source(tmp_path_factory.mktemp("source"))
@@ -178,3 +214,39 @@ def test_a_command_is_one_file(source: Path, data: Path) -> None:
     result = run_from(source, "count-boxes", "data", "--workers", "1", "--tag", "dog", cwd=data)
     assert (result.returncode, result.stdout) == (0, "1 boxes, dog\n")
     assert result.stderr == "note: --tag is now --label; the old name goes with the next release\n"
+
+
+def test_a_writer_is_one_file(source: Path, data: Path) -> None:
+    """`convert --to` offers it and writes it; a dataset of a format that has no writer is told to choose one."""
+    (source / "trainworthy_audit/operations/writers/csv.py").write_text(WRITER)
+    result = run_from(source, "convert", "data", "--to", "csv", "--out", "new", cwd=data)
+    assert result.returncode == 0, result.stderr
+    assert "Not taken along:\n  A table has no flags.\nFrom YOLO (ultralytics) to CSV.\n" in result.stdout
+    assert (data / "new/boxes.csv").read_text() == "a.jpg,dog,100.0,10.0,190.0,60.0"
+    assert sorted(path.name for path in (data / "new/images").iterdir()) == ["a.jpg", "b.jpg"]
+    (source / "trainworthy_audit/operations/writers/yolo.py").rename(data / "yolo.py")
+    try:
+        refused = run_from(source, "split", "data", "--again", "--out", "divided", cwd=data)
+    finally:
+        (data / "yolo.py").rename(source / "trainworthy_audit/operations/writers/yolo.py")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: yolo datasets can be read, but not written\n"
+        "  Formats that can be written: coco, csv, darknet, voc.\n"
+        "  next: trainworthy convert DATASET --to coco --out DIR\n"
+    )
+    assert not (data / "divided").exists()
+
+
+def test_a_repair_is_one_file(source: Path, data: Path) -> None:
+    """`fix` applies it, with --unsafe since it is unsafe, and its help says what it does."""
+    (source / "trainworthy_audit/operations/fix/repairs/b006_remove_small_boxes.py").write_text(REPAIR)
+    demo.write(catalogue()["B006"].dirty, data / "small")
+    words = ("fix", "small", "--select", "B", "--dry-run", "--workers", "1")
+    assert "nothing to repair" in run_from(source, *words, cwd=data).stdout
+    result = run_from(source, *words, "--unsafe", cwd=data)
+    assert result.returncode == 0, result.stderr
+    assert "\n  B006 removed, too small box " in result.stdout
+    assert "        1  removed, too small (B006)\n" in result.stdout
+    shown = run_from(source, "fix", "--help", cwd=data).stdout
+    assert "B006" in shown.partition("Repairs:")[2]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from support.command import run
 from support.helpers import DATASETS, ROOT, codes, measurer, needs_real_datasets, put, rows, run_audit, write
@@ -336,6 +337,23 @@ def test_extensions_follow_the_content(tmp_path: Path) -> None:
     assert b"<filename>a.png</filename>" in made["Annotations/a.xml"]
 
 
+def test_the_plan_has_safe_repairs_in_their_order() -> None:
+    """What ids mean comes first, where images are last; unsafe repairs are in it only when asked for."""
+    every = [repair.rule for repair in repairs.catalogue()]
+    assert every[0] == "C007"
+    assert every[-2:] == ["D001", "D003"]
+    assert (
+        every.index("I002")
+        < every.index("A001")
+        < every.index("B008")
+        < every.index("B001")
+        < every.index("B002")
+    )
+    assert [repair.rule for repair in fix.plan(REPAIRED, unsafe=True)] == every
+    assert [repair.rule for repair in fix.plan(REPAIRED)] == every[1:]
+    assert [repair.rule for repair in fix.plan({"B002", "C007"})] == ["B008", "B002"]
+
+
 def sizes(width: int, height: int, *boxes: Box, **picture: Any) -> Example:
     """An image of 160 x 120 px whose xml says something else."""
     swap = f"<width>{width}</width><height>{height}</height>".encode()
@@ -430,6 +448,21 @@ def test_documents_and_help_name_every_repair() -> None:
     summaries = dict(repairs.summaries())
     assert sorted(", ".join(summaries).split(", ")) == sorted(REPAIRED)
     assert summaries["C007"] == "Class ids are shifted by one. Only with --unsafe."
+
+
+def test_a_size_is_left_where_exif_turns_the_image(tmp_path: Path) -> None:
+    """It declares the size of the upright picture: its boxes were drawn on that."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    changes = mended(write(sizes(120, 160, CAT, save={"exif": exif}), tmp_path / "d"))
+    assert not [row for row in changes.rows if row["rule"] == "I004"]
+
+
+def test_a_size_is_corrected_where_boxes_fit_neither(tmp_path: Path) -> None:
+    """A box beyond both sizes speaks for none of them."""
+    box = Box("cat", 120, 60, 250, 90)
+    changes = mended(write(sizes(200, 300, box), tmp_path / "d"))
+    assert [row[1] for row in done(changes)] == ["B001", "I004"]
 
 
 def test_only_selected_rules_are_answered(tmp_path: Path) -> None:

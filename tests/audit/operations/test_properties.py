@@ -6,11 +6,13 @@ import io
 import json
 import random
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,9 +20,10 @@ from PIL import Image
 
 from support.converting import content, converted, evidence, same
 from support.helpers import measurer, put, write
+from support.pictures import encode, photo
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import OutputError
-from trainworthy_audit.operations import convert, fix, merge, resize, split, writers
+from trainworthy_audit.operations import convert, fix, masks, merge, resize, split, writers
 from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
 
@@ -119,6 +122,48 @@ def test_boxes_stay_where_they_are_through_every_chain_of_formats(
     for (here, there), name in zip(pairwise(places), [*chain, "coco"], strict=True):
         converted(here, name, there)
     same(content(evidence(places[0])), content(evidence(places[-1])))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_masks_are_carried_by_every_operation(name: str, tmp_path: Path) -> None:
+    """Compressed or not, of a crowd or not: unchanged with their image, else of its new size, in their own form."""
+    mask = np.zeros((60, 100), np.uint8)
+    mask[10:30, 20:70] = 1
+    images, annotations = [], []
+    files: dict[str, str | bytes] = {}
+    for number in range(6):
+        files[f"images/{number}.png"] = encode(photo(number, (100, 60)), "png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 100, "height": 60})
+        rle = masks.encode(mask, compressed=number % 2 == 0)
+        one = {
+            "id": number,
+            "image_id": number,
+            "category_id": 1,
+            "iscrowd": number // 3,
+            "segmentation": rle,
+        }
+        annotations.append(one | {"bbox": [20, 10, 50, 20], "area": 1000})
+    whole = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    OPERATIONS[name](
+        put(tmp_path / "data", files | {"annotations/instances.json": json.dumps(whole)}), tmp_path / "new"
+    )
+    found = [
+        annotation
+        for file in (tmp_path / "new" / "annotations").iterdir()
+        for annotation in json.loads(file.read_text())["annotations"]
+    ]
+    assert len(found) == (12 if name == "merge" else 6)
+    forms = Counter((type(one["segmentation"]["counts"]), one["iscrowd"]) for one in found)
+    assert forms == {
+        key: len(found) // 6 * n for key, n in {(str, 0): 2, (list, 0): 1, (str, 1): 1, (list, 1): 2}.items()
+    }
+    for one in found:
+        if name == "resize":
+            small = masks.decode(one["segmentation"], (60, 36))
+            assert small.sum() == one["area"] == pytest.approx(360, rel=0.1)
+        else:
+            assert np.array_equal(masks.decode(one["segmentation"], (100, 60)), mask)
+            assert one["area"] == 1000
 
 
 # ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit.cli import changes, console, options
+from trainworthy_audit.operations import writers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @options.command(section="Dataset operations")
 @options.dataset
 @click.option(
-    "--to", type=click.Choice(options.FORMATS), required=True, help="The format of the new dataset."
+    "--to", type=click.Choice(writers.names()), required=True, help="The format of the new dataset."
 )
 @options.writing
 @options.json_option

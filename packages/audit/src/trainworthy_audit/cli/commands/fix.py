@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from trainworthy_audit.source.remote import Url
 
 
-@options.command(section="Dataset operations")
+class _Fix(options.Command):
+    """A command whose help lists the repairs."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The repairs, which are imported for the help only."""
+        from trainworthy_audit.operations.fix import repairs
+
+        with formatter.section("Repairs"):
+            formatter.write_dl(repairs.summaries())
+        super().format_epilog(ctx, formatter)
+
+
+@click.command(cls=_Fix, section="Dataset operations")
 @options.dataset
 @click.option(
     "--out",
@@ -30,7 +42,7 @@ if TYPE_CHECKING:
     help="Repair only what these rules find: codes or prefixes, such as B,D001.",
 )
 @click.option("--ignore", metavar="CODES", callback=options.codes, help="Leave what these rules find alone.")
-@click.option("--unsafe", is_flag=True, help="Also move class ids that look shifted by one (C007).")
+@click.option("--unsafe", is_flag=True, help="Also apply repairs that may be wrong about the data.")
 @click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
 @options.json_option
 @options.grouping
@@ -46,11 +58,9 @@ def fix(
 ) -> int:
     """Write a repaired copy of a dataset, in the usual layout of its format.
 
-    Boxes are clipped to their image (B001); empty and repeated ones removed (B002, B004); of exact copies that
-    are labelled alike one is kept (D001); extensions and declared sizes are corrected (I003, I004); scenes are
-    brought into one split (D003). Images that cannot be decoded, or that have labels which cannot be read, go
-    with their labels to PATH.quarantine (I001, I002, A001, B003, C001). What else is wrong is left for you, and
-    named.
+    Repairs what the audit finds, by the rules listed below. Images that cannot be decoded, or that have labels which
+    cannot be read, are moved with their labels to the quarantine, PATH.quarantine. What else is wrong is listed, and
+    left for you.
     """
     from trainworthy_audit import api
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit.cli import changes, console, options
+from trainworthy_audit.operations import writers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def _pairs(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dic
 @options.writing
 @click.option(
     "--to",
-    type=click.Choice(options.FORMATS),
+    type=click.Choice(writers.names()),
     help="The format of the new dataset, in place of the first one's.",
 )
 @click.option(

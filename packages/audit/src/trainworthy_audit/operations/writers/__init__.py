@@ -1,25 +1,24 @@
 """The writers, one file a format: what they write is read back by this package and by the field's own readers.
 
-A module beside this one is a writer: it makes a `WRITER`, and its name is the format's. Packages hold helpers.
+A module in this folder is a writer: it makes a `WRITER`, and its name is the format's.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
-import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainworthy_audit import registry
 from trainworthy_audit.errors import ConfigError
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.writers.shared.writer import Writer
 
 
-@functools.cache
 def names() -> tuple[str, ...]:
-    """The formats that can be written, sorted. Nothing is imported for that."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg))
+    """The formats that can be written, sorted; no writer is imported for it."""
+    return registry.names(Path(__file__).parent)
 
 
 def load(name: str) -> Writer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from trainworthy_audit import registry
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.fix.repair import Repair
@@ -14,9 +16,8 @@ if TYPE_CHECKING:
 @functools.cache
 def catalogue() -> tuple[Repair, ...]:
     """Every repair, in the order in which they are applied: by stage, then by the code of the rule."""
-    modules = [
-        importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
-    ]
+    names = registry.names(Path(__file__).parent)
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     repairs: list[Repair] = [module.REPAIR for module in modules]
     return tuple(sorted(repairs, key=lambda repair: (repair.stage, repair.rule)))
 
