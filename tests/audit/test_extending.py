@@ -98,6 +98,38 @@ def count_boxes(*, dataset, label, **given):
     return console.DONE
 '''
 
+ENGINE = '''"""Measures in this process, and leaves a file that says how many images."""
+
+import importlib
+from pathlib import Path
+
+
+class Engine:
+    """One item after the other."""
+
+    distributed = False
+
+    def __init__(self, workers=0):
+        self.done = 0
+
+    def run(self, function, items, common=()):
+        """Yield (index, result)."""
+        module, _, name = function.partition(":")
+        task = getattr(importlib.import_module(module), name)
+        for index, item in enumerate(items):
+            self.done += "measure" in name
+            yield index, next(iter(task([item], *common)))
+
+    def map(self, function, items, shared):
+        """Yield results."""
+        return (function(item, shared) for item in items)
+
+    def close(self):
+        """Say what was measured; another engine may make the previews."""
+        if self.done:
+            Path("inline.txt").write_text(f"{self.done} images")
+'''
+
 
 #: A format that is only written: one row a box.
 WRITER = '''"""A table of boxes: images and boxes.csv."""
@@ -250,3 +282,14 @@ def test_a_repair_is_one_file(source: Path, data: Path) -> None:
     assert "        1  removed, too small (B006)\n" in result.stdout
     shown = run_from(source, "fix", "--help", cwd=data).stdout
     assert "B006" in shown.partition("Repairs:")[2]
+
+
+def test_an_engine_is_one_file(source: Path, data: Path) -> None:
+    """`audit --engine` offers it, measures by it, and finds what it finds by processes."""
+    (source / "trainworthy_audit/measure/engines/inline.py").write_text(ENGINE)
+    result = run_from(source, "audit", "data", "--no-cache", "--engine", "inline", cwd=data)
+    assert result.returncode == 1, result.stderr
+    assert (data / "inline.txt").read_text() == "2 images"
+    plain = run_from(source, "audit", "data", "--no-cache", cwd=data)
+    assert result.stdout == plain.stdout
+    assert "[inline|local|ray]" in run_from(source, "audit", "--help", cwd=data).stdout
