@@ -19,18 +19,21 @@ from trainworthy_audit import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainworthy_train import runs
-    from trainworthy_train.api import TrainingOptions, load, train
+    from trainworthy_train.api import TrainingOptions, diagnose, load, train
     from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
+    from trainworthy_train.types import Diagnosis
 
 __all__ = [
     "Detector",
+    "Diagnosis",
     "Prediction",
     "Run",
     "TrainingOptions",
     "TrainingResult",
     "__version__",
+    "diagnose",
     "load",
     "runs",
     "train",
@@ -38,10 +41,12 @@ __all__ = [
 
 _HOMES = {
     "Detector": "inference.detector",
+    "Diagnosis": "types",
     "Prediction": "inference.detector",
     "Run": "runs.run",
     "TrainingOptions": "api",
     "TrainingResult": "training.result",
+    "diagnose": "api",
     "load": "api",
     "train": "api",
 }

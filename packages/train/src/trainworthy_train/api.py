@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trainworthy_train.inference.detector import Detector
     from trainworthy_train.training.result import TrainingResult
+    from trainworthy_train.types import Diagnosis
 
 StrPath = str | Path
 
@@ -123,3 +124,27 @@ def load(run: StrPath | Run) -> Detector:
     from trainworthy_train.inference import detector
 
     return detector.load(run if isinstance(run, Run) else runs.find(str(run)))
+
+
+def diagnose(
+    log: StrPath,
+    *,
+    audit: StrPath | None = None,
+    columns: Mapping[str, str] | None = None,
+    on_message: Callable[[str], object] | None = None,
+) -> list[Diagnosis]:
+    """Name the pattern that a training log shows, with the reasons: `trainworthy diagnose` as a function.
+
+    `log` is a log of any trainer that `trainworthy diagnose --help` lists, the folder of a run, or NAME or NAME:vN of a
+    run of ours. There is one `Diagnosis` for each run that the log holds, in its order; its `pattern` is None where the
+    log does not support a verdict. `audit` is the audit.json of the dataset that was trained on; without it the one
+    that the run was trained under is looked for. `columns` says which column of a plain CSV holds which series:
+    {"loss": "train_loss", "map50": "ap50"}. `on_message` is called with what is worth knowing beside the result.
+
+    Raises `trainworthy_audit.errors.TrainworthyError` where the log cannot be read. Needs no PyTorch.
+    """
+    from trainworthy_train.diagnosis.source import diagnose_log
+
+    return diagnose_log(
+        Path(log), audit=None if audit is None else Path(audit), columns=columns, on_message=on_message
+    )
