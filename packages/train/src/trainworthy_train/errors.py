@@ -1,7 +1,7 @@
 """The errors of training, below those of the audit.
 
 TrainworthyError                exit 2: it could not be done
-├── RefusedError                exit 1: the dataset is not what a certificate approves
+├── RefusedError                exit 1: the dataset is not what a certificate approves (the audit's own)
 ├── TrainingError               training cannot start, or cannot go on
 ├── WeightsError                a file of weights does not fit the model, or is none
 └── RunError                    there is no such run, it is in use, or it cannot be written
@@ -9,11 +9,9 @@ TrainworthyError                exit 2: it could not be done
 
 from __future__ import annotations
 
-from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.errors import RefusedError, TrainworthyError
 
-
-class RefusedError(TrainworthyError):
-    """The dataset is not certified, or is no longer what was certified: nothing is trained on."""
+__all__ = ["RefusedError", "RunError", "TrainingError", "TrainworthyError", "WeightsError"]
 
 
 class TrainingError(TrainworthyError):

@@ -9,7 +9,6 @@ import click
 
 from trainworthy_audit.cli import console, options
 from trainworthy_train.data.augmentation import NAMES
-from trainworthy_train.errors import RefusedError
 from trainworthy_train.models import catalogue
 from trainworthy_train.runs.record import RENAMED_AUGMENTATIONS, upgrade_augmentation
 from trainworthy_train.training.settings import DEFAULT_MODEL
@@ -199,20 +198,16 @@ def train(
     request = session.Request(
         dataset, certificate, config, golden, out, name, continue_from, resume, settings
     )
+    plan = session.plan(request)
+    if sheet is not None:
+        return _draw_augmentations(plan, sheet, as_json=as_json)
+    bar = ProgressBar()
     try:
-        plan = session.plan(request)
-        if sheet is not None:
-            return _draw_augmentations(plan, sheet, as_json=as_json)
-        bar = ProgressBar()
-        try:
-            result = session.train(plan, bar)
-        finally:
-            bar.close()
-    except RefusedError as error:
-        console.fail(str(error), error.next_step)
-        return console.REJECTED
+        result = session.train(plan, bar)
     except session.TrainingInterruptedError:
         return console.INTERRUPTED
+    finally:
+        bar.close()
     if session.is_first_process():
         console.echo(_as_json(result, request) if as_json else console.visible(_as_text(result, request)))
     return console.INTERRUPTED if result.stop_reason == "interrupted" else console.DONE
