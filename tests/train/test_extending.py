@@ -1,4 +1,4 @@
-"""Adding a log format or a pattern touches one file: dropped into a copy of the source, it is there."""
+"""Adding a log format, a pattern or a detector touches one file: dropped into a copy of the source, it is there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import tiny
 from support.extending import copy_source, run_from
 from support.helpers import ROOT
 
@@ -34,6 +35,54 @@ PATTERN = Pattern(
         ),
     ),
 )
+'''
+
+#: A detector that finds the same box in every image, and learns how sure it is of it.
+DETECTOR = '''"""Always sees one box."""
+
+import torch
+from torch import nn
+
+from trainworthy_train.models import Model, Optimizer
+
+
+class Stubborn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sure = nn.Parameter(torch.zeros(1, 1))
+
+    def forward(self, images, targets=None):
+        if targets is not None:
+            return {"label": (self.sure - 2).square().mean() + images.mean() * 0}
+        box = torch.tensor([[1.0, 1.0, 9.0, 9.0]])
+        label = torch.zeros(1, dtype=torch.int64)
+        return [{"boxes": box, "scores": self.sure[0].sigmoid(), "labels": label} for _ in images]
+
+
+MODEL = Model(
+    name="stubborn",
+    summary="always sees one box",
+    image_size=32,
+    batch_size=4,
+    epochs=1,
+    optimizer=Optimizer("adamw", lr=0.1, weight_decay=0),
+    build=lambda classes, size: Stubborn(),
+    load=lambda module, word: [],
+)
+'''
+
+COMMAND = '''"""`trainworthy count-runs`, of another package."""
+
+from trainworthy_audit.cli import console, options
+
+
+@options.command(section="Training and diagnosis")
+def count_runs():
+    """Count the runs below runs/."""
+    import trainworthy_train as tt
+
+    console.echo(f"{len(tt.runs.list_runs())} runs")
+    return console.DONE
 '''
 
 
@@ -85,3 +134,30 @@ def test_a_pattern_is_one_file(source: Path, tmp_path: Path) -> None:
     assert after["patterns"] == pytest.approx(expected, abs=1e-12)
     assert page.stdout.splitlines()[2].startswith("Nearly there (")
     assert "Nearly there (" in (tmp_path / "page/index.html").read_text()
+
+
+def test_a_detector_is_one_file(source: Path, tmp_path: Path) -> None:
+    """`train --help` lists it, and it is trained, put to use and shown like the others."""
+    (source / "trainworthy_train/models/stubborn.py").write_text(DETECTOR)
+    assert "stubborn" in run_from(source, "train", "--help", cwd=tmp_path).stdout
+    tiny.certify(tiny.dataset(tmp_path / "data"), tmp_path / "reports")
+    words = ("train", "data", "--model", "stubborn", "--workers", "0", "--devices", "1", "--json")
+    trained = run_from(source, *words, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["epochs"] == 1
+    found = run_from(source, "predict", "data", "data/images/val", "--no-draw", "--json", cwd=tmp_path)
+    assert json.loads(found.stdout)["detections"] == {"cat": 4, "dog": 0}
+
+
+def test_a_command_is_an_entry_point(source: Path, tmp_path: Path) -> None:
+    """A package that is installed beside ours adds a command, listed in its section."""
+    (source / "counting.py").write_text(COMMAND)
+    metadata = source / "counting-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[trainworthy.commands]\ncount-runs = counting:count_runs\n")
+    assert run_from(source, "count-runs", cwd=tmp_path).stdout == "0 runs\n"
+    help_text = run_from(source, "--help", cwd=tmp_path).stdout
+    section = help_text.partition("Training and diagnosis")[2].partition("\n\n")[0]
+    assert "count-runs" in section
+    assert "Count the runs below runs/." in section

@@ -20,6 +20,13 @@ from trainworthy_audit import __version__ as __version__
 if TYPE_CHECKING:
     from trainworthy_train import runs
     from trainworthy_train.api import TrainingOptions, diagnose, load, train
+    from trainworthy_train.errors import (
+        RefusedError,
+        RunError,
+        TrainingError,
+        TrainworthyError,
+        WeightsError,
+    )
     from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
@@ -31,9 +38,14 @@ __all__ = [
     "Diagnosis",
     "Evidence",
     "Prediction",
+    "RefusedError",
     "Run",
+    "RunError",
+    "TrainingError",
     "TrainingOptions",
     "TrainingResult",
+    "TrainworthyError",
+    "WeightsError",
     "__version__",
     "diagnose",
     "load",
@@ -41,6 +53,7 @@ __all__ = [
     "train",
 ]
 
+#: Where each name is defined. `runs` is a module.
 _HOMES = {
     "Curves": "types",
     "Detector": "inference.detector",
@@ -48,21 +61,23 @@ _HOMES = {
     "Evidence": "types",
     "Prediction": "inference.detector",
     "Run": "runs.run",
-    "TrainingOptions": "api",
     "TrainingResult": "training.result",
-    "diagnose": "api",
-    "load": "api",
-    "train": "api",
+    **dict.fromkeys(("TrainingOptions", "diagnose", "load", "train"), "api"),
+    **dict.fromkeys(
+        ("RefusedError", "RunError", "TrainingError", "TrainworthyError", "WeightsError"), "errors"
+    ),
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
     if name == "runs":
         return importlib.import_module(f"{__name__}.runs")
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from trainworthy_audit import admission
-from trainworthy_audit.admission import changed_since
 from trainworthy_audit.source import fetch
 from trainworthy_train.data import samples as sampling
 from trainworthy_train.data import splitting
@@ -46,9 +45,8 @@ def admit(
     demands, `TrainingError` where there is nothing to train on, and `DatasetError`.
     """
     admitted = admission.admit(dataset, certificate=certificate, config=config, every_byte=every_byte)
-    source, proof, annotations = admitted.source, admitted.certificate, admitted.dataset
+    annotations, proof = admitted.dataset, admitted.certificate
     shown = shlex.quote(str(dataset))
-
     excluded = sampling.excluded_images(annotations, proof)
     notes = sampling.describe_exclusions(excluded)
     classes = _choose_classes(annotations, labels, shown)
@@ -56,7 +54,9 @@ def admit(
         splits = {path: "test" for path in annotations.images["path"] if path not in excluded}
     else:
         splits = splitting.split_images(annotations, proof, excluded, seed, notes)
-    samples = sampling.build_samples(source, annotations, proof, splits=splits, classes=classes, notes=notes)
+    samples = sampling.build_samples(
+        admitted.source, annotations, proof, splits=splits, classes=classes, notes=notes
+    )
     if not samples["test" if only_test else "train"]:
         sizes = ", ".join(f"{split} has {len(members):,}" for split, members in samples.items())
         raise TrainingError(
@@ -65,7 +65,7 @@ def admit(
         )
     return CertifiedDataset(
         root=str(dataset),
-        name=source.name,
+        name=admitted.source.name,
         classes=classes,
         samples=samples,
         certificate=proof,
@@ -81,9 +81,9 @@ def read(sample: Sample) -> bytes:
     try:
         data = fetch(sample.locator)
     except OSError as error:
-        raise changed_since(sample.path, f"can no longer be read: {error.strerror or error}") from error
+        raise admission.changed_since(sample.path, f"can no longer be read: {error.strerror or error}") from error
     if blake3(data).hexdigest() != sample.digest:
-        raise changed_since(sample.path, "has other content than at the start")
+        raise admission.changed_since(sample.path, "has other content than at the start")
     return data
 
 

@@ -22,10 +22,12 @@ What several detectors share lies in `shared/`, and is no detector.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from trainworthy_audit import registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,9 +61,8 @@ class Model:
     weights: tuple[str, ...] = ("none",)  # the words that `load` accepts, the default first
     size_step: int = 32  # the image size is a multiple of this
     ema: float = 0.0  # decay a step of the moving average that is evaluated and kept; 0: no average
-    cached_augmentations: int = (
-        0  # of each image, with a frozen backbone; 0: a new one each epoch, none cached
-    )
+    #: Augmentations of each image whose features are cached, with a frozen backbone; 0: a new one each epoch
+    cached_augmentations: int = 0
     fixed_size: bool = False  # whether another image size is useless, because the detector resizes to its own
 
 
@@ -69,9 +70,7 @@ class Catalogue(Mapping[str, Model]):
     """The models by name. Looking one up imports its file, and so torch; listing names does not."""
 
     def __init__(self) -> None:
-        self._names = sorted(
-            module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__) if not module.ispkg
-        )
+        self._names = [name.replace("_", "-") for name in registry.names(Path(__file__).parent)]
 
     def __getitem__(self, name: str) -> Model:
         if name not in self._names:

