@@ -201,6 +201,15 @@ def replace_text(file: Path, text: str) -> None:
         raise
 
 
+def write_new(file: Path, text: str) -> None:
+    """Write a file that does not exist yet. Raises `OutputError`."""
+    if file.exists():
+        raise OutputError(
+            f"{file} exists\n  It is not overwritten.", next_step="choose another file: --out FILE"
+        )
+    replace_text(file, text)
+
+
 def write_index(reports: Path, render: Callable[[Path], str]) -> None:
     """Write the list of all reports, unless somebody else's index.html stands there. Raises `OutputError`."""
     file = reports / "index.html"

@@ -26,13 +26,13 @@ def hashes(*, dataset: Path | Url, out: Path | None, as_json: bool, **given: Any
     A hash is 16 hex digits, what `imagehash.hex_to_hash` takes and `imagehash.phash` gives. Labels are not
     read. `trainworthy audit --known-hashes FILE` reports images that are copies of those in such a file.
     """
-    from trainworthy_audit import api
+    from trainworthy_audit import api, output
 
     table = console.call(api.hashes, dataset, label="hashing", **given)
     if as_json:
         console.echo_json({"schema": "trainworthy.hashes/1", "images": table.to_dicts()})
     elif out is not None:
-        api.write_new(out, table.write_csv())
+        output.write_new(out, table.write_csv())
         console.echo(f"{out}: {table['hash'].count():,} of {table.height:,} images have a hash")
     else:
         console.echo(table.write_csv(), newline=False)
