@@ -81,7 +81,9 @@ def read(sample: Sample) -> bytes:
     try:
         data = fetch(sample.locator)
     except OSError as error:
-        raise admission.changed_since(sample.path, f"can no longer be read: {error.strerror or error}") from error
+        raise admission.changed_since(
+            sample.path, f"can no longer be read: {error.strerror or error}"
+        ) from error
     if blake3(data).hexdigest() != sample.digest:
         raise admission.changed_since(sample.path, "has other content than at the start")
     return data
