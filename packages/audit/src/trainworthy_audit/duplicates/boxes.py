@@ -31,13 +31,19 @@ class BoxAgreement(NamedTuple):
     there: int
     matched_here: int
     matched_there: int
+    overlap: float  # the median overlap (IoU) of a box with its counterpart, of the picture where that is less
     side: float  # the median of the square roots of their areas, in shares of the picture's sides; 0 without boxes
+
+    @property
+    def count(self) -> int:
+        """How many boxes the picture with fewer boxes has."""
+        return min(self.here, self.there)
 
     @property
     def elsewhere(self) -> bool:
         """Whether both have boxes, and most of either's lie elsewhere."""
         return (
-            min(self.here, self.there) > 0
+            self.count > 0
             and 2 * self.matched_here < self.here
             and 2 * self.matched_there < self.there
         )
@@ -45,7 +51,7 @@ class BoxAgreement(NamedTuple):
     @property
     def differ(self) -> bool:
         """Whether both have boxes, and most of one's have no counterpart."""
-        return min(self.here, self.there) > 0 and (
+        return self.count > 0 and (
             2 * self.matched_here < self.here or 2 * self.matched_there < self.there
         )
 
@@ -78,7 +84,7 @@ class Boxes:
         of_b = _mapped(of_b, linear)
         of_b = of_b[_shown(of_b)]
         if not (len(of_a) and len(of_b)):
-            return BoxAgreement(len(of_a), len(of_b), 0, 0, 0.0)
+            return BoxAgreement(len(of_a), len(of_b), 0, 0, 0.0, 0.0)
         overlap = geometry.pairwise_iou(
             np.repeat(of_a, len(of_b), axis=0), np.tile(of_b, (len(of_a), 1))
         ).reshape(len(of_a), len(of_b))
@@ -88,6 +94,7 @@ class Boxes:
             len(of_b),
             int((overlap.max(axis=1) >= SAME_OBJECT).sum()),
             int((overlap.max(axis=0) >= SAME_OBJECT).sum()),
+            float(min(np.median(overlap.max(axis=1)), np.median(overlap.max(axis=0)))),
             side,
         )
 

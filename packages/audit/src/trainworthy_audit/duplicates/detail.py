@@ -33,13 +33,10 @@ _EDGES = 2.0
 _WEAK_EDGE = 3.0
 _LEAST_EDGES = 16
 
-#: Agreement is judged in blocks of 8 x 8 pixels. One has detail if its squashed energy exceeds the first number, and agrees
-#: if what differs is at most the second share of the detail of both, or so many grey levels of noise.
+#: Blocks of 8 x 8 pixels have detail if its squashed energy exceeds this.
 _BLOCK = 8
 _BLOCKS = SIDE // _BLOCK
 _LEAST_ENERGY = 3.0
-_MAX_DIFFERENCE = 0.12
-_NOISE = 1.0
 
 
 def _blur_matrix(sigma: float) -> Floats:
@@ -66,14 +63,16 @@ class Agreement(NamedTuple):
 
     structure: Floats  # correlation of fine edges, the background's included, -1..1; 0 where there are hardly any
     detail: Floats  # correlation of the detail that the background does not explain, -1..1
-    agreeing: Floats  # share of the blocks with such detail in which it agrees, in strength too, 0..1
+    difference: Floats  # share of such detail, in strength too, by which the two differ, 0..2
     blocks: Floats  # how many of the 64 blocks have such detail
 
 
-def compare(fixed: Grey, moving: Grey, affine: Any, backgrounds: tuple[Floats, Floats]) -> Agreement:
+def compare(
+    fixed: Grey, moving: Grey, affine: Any, gain: Floats, backgrounds: tuple[Floats, Floats]
+) -> Agreement:
     """Compare pictures, (n, SIDE, SIDE), under maps from places in `fixed` to places in `moving`.
 
-    `backgrounds` are the detail of those of either picture, turned as it was.
+    `gain` is the contrast of `fixed` in units of that of `moving`; `backgrounds` are the detail of those of either picture, turned as it was.
     """
     fixed, moving = bandpass(fixed), bandpass(moving)
     moved, valid = warp(moving, affine)
@@ -84,12 +83,10 @@ def compare(fixed: Grey, moving: Grey, affine: Any, backgrounds: tuple[Floats, F
     energy = [_by_block(each**2) for each in squashed]
     shown = np.maximum(*energy) > _LEAST_ENERGY
     rests = [each * valid for each in rests]
-    gain = (rests[0] * rests[1]).sum(axis=(1, 2)) / np.maximum((rests[1] ** 2).sum(axis=(1, 2)), 1.0)
-    scaled = rests[1] * gain.clip(0.3, 3)[:, None, None]
-    allowed = _MAX_DIFFERENCE * _by_block(rests[0] ** 2 + scaled**2) + _NOISE**2 * _by_block(valid)
-    agree = shown & (_by_block((rests[0] - scaled) ** 2) <= allowed)
-    blocks = shown.sum(axis=1)
-    return Agreement(structure, _correlation(*squashed, valid), agree.sum(axis=1) / np.maximum(blocks, 1), blocks)
+    scaled = rests[1] * np.where(np.isfinite(gain), gain, 1).clip(0.3, 3)[:, None, None]
+    energy_of_both = (rests[0] ** 2 + scaled**2).sum(axis=(1, 2))
+    difference = ((rests[0] - scaled) ** 2).sum(axis=(1, 2)) / np.maximum(energy_of_both, 1.0)
+    return Agreement(structure, _correlation(*squashed, valid), difference, shown.sum(axis=1))
 
 
 def without(detail: Floats, first: Floats, second: Floats, valid: Floats) -> Floats:

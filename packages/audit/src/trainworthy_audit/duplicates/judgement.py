@@ -33,13 +33,14 @@ LEFT_OPEN = 1 / 3
 
 #: The share of blocks that agree in grey levels: at least the first; of pictures that are alike by chance (from the
 #: first of `_CHANCE`, and in full from the second on) the second.
-_AGREEING = (0.6, 0.85)
+_AGREEING = (0.6, 0.75)
 _CHANCE = (0.35, 0.75)
 
-#: The agreement of their own detail (mean of its correlation and of the share of blocks that agree) that copies have:
-#: the first where so few blocks have detail as the first of `_BLOCKS`, the second from the second on.
-_DETAIL = (0.92, 0.55)
-_BLOCKS = (12, 28)
+#: What detail of their own copies have: by at most the share `_DIFFERENCE` of it they differ, and it correlates by
+#: `_DETAIL`, where as many blocks have any as `_BLOCKS` says. Little detail fits by chance, so it must fit exactly.
+_BLOCKS = (16, 24, 32)
+_DIFFERENCE = (0.015, 0.05, 0.2)
+_DETAIL = (0.85, 0.7, 0.6)
 
 #: Pictures without detail of their own (in fewer blocks than this) are copies if nothing differs, and edges agree.
 _NO_DETAIL = 4
@@ -48,6 +49,9 @@ _SAME_EDGES = 0.9
 
 #: One place: its edges correlate by this much.
 SCENE = 0.6
+
+#: Boxes overlap by at least this much (median IoU) where little detail says that two pictures are copies.
+_LEAST_OVERLAP = 0.75
 
 #: Boxes of this size, in shares of the picture's sides, can be seen in its thumbnail.
 _VISIBLE = 5 / 64
@@ -71,7 +75,8 @@ def judge(look: Look) -> Numbers:
     """(n,) a `Verdict` for each pair, by their pixels alone."""
     fit, detail, chance = look
     agreeing = np.interp(chance, _CHANCE, _AGREEING)
-    own = (detail.detail + detail.agreeing) / 2 >= np.interp(detail.blocks, _BLOCKS, _DETAIL)
+    own = detail.difference <= np.interp(detail.blocks, _BLOCKS, _DIFFERENCE)
+    own &= detail.detail >= np.interp(detail.blocks, _BLOCKS, _DETAIL)
     same = (fit.similarity >= _NOTHING_DIFFERS[0]) & (fit.agreeing >= _NOTHING_DIFFERS[1])
     same &= detail.structure >= _SAME_EDGES
     copy = np.where(detail.blocks < _NO_DETAIL, same, own & (fit.agreeing >= agreeing))
@@ -83,8 +88,11 @@ def judge(look: Look) -> Numbers:
 def refuted(look: Look, row: int, boxes: BoxAgreement) -> bool:
     """Whether the boxes of a pair refute that it is a copy: its objects lie elsewhere.
 
-    They do not where nothing in the pictures differs though such objects could be seen: then the boxes are wrong.
+    Where there is little detail, the boxes must fit. They refute nothing where nothing in the pictures
+    differs though such objects could be seen: then the boxes are wrong.
     """
+    if boxes.count and look.detail.blocks[row] < _BLOCKS[-1] and boxes.overlap < _LEAST_OVERLAP:
+        return True
     if not boxes.elsewhere:
         return False
     similarity, agreeing = look.fit.similarity[row], look.fit.agreeing[row]

@@ -270,7 +270,7 @@ class NearDuplicateSearch:
             backgrounds = [np.where(choose, *backgrounds), np.where(choose, *reversed(backgrounds))]
         else:
             backgrounds = backgrounds[::-1]
-        agreement = detail.compare(fixed, moving, affine, (backgrounds[0], backgrounds[1]))
+        agreement = detail.compare(fixed, moving, affine, fit.gain, (backgrounds[0], backgrounds[1]))
         look = Look(fit, agreement, np.maximum(*chances))
         verdicts = judge(look)
         if self._boxes:
