@@ -61,7 +61,7 @@ def bandpass(pictures: Any) -> Floats:  # noqa: ANN401 - grey levels or a median
 class Agreement(NamedTuple):
     """How the detail of two pictures agrees where they overlap; each field has a row a pair."""
 
-    structure: Floats  # correlation of fine edges, the background's included, -1..1; 0 where there are hardly any
+    structure: Floats  # correlation of the edges of the background, if there is one, else of all; 0 with hardly any
     detail: Floats  # correlation of the detail that the background does not explain, -1..1
     difference: Floats  # share of such detail, in strength too, by which the two differ, 0..2
     blocks: Floats  # how many of the 64 blocks have such detail
@@ -77,11 +77,14 @@ def compare(
     fixed, moving = bandpass(fixed), bandpass(moving)
     moved, valid = warp(moving, affine)
     background, _ = warp(backgrounds[1], affine)
-    structure = _structure(fixed, moved, valid)
     rests = [without(each, backgrounds[0], background, valid) for each in (fixed, moved)]
     squashed = [squash(each) * valid for each in rests]
     energy = [_by_block(each**2) for each in squashed]
     shown = np.maximum(*energy) > _LEAST_ENERGY
+    # where there is a background, the place is what lies beside the objects
+    beside = ~(shown & (np.abs(backgrounds[0]).max(axis=(1, 2), keepdims=True) > 0)[:, :, 0])
+    beside = beside.reshape(-1, _BLOCKS, _BLOCKS).repeat(_BLOCK, axis=1).repeat(_BLOCK, axis=2)
+    structure = _structure(fixed, moved, valid * beside)
     rests = [each * valid for each in rests]
     scaled = rests[1] * np.where(np.isfinite(gain), gain, 1).clip(0.3, 3)[:, None, None]
     energy_of_both = (rests[0] ** 2 + scaled**2).sum(axis=(1, 2))
@@ -107,6 +110,7 @@ def without(detail: Floats, first: Floats, second: Floats, valid: Floats) -> Flo
 def _structure(fixed: Floats, moved: Floats, valid: Floats) -> Floats:
     """(n,) the correlation of edges; 0 where only a part of the picture has any: shading has none."""
     edges = [each - _EDGE @ each @ _EDGE.T for each in (fixed, moved)]
+    valid = valid * _INNER  # shading that is mirrored at the picture's border has a kink there
     edges = [each / np.sqrt(each**2 + _WEAK_EDGE**2) * valid for each in edges]
     shown = (np.minimum(*(_by_block(each**2) for each in edges)) > _LEAST_ENERGY).sum(axis=1)
     return np.where(shown >= _LEAST_EDGES, _correlation(*edges, valid), 0)
@@ -132,6 +136,7 @@ def _by_block(values: Floats) -> Floats:
     return summed
 
 
+_INNER = np.pad(np.ones((SIDE - 12, SIDE - 12), np.float32), 6)
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 
 

@@ -39,8 +39,11 @@ _CHANCE = (0.35, 0.75)
 #: What detail of their own copies have: by at most the share `_DIFFERENCE` of it they differ, and it correlates by
 #: `_DETAIL`, where as many blocks have any as `_BLOCKS` says. Little detail fits by chance, so it must fit exactly.
 _BLOCKS = (16, 24, 32)
-_DIFFERENCE = (0.015, 0.05, 0.2)
+_DIFFERENCE = (0.015, 0.03, 0.2)
 _DETAIL = (0.85, 0.7, 0.6)
+
+#: The sine of the angle by which copies are rotated at most, of pictures that are unlike by chance, and alike.
+_ROTATION = (0.3, 0.1)
 
 #: Pictures without detail of their own (in fewer blocks than this) are copies if nothing differs, and edges agree.
 _NO_DETAIL = 4
@@ -50,8 +53,10 @@ _SAME_EDGES = 0.9
 #: One place: its edges correlate by this much.
 SCENE = 0.6
 
-#: Boxes overlap by at least this much (median IoU) where little detail says that two pictures are copies.
+#: Boxes overlap by at least the first (median IoU) where little detail says that two pictures are copies, or where
+#: pictures are alike by chance as much as the second says.
 _LEAST_OVERLAP = 0.75
+_PLAIN = 0.6
 
 #: Boxes of this size, in shares of the picture's sides, can be seen in its thumbnail.
 _VISIBLE = 5 / 64
@@ -63,26 +68,37 @@ class Look(NamedTuple):
     fit: Registration
     detail: Agreement
     chance: Floats  # the larger of the correlations that either picture has with others by chance
-
-
-def promising(similarity: Floats, chance: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(n,) whether a correlation is far above chance."""
-    far: np.ndarray[Any, np.dtype[np.bool_]] = 1 - similarity <= LEFT_OPEN * (1 - chance)
-    return far
+    affine: Floats  # (n, 2, 3) from places in the one's thumbnail to places in the other's, in pixels
 
 
 def judge(look: Look) -> Numbers:
     """(n,) a `Verdict` for each pair, by their pixels alone."""
-    fit, detail, chance = look
+    fit, detail, chance, affine = look
     agreeing = np.interp(chance, _CHANCE, _AGREEING)
     own = detail.difference <= np.interp(detail.blocks, _BLOCKS, _DIFFERENCE)
     own &= detail.detail >= np.interp(detail.blocks, _BLOCKS, _DETAIL)
     same = (fit.similarity >= _NOTHING_DIFFERS[0]) & (fit.agreeing >= _NOTHING_DIFFERS[1])
     same &= detail.structure >= _SAME_EDGES
     copy = np.where(detail.blocks < _NO_DETAIL, same, own & (fit.agreeing >= agreeing))
-    copy &= promising(fit.similarity, chance)
+    copy &= 1 - fit.similarity <= LEFT_OPEN * (1 - chance)
+    copy &= _rotation(affine) <= np.interp(chance, _CHANCE, _ROTATION)
+    copy &= (detail.blocks >= _BLOCKS[0]) | _as_they_are(affine)
     verdict = np.where(detail.structure >= SCENE, Verdict.SCENE, Verdict.UNLIKE)
     return np.where(copy, Verdict.COPY, verdict).astype(np.int64)
+
+
+def _rotation(affine: Floats) -> Floats:
+    """(n,) the sine of the angle by which maps rotate, in thumbnails."""
+    scale = np.sqrt(np.maximum(np.abs(np.linalg.det(affine[:, :, :2])), 1e-3))
+    rotation: Floats = np.abs(affine[:, 0, 1] - affine[:, 1, 0]) / 2 / scale
+    return rotation
+
+
+def _as_they_are(affine: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n,) whether maps move no corner of the picture by a pixel of the thumbnail."""
+    corners = np.array([[0.0, 63, 0, 63], [0, 0, 63, 63], [1, 1, 1, 1]])
+    moved = np.abs(affine @ corners - corners[:2])
+    return np.asarray(moved.max(axis=(1, 2)) < 1)
 
 
 def refuted(look: Look, row: int, boxes: BoxAgreement) -> bool:
@@ -91,10 +107,11 @@ def refuted(look: Look, row: int, boxes: BoxAgreement) -> bool:
     Where there is little detail, the boxes must fit. They refute nothing where nothing in the pictures
     differs though such objects could be seen: then the boxes are wrong.
     """
-    if boxes.count and look.detail.blocks[row] < _BLOCKS[-1] and boxes.overlap < _LEAST_OVERLAP:
+    by_chance = look.detail.blocks[row] < _BLOCKS[-1] or look.chance[row] >= _PLAIN
+    if boxes.count and by_chance and boxes.overlap < _LEAST_OVERLAP:
         return True
     if not boxes.elsewhere:
         return False
     similarity, agreeing = look.fit.similarity[row], look.fit.agreeing[row]
     equal = similarity >= _NOTHING_DIFFERS[0] and agreeing >= _NOTHING_DIFFERS[1]
-    return not (equal and boxes.side >= _VISIBLE and look.chance[row] < np.mean(_CHANCE))
+    return not (equal and boxes.side >= _VISIBLE and look.chance[row] < _PLAIN)

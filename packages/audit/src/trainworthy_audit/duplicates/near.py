@@ -271,7 +271,7 @@ class NearDuplicateSearch:
         else:
             backgrounds = backgrounds[::-1]
         agreement = detail.compare(fixed, moving, affine, fit.gain, (backgrounds[0], backgrounds[1]))
-        look = Look(fit, agreement, np.maximum(*chances))
+        look = Look(fit, agreement, np.maximum(*chances), affine)
         verdicts = judge(look)
         if self._boxes:
             shares = _to_shares(pairs.affine)
