@@ -1,7 +1,7 @@
 """Pictures of other objects on one background, with planted copies: the same for the same seed.
 
-Five kinds of plain imagery are drawn (a dish under a lamp, a smear under a microscope, a conveyor belt, X-rayed luggage,
-a product in a studio), and one of a textured place under a fixed camera. What the pictures of a kind share is the
+Five kinds of plain imagery are drawn (a dish under a lamp, a smear under a microscope, a conveyor belt, X-rayed
+luggage, a product in a studio), and one of a textured place under a fixed camera. What the pictures of a kind share is the
 background and the look of the objects; where these lie, and how many there are, is drawn anew for each. Whoever
 reports two of them as copies is wrong, unless one was made of the other.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Edges = tuple[float, float, float, float]
     Draw = Callable[[Rng, "Look"], tuple[Image.Image, list[Edges]]]
 
-#: The edits of `copies.KINDS` that are planted. "exact" and those that leave no pixel of the background as it was are not.
+#: The edits of `copies.KINDS` that are planted.
 PLANTED = (
     "recompressed q50", "resized 50 %", "brighter 20 %", "darker 20 %", "contrast -20 %", "blurred", "mirrored",
     "upside down", "rotated 90", "rotated 180", "rotated 270", "cropped 5 %", "cropped 10 %", "letterboxed",
@@ -60,13 +60,17 @@ def _field(look: Look, falloff: float) -> np.ndarray:
 
 
 def _photographed(canvas: np.ndarray | Image.Image, rng: Rng, look: Look, blur: float) -> Image.Image:
-    image = canvas if isinstance(canvas, Image.Image) else Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+    image = (
+        canvas if isinstance(canvas, Image.Image) else Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+    )
     pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(blur)), np.float32)
     pixels = pixels + rng.normal(0, look.noise, pixels.shape).astype(np.float32)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def _places(rng: Rng, look: Look, count: int, radius: tuple[float, float]) -> list[tuple[float, float, float]]:
+def _places(
+    rng: Rng, look: Look, count: int, radius: tuple[float, float]
+) -> list[tuple[float, float, float]]:
     """Centres and radii in pixels; `radius` in shares of the shorter side."""
     width, height = look.size
     placed = []
@@ -96,7 +100,9 @@ def smear(rng: Rng, look: Look) -> tuple[Image.Image, list[Edges]]:
     draw, boxes = ImageDraw.Draw(image), []
     pale = int(rng.integers(4, 12)) if look.seed % 2 else int(rng.integers(30, 60))
     for x, y, r in _places(rng, look, pale, (0.03, 0.05)):
-        draw.ellipse(_around(x, y, r), fill=tuple(np.clip(look.shade - (14, 38, 28), 0, 255).astype(int).tolist()))
+        draw.ellipse(
+            _around(x, y, r), fill=tuple(np.clip(look.shade - (14, 38, 28), 0, 255).astype(int).tolist())
+        )
     for x, y, r in _places(rng, look, int(rng.integers(1, 4)), (0.06, 0.1)):
         draw.ellipse(_around(x, y, r), fill=(105, 62, 138))
         boxes.append(_around(x, y, r))
@@ -219,7 +225,12 @@ def make(folder: Path, kind: str, count: int, copies: int, seed: int) -> list[Ro
 def _rows(boxes: list[Edges], size: tuple[int, int]) -> str:
     lines = []
     for x1, y1, x2, y2 in boxes:
-        x, y, w, h = (x1 + x2) / 2 / size[0], (y1 + y2) / 2 / size[1], (x2 - x1) / size[0], (y2 - y1) / size[1]
+        x, y, w, h = (
+            (x1 + x2) / 2 / size[0],
+            (y1 + y2) / 2 / size[1],
+            (x2 - x1) / size[0],
+            (y2 - y1) / size[1],
+        )
         lines.append(f"0 {x:.5f} {y:.5f} {w:.5f} {h:.5f}\n")
     return "".join(lines)
 

@@ -44,8 +44,8 @@ def find(
 
     `pixels` are `PIXELS`; `thumbnails` gives those of digests, (n, 64, 64). Damaged images may be duplicates;
     unreadable ones and those that were not decoded never are. `options` are "distance" (bits, 0..64) and "similarity"
-    (-1..1). `mapper`: see `hamming.candidates`. `boxes` has `image` and the edges `x1, y1, x2, y2` in shares of its sides:
-    pictures whose annotated objects lie elsewhere are no copies.
+    (-1..1). `mapper`: see `hamming.candidates`. `boxes` has `image` and the edges `x1, y1, x2, y2` in shares of its
+    sides: pictures whose annotated objects lie elsewhere are no copies.
     """
     images = pixels.filter(pl.col("status").is_in(["ok", "damaged"]))
     groups = Groups(int(pixels["image"].cast(pl.Int64).to_numpy().max(initial=-1)) + 1)

@@ -31,29 +31,25 @@ class BoxAgreement(NamedTuple):
     there: int
     matched_here: int
     matched_there: int
-    overlap: float  # the median overlap (IoU) of a box with its counterpart, of the picture where that is less
+    overlap: (
+        float  # the median overlap (IoU) of a box with its counterpart, of the picture where that is less
+    )
     side: float  # the median of the square roots of their areas, in shares of the picture's sides; 0 without boxes
 
     @property
-    def count(self) -> int:
+    def fewer(self) -> int:
         """How many boxes the picture with fewer boxes has."""
         return min(self.here, self.there)
 
     @property
     def elsewhere(self) -> bool:
         """Whether both have boxes, and most of either's lie elsewhere."""
-        return (
-            self.count > 0
-            and 2 * self.matched_here < self.here
-            and 2 * self.matched_there < self.there
-        )
+        return self.fewer > 0 and 2 * self.matched_here < self.here and 2 * self.matched_there < self.there
 
     @property
     def differ(self) -> bool:
         """Whether both have boxes, and most of one's have no counterpart."""
-        return self.count > 0 and (
-            2 * self.matched_here < self.here or 2 * self.matched_there < self.there
-        )
+        return self.fewer > 0 and (2 * self.matched_here < self.here or 2 * self.matched_there < self.there)
 
 
 class Boxes:
@@ -77,7 +73,7 @@ class Boxes:
         return self._edges[first:last]
 
     def agreement(self, a: int, b: int, affine: Sequence[float]) -> BoxAgreement:
-        """How the boxes of images `a` and `b` agree; `affine` maps places of `b` to places of `a`, as in `types.PAIRS`."""
+        """How the boxes of images `a` and `b` agree; `affine` maps places of `b` to `a`, as in `types.PAIRS`."""
         linear = np.array(affine).reshape(2, 3)
         of_a, of_b = self.of(a), self.of(b)
         of_a = of_a[_shown(_mapped(of_a, _inverse(linear)))]
@@ -107,7 +103,9 @@ def _mapped(boxes: Floats, affine: Floats) -> Floats:
 
 def _shown(boxes: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(n,) whether enough of each box lies inside the picture, 0..1."""
-    shown: np.ndarray[Any, np.dtype[np.bool_]] = geometry.area(boxes.clip(0, 1)) >= _SHOWN * geometry.area(boxes)
+    shown: np.ndarray[Any, np.dtype[np.bool_]] = geometry.area(boxes.clip(0, 1)) >= _SHOWN * geometry.area(
+        boxes
+    )
     return shown
 
 

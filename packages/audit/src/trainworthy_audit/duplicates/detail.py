@@ -1,8 +1,8 @@
 """What tells a picture from others of its dataset: its detail, without what the background has in common with all.
 
-On a plain background, or under a camera that does not move, two pictures that show other objects correlate nearly as well
-as copies do. Their detail does not: what is left when a blurred copy of the picture, and then the background that most
-pictures of the dataset share, are taken away.
+On a plain background, or under a camera that does not move, two pictures that show other objects correlate nearly as
+well as copies do. Their detail does not: what is left when a blurred copy of the picture, and then the background
+that other pictures of the dataset share, are taken away.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _COARSE = 5.0
 _FINE = 0.8
 
-#: Detail counts by its sign more than by its strength: strengths well above this many grey levels, or this share of the
-#: picture's own detail (root mean square), count alike, so that one dark object does not outweigh ten pale ones.
+#: Detail counts by its sign more than by its strength: strengths well above this many grey levels, or this share of
+#: the picture's own detail (root mean square), count alike: one dark object does not outweigh ten pale ones.
 _WEAK = 3.0
 _WEAK_SHARE = 0.5
 
@@ -43,7 +43,9 @@ def _blur_matrix(sigma: float) -> Floats:
     """(SIDE, SIDE): blurs the lines of a picture, which is mirrored beyond its edges."""
     pixels = np.arange(SIDE)
     beyond = (pixels, -1 - pixels, 2 * SIDE - 1 - pixels)
-    weights = sum(np.exp(-0.5 * ((pixels[:, None] - each[None, :]) / sigma) ** 2) for each in beyond)
+    weights = np.add.reduce(
+        [np.exp(-0.5 * ((pixels[:, None] - each[None, :]) / sigma) ** 2) for each in beyond]
+    )
     matrix: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return matrix
 
@@ -51,7 +53,7 @@ def _blur_matrix(sigma: float) -> Floats:
 _SMOOTH, _BLURRED, _EDGE = (_blur_matrix(sigma) for sigma in (_FINE, _COARSE, _EDGES))
 
 
-def bandpass(pictures: Any) -> Floats:  # noqa: ANN401 - grey levels or a median of them
+def bandpass(pictures: Any) -> Floats:  # noqa: ANN401 - grey levels, or medians of them
     """(n, SIDE, SIDE) grey levels by which each pixel stands out from its surroundings."""
     values = np.asarray(pictures, np.float32)
     detail: Floats = _SMOOTH @ values @ _SMOOTH.T - _BLURRED @ values @ _BLURRED.T
@@ -61,42 +63,46 @@ def bandpass(pictures: Any) -> Floats:  # noqa: ANN401 - grey levels or a median
 class Agreement(NamedTuple):
     """How the detail of two pictures agrees where they overlap; each field has a row a pair."""
 
-    structure: Floats  # correlation of the edges of the background, if there is one, else of all; 0 with hardly any
+    structure: (
+        Floats  # correlation of the edges of the background, if there is one, else of all; 0 with hardly any
+    )
     detail: Floats  # correlation of the detail that the background does not explain, -1..1
     difference: Floats  # share of such detail, in strength too, by which the two differ, 0..2
     blocks: Floats  # how many of the 64 blocks have such detail
 
 
 def compare(
-    fixed: Grey, moving: Grey, affine: Any, gain: Floats, backgrounds: tuple[Floats, Floats]
+    fixed: Grey, moving: Grey, affine: Floats, gain: Floats, backgrounds: tuple[Floats, Floats]
 ) -> Agreement:
     """Compare pictures, (n, SIDE, SIDE), under maps from places in `fixed` to places in `moving`.
 
     `gain` is the contrast of `fixed` in units of that of `moving`; `backgrounds` are the detail of those of either picture, turned as it was.
     """
-    fixed, moving = bandpass(fixed), bandpass(moving)
-    moved, valid = warp(moving, affine)
+    here = bandpass(fixed)
+    there, valid = warp(bandpass(moving), affine)
     background, _ = warp(backgrounds[1], affine)
-    rests = [without(each, backgrounds[0], background, valid) for each in (fixed, moved)]
+    rests = [without(each, backgrounds[0], background, valid) for each in (here, there)]
     squashed = [squash(each) * valid for each in rests]
     energy = [_by_block(each**2) for each in squashed]
     shown = np.maximum(*energy) > _LEAST_ENERGY
     # where there is a background, the place is what lies beside the objects
     beside = ~(shown & (np.abs(backgrounds[0]).max(axis=(1, 2), keepdims=True) > 0)[:, :, 0])
     beside = beside.reshape(-1, _BLOCKS, _BLOCKS).repeat(_BLOCK, axis=1).repeat(_BLOCK, axis=2)
-    structure = _structure(fixed, moved, valid * beside)
+    structure = _structure(here, there, valid * beside)
     rests = [each * valid for each in rests]
     scaled = rests[1] * np.where(np.isfinite(gain), gain, 1).clip(0.3, 3)[:, None, None]
     energy_of_both = (rests[0] ** 2 + scaled**2).sum(axis=(1, 2))
     difference = ((rests[0] - scaled) ** 2).sum(axis=(1, 2)) / np.maximum(energy_of_both, 1.0)
-    return Agreement(structure, _correlation(*squashed, valid), difference, shown.sum(axis=1))
+    return Agreement(structure, _correlation(squashed[0], squashed[1], valid), difference, shown.sum(axis=1))
 
 
 def without(detail: Floats, first: Floats, second: Floats, valid: Floats) -> Floats:
     """`detail` without as much of two backgrounds as it holds; what is not background are outliers of the fit."""
     weight = valid
     for _ in range(3):
-        products = [[(weight * a * b).sum(axis=(1, 2)) for b in (first, second, detail)] for a in (first, second)]
+        products = [
+            [(weight * a * b).sum(axis=(1, 2)) for b in (first, second, detail)] for a in (first, second)
+        ]
         (ff, fs, fd), (_, ss, sd) = products
         ff, ss = ff * 1.01 + 1, ss * 1.01 + 1
         determinant = ff * ss - fs * fs
@@ -113,7 +119,8 @@ def _structure(fixed: Floats, moved: Floats, valid: Floats) -> Floats:
     valid = valid * _INNER  # shading that is mirrored at the picture's border has a kink there
     edges = [each / np.sqrt(each**2 + _WEAK_EDGE**2) * valid for each in edges]
     shown = (np.minimum(*(_by_block(each**2) for each in edges)) > _LEAST_ENERGY).sum(axis=1)
-    return np.where(shown >= _LEAST_EDGES, _correlation(*edges, valid), 0)
+    structure: Floats = np.where(shown >= _LEAST_EDGES, _correlation(edges[0], edges[1], valid), 0)
+    return structure
 
 
 def squash(detail: Floats) -> Floats:
@@ -132,7 +139,9 @@ def _correlation(a: Floats, b: Floats, valid: Floats) -> Floats:
 
 
 def _by_block(values: Floats) -> Floats:
-    summed: Floats = values.reshape(-1, _BLOCKS, _BLOCK, _BLOCKS, _BLOCK).sum(axis=(2, 4)).reshape(len(values), -1)
+    summed: Floats = (
+        values.reshape(-1, _BLOCKS, _BLOCK, _BLOCKS, _BLOCK).sum(axis=(2, 4)).reshape(len(values), -1)
+    )
     return summed
 
 
@@ -140,7 +149,7 @@ _INNER = np.pad(np.ones((SIDE - 12, SIDE - 12), np.float32), 6)
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 
 
-def warp(pictures: Floats, affine: Any) -> tuple[Floats, Floats]:
+def warp(pictures: Floats, affine: Floats) -> tuple[Floats, Floats]:
     """(n, SIDE, SIDE) each: `pictures` as the maps sample them, bilinearly, and 1 where that is inside, else 0."""
     maps = affine.astype(np.float32)[:, :, :, None, None]
     x = maps[:, 0, 0] * _X + maps[:, 0, 1] * _Y + maps[:, 0, 2]

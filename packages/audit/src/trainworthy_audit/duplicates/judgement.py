@@ -1,7 +1,7 @@
 """Copy, same place, or chance: what the agreement of two registered pictures means.
 
-A copy explains all but a little of what chance leaves open, and agrees in the detail that is the picture's own. The less
-such detail there is, the better it must agree: two plates with one colony each are easily laid on one another.
+A copy explains all but a little of what chance leaves open, and agrees in the detail that is the picture's own. The
+less such detail there is, the better it must agree: two plates with one colony each are easily laid on one another.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def refuted(look: Look, row: int, boxes: BoxAgreement) -> bool:
     differs though such objects could be seen: then the boxes are wrong.
     """
     by_chance = look.detail.blocks[row] < _BLOCKS[-1] or look.chance[row] >= _PLAIN
-    if boxes.count and by_chance and boxes.overlap < _LEAST_OVERLAP:
+    if boxes.fewer and by_chance and boxes.overlap < _LEAST_OVERLAP:
         return True
     if not boxes.elsewhere:
         return False

@@ -14,7 +14,6 @@ from trainworthy_audit import dihedral
 from trainworthy_audit.duplicates import alignment, detail, keypoints, within_scenes
 from trainworthy_audit.duplicates.boxes import Boxes
 from trainworthy_audit.duplicates.chance import Chance
-from trainworthy_audit.duplicates.groups import Groups
 from trainworthy_audit.duplicates.hamming import BATCH, Pairs, candidates
 from trainworthy_audit.duplicates.judgement import SCENE, Look, Verdict, judge, refuted
 from trainworthy_audit.duplicates.relation import Side, describe, whole_image_map
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trainworthy_audit.duplicates.groups import Groups
     from trainworthy_audit.measure.engines import Mapper
 
     Thumbnails = np.ndarray[Any, np.dtype[np.uint8]]
@@ -120,7 +120,7 @@ class NearDuplicateSearch:
         self._search_hashes(distance, mapper)
         self._search_keypoints()
         self._search_scenes()
-        edges = []
+        edges: list[Edge] = []
         for verdict in (Verdict.COPY, Verdict.SCENE):
             for pairs, similarity, each in self._accepted:
                 if each is verdict:
@@ -221,7 +221,15 @@ class NearDuplicateSearch:
             batch = pairs.rows(alike[start : start + _REGISTERED_AT_ONCE])
             fixed, moving, affine, _ = self._oriented(batch)
             fit = alignment.assess(fixed, moving, affine)
-            self._accept(batch, fit._replace(similarity=np.maximum(fit.similarity, similarity[alike[start : start + _REGISTERED_AT_ONCE]])), only_copies=True)
+            self._accept(
+                batch,
+                fit._replace(
+                    similarity=np.maximum(
+                        fit.similarity, similarity[alike[start : start + _REGISTERED_AT_ONCE]]
+                    )
+                ),
+                only_copies=True,
+            )
         for batch in pairs.batches(_REGISTERED_AT_ONCE):
             rest = batch.rows(self._unconnected(batch.a, batch.b))
             rest = rest.rows(self._count(rest))
@@ -279,7 +287,7 @@ class NearDuplicateSearch:
                 a, b, turn = int(pairs.a[row]), int(pairs.b[row]), int(pairs.turn[row])
                 place = whole_image_map(shares[row], self._side(a).turned(turn), self._side(b), turn)
                 boxes = self._boxes.agreement(int(self._images[a]), int(self._images[b]), place)
-                if refuted(look, row, boxes):
+                if refuted(look, int(row), boxes):
                     verdicts[row] = Verdict.SCENE if look.detail.structure[row] >= SCENE else Verdict.UNLIKE
         return verdicts
 
@@ -356,7 +364,10 @@ class NearDuplicateSearch:
                 gain, agreeing = float(fit.gain[row]), float(fit.agreeing[row])
                 relation, words = describe(*sides, turn, affine[row], gain=gain, agreeing=agreeing)
                 if verdict is Verdict.SCENE:
-                    relation, words = "scene", f"the same place, and {100 * (1 - agreeing):.0f} % of it differs"
+                    relation, words = (
+                        "scene",
+                        f"the same place, and {100 * (1 - agreeing):.0f} % of it differs",
+                    )
                 best = max(float(similarity[start + row]), float(fit.similarity[row]))
                 yield Edge(
                     int(self._images[a]), int(self._images[b]), relation, int(batch.bits[row]), round(best, 4),
