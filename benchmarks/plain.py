@@ -1,8 +1,8 @@
 """Pictures of other objects on one background, with planted copies: the same for the same seed.
 
 Five kinds of plain imagery are drawn (a dish under a lamp, a smear under a microscope, a conveyor belt, X-rayed
-luggage, a product in a studio), and one of a textured place under a fixed camera. What the pictures of a kind share is the
-background and the look of the objects; where these lie, and how many there are, is drawn anew for each. Whoever
+luggage, a product in a studio), and one of a textured place under a fixed camera. What the pictures of a kind
+share is the background and the look of the objects; where these lie, and how many there are, is drawn anew for each. Whoever
 reports two of them as copies is wrong, unless one was made of the other.
 """
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
 
-#: Detail is what differs from this blur (standard deviation in pixels of SIDE), and is itself blurred by the lesser one:
-#: registration is not exact to the pixel.
+#: Detail is what differs from this blur (standard deviation in pixels of SIDE), and is itself blurred by the lesser
+#: one: registration is not exact to the pixel.
 _COARSE = 5.0
 _FINE = 0.8
 
@@ -76,7 +76,8 @@ def compare(
 ) -> Agreement:
     """Compare pictures, (n, SIDE, SIDE), under maps from places in `fixed` to places in `moving`.
 
-    `gain` is the contrast of `fixed` in units of that of `moving`; `backgrounds` are the detail of those of either picture, turned as it was.
+    `gain` is the contrast of `fixed` in units of that of `moving`; `backgrounds` are the detail of those of either
+    picture, turned as it was.
     """
     here = bandpass(fixed)
     there, valid = warp(bandpass(moving), affine)
@@ -98,7 +99,7 @@ def compare(
 
 def without(detail: Floats, first: Floats, second: Floats, valid: Floats) -> Floats:
     """`detail` without as much of two backgrounds as it holds; what is not background are outliers of the fit."""
-    weight = valid
+    weight, rest = valid, detail
     for _ in range(3):
         products = [
             [(weight * a * b).sum(axis=(1, 2)) for b in (first, second, detail)] for a in (first, second)

@@ -13,7 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from trainworthy_audit.duplicates.alignment import Registration
-    from trainworthy_audit.duplicates.boxes import BoxAgreement
+    from trainworthy_audit.box_agreement import BoxAgreement
     from trainworthy_audit.duplicates.detail import Agreement
 
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]

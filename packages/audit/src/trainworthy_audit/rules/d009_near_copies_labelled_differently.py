@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.duplicates.boxes import Boxes
+from trainworthy_audit.box_agreement import Boxes
 from trainworthy_audit.evidence import findings, scenes
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
