@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+import polars as pl
 
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
 from trainworthy_audit import formats
 from trainworthy_audit.errors import CertificateError, RefusedError
+from trainworthy_audit.evidence import usable
 from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
 from trainworthy_audit.source import open_source
@@ -76,9 +78,9 @@ def admit(
     _require_config(configs.load(dataset, file=config), proof, shown)
     unchanged = _measured_before(source) if trust_times else {}
     verification = certificates.verify(source, proof, every_byte=every_byte, unchanged=unchanged)
-    return Admission(
-        source, proof, file, _require_unchanged(source, verification, shown, every_byte=every_byte)
-    )
+    read = _require_unchanged(source, verification, shown, every_byte=every_byte)
+    _require_learnable(read, proof, shown)
+    return Admission(source, proof, file, read)
 
 
 def changed_since(path: str, how: str) -> RefusedError:
@@ -214,6 +216,35 @@ def _require_unchanged(
     if verification.dataset is None:  # it can no longer be read: this raises why
         return formats.read(source, proof["dataset"]["format"], proof["settings"].get("annotations", ""))
     return verification.dataset
+
+
+# ------------------------------------------------------------------------------------------------------------
+# What can be learnt
+
+
+def _require_learnable(dataset: Dataset, proof: Mapping[str, Any], shown: str) -> None:
+    """Raise `RefusedError` where no image that can be loaded has a box, whatever the certificate says.
+
+    Certificates of earlier versions covered such datasets, and a waiver accepts findings, not that nothing is left.
+    """
+    usable_images = dataset.images.filter(pl.col("path").is_in(list(proof["images"])))
+    usable_images = usable_images.filter(~pl.col("path").is_in(list(proof["quarantined"])))
+    boxes = usable.boxes(dataset.boxes)
+    left = boxes.filter(
+        pl.col("image").is_in(usable_images["image"].implode()), pl.col("label").is_not_null()
+    )
+    if left.height:
+        return
+    why = (
+        "it has no image"
+        if not dataset.images.height
+        else f"none of its {dataset.images.height:,} images has a box that training would use"
+    )
+    raise RefusedError(
+        "; ".join((f"nothing can be learnt from this dataset: {why}", *dataset.leads))
+        + "\n  Training stops, because every image would be background.",
+        next_step=f"trainworthy audit {shown}",
+    )
 
 
 def _not_as_certified(source: Source, verification: Verification, shown: str) -> RefusedError:

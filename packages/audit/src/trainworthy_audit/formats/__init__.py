@@ -47,13 +47,19 @@ def read(source: Source, format_name: str = "", within: str = "") -> Dataset:
     `within` is the folder or file of the dataset to which the annotations are limited, as --annotations names it.
     Raises `ConfigError` where it is not there, and `DatasetError` where the dataset is not recognised or ambiguous.
     """
-    from trainworthy_audit.formats.shared import portability
+    from trainworthy_audit.formats.shared import portability, unread_files
 
     place = _place(source, within)
     dataset = load(format_name or detect(source, place)).read(source, place)
     if set(dataset.content) <= set(dataset.images["path"]):
         raise NoDatasetError(_nothing_fits(source, place, format_name), next_step=_try(source))
-    return replace(dataset, notes=(*dataset.notes, *portability.notes(dataset)))
+    unread = unread_files.of(source, dataset.content)
+    return replace(
+        dataset,
+        unread_files=unread,
+        leads=(*dataset.leads, *unread_files.leads(source, unread)),
+        notes=(*dataset.notes, *unread_files.notes(source, unread), *portability.notes(dataset)),
+    )
 
 
 def _place(source: Source, written: str) -> str:

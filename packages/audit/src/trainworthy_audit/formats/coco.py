@@ -213,6 +213,8 @@ def _add_file(builder: DatasetBuilder, parsed: ParsedJson, matches: list[Match],
         builder.files_with_bom.append(parsed.path)
     images = [None if path is None else builder.number[path] for path, _ in matches]
     kind = "annotation" if parsed.has_annotations else "list"
+    if split is not None and not parsed.incomplete:
+        builder.declare_split(split, parsed.path, parsed.path)
     for entry, image, (_, outside) in zip(parsed.entries, images, matches, strict=True):
         identity = entry.id if isinstance(entry.id, int) else None
         builder.add_reference(
