@@ -41,7 +41,7 @@ REJECTED = "the audit rejected this dataset"
 NAMED = 5  # differences that a message names before it counts the rest
 
 #: Settings that decide what is read and demanded, rather than how strictly: they count where they are given.
-READING = ("format", "annotations", "group-regex", "labels", "known-hashes")
+READING = ("format", "annotations", "images", "group-regex", "labels", "known-hashes")
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     try:
         proof = certificates.read(file, dataset=shown)
     except CertificateError as error:
-        reason = _why_not_certified(file)
-        repair = f"trainworthy fix {shown} --out DIR" if reason.startswith(REJECTED) else ""
+        reason, repairable = _why_not_certified(file)
+        repair = f"trainworthy fix {shown} --out DIR" if repairable else again if reason else ""
         raise RefusedError(
             f"{reason or error}\n{STOPS} this dataset.", next_step=repair or error.next_step or again
         ) from error
@@ -115,10 +115,12 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     return proof
 
 
-def _why_not_certified(certificate: Path) -> str:
-    """What the report beside a missing certificate says; '' where there is no report."""
+def _why_not_certified(certificate: Path) -> tuple[str, bool]:
+    """What the report beside a missing certificate says, and whether `fix` repairs any of it; '' without a report."""
+    from trainworthy_audit.operations.fix import repairs
+
     if certificate.exists():
-        return ""
+        return "", False
     try:
         head = read_head(certificate.parent / "audit.json")
         blocking = {
@@ -127,13 +129,22 @@ def _why_not_certified(certificate: Path) -> str:
             if rule["severity"] == "error" and rule["findings"] > rule["waived"]
         }
         if head["verdict"] != "rejected":
-            return f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran"
+            return (
+                f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran",
+                False,
+            )
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return "", False
     named = ", ".join(f"{code} ({count:,})" for code, count in blocking.items())
-    return (
-        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. "
+    repairable = not blocking.keys().isdisjoint(repair.rule for repair in repairs.catalogue())
+    how = (
         "What blocks is repaired by `trainworthy fix`, or accepted, with a reason, by `trainworthy waive`."
+        if repairable
+        else "No command repairs what blocks: the report says what the dataset lacks."
+    )
+    return (
+        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. {how}",
+        repairable,
     )
 
 
@@ -214,7 +225,10 @@ def _require_unchanged(
     if verification.changed:
         raise changed_since(verification.changed[0], "has other content than at the start")
     if verification.dataset is None:  # it can no longer be read: this raises why
-        return formats.read(source, proof["dataset"]["format"], proof["settings"].get("annotations", ""))
+        settings = proof["settings"]
+        return formats.read(
+            source, proof["dataset"]["format"], settings.get("annotations", ""), settings.get("images", "")
+        )
     return verification.dataset
 
 

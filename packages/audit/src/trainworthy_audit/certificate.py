@@ -282,9 +282,9 @@ def verify(
 def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, str]]:
     """The dataset, and {path: digest} of the files that it was parsed from; None where it cannot be read."""
     fresh = replace(source, digests={})  # digests of an earlier reading would hide what changed since
-    within = certificate["settings"].get("annotations", "")
+    within, images = (certificate["settings"].get(name, "") for name in ("annotations", "images"))
     try:
-        dataset = formats.read(fresh, certificate["dataset"]["format"], within)
+        dataset = formats.read(fresh, certificate["dataset"]["format"], within, images)
     except TrainworthyError:
         return None, {}  # the files that are missing or changed say why
     return dataset, fresh.digests

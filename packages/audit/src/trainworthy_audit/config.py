@@ -28,7 +28,7 @@ FILE_NAME = "trainworthy.toml"
 
 #: The keys of the file that are no tables; those that are lists hold strings.
 LISTS = ("select", "ignore", "labels")
-TEXTS = ("group-regex", "format", "annotations", "known-hashes")
+TEXTS = ("group-regex", "format", "annotations", "images", "known-hashes")
 TABLES = ("severity", "rules")
 
 #: A configuration file is a page of text; more is a wrong file.
@@ -52,6 +52,7 @@ class Config:
     )  # {code: {option: value}}, overrides only
     format: str = ""
     annotations: str = ""
+    images: str = ""
     labels: tuple[str, ...] = ()
     group_regex: str = ""
     known_hashes: str = ""  # a file; where its path is relative, the dataset's folder is its start
@@ -136,6 +137,7 @@ def load(
         },
         format=values.get("format", ""),
         annotations=values.get("annotations", ""),
+        images=values.get("images", ""),
         labels=tuple(values.get("labels", ())),
         group_regex=values.get("group-regex", ""),
         known_hashes=values.get("known-hashes", ""),

@@ -159,7 +159,7 @@ def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:  # noq
 #: The dataset as a folder, a zip or a URL.
 dataset = click.argument("dataset", type=Place())
 
-#: What is read of a dataset, and how: config, format, annotations.
+#: What is read of a dataset, and how: config, format, annotations, images.
 reading = stack(
     click.option(
         "--config",
@@ -174,6 +174,11 @@ reading = stack(
         "--annotations",
         metavar="PATH",
         help="The folder or file of annotations to read, inside the dataset.",
+    ),
+    click.option(
+        "--images",
+        metavar="PATH",
+        help="The folder of images to read, inside the dataset.",
     ),
 )
 

@@ -41,15 +41,18 @@ def title(name: str) -> str:
     return load(name).title if name in names() else name
 
 
-def read(source: Source, format_name: str = "", within: str = "") -> Dataset:
+def read(source: Source, format_name: str = "", within: str = "", images: str = "") -> Dataset:
     """Read the dataset in `source`; `format_name` overrides the detection.
 
-    `within` is the folder or file of the dataset to which the annotations are limited, as --annotations names it.
-    Raises `ConfigError` where it is not there, and `DatasetError` where the dataset is not recognised or ambiguous.
+    `within` is the folder or file of the dataset to which the annotations are limited, as --annotations names it, and
+    `images` the one to which the images are, as --images does. Raises `ConfigError` where either is not there, and
+    `DatasetError` where the dataset is not recognised or ambiguous.
     """
-    from trainworthy_audit.formats.shared import portability, unread_files
+    from trainworthy_audit.formats.shared import asides, portability, unread_files
 
-    place = _place(source, within)
+    place = _place(source, within, "--annotations")
+    source, left_out = asides.set_aside(source, place, _place(source, images, "--images"))
+    source = _only_images(source, _place(source, images, "--images"))
     dataset = load(format_name or detect(source, place)).read(source, place)
     if set(dataset.content) <= set(dataset.images["path"]):
         raise NoDatasetError(_nothing_fits(source, place, format_name), next_step=_try(source))
@@ -58,12 +61,29 @@ def read(source: Source, format_name: str = "", within: str = "") -> Dataset:
         dataset,
         unread_files=unread,
         leads=(*dataset.leads, *unread_files.leads(source, unread)),
-        notes=(*dataset.notes, *unread_files.notes(source, unread), *portability.notes(dataset)),
+        notes=(
+            *left_out,
+            *dataset.notes,
+            *unread_files.notes(source, unread),
+            *portability.notes(dataset),
+        ),
     )
 
 
-def _place(source: Source, written: str) -> str:
-    """The folder or file of the dataset that --annotations names. Raises `ConfigError`."""
+def _only_images(source: Source, place: str) -> Source:
+    """The source with those images only that lie in a folder, or are that file."""
+    from trainworthy_audit.formats.shared.paths import within_folder
+
+    if not place:
+        return source
+    others = {path for path in source.images() if not within_folder(path, place)}
+    return replace(
+        source, entries={path: entry for path, entry in source.entries.items() if path not in others}
+    )
+
+
+def _place(source: Source, written: str, option: str) -> str:
+    """The folder or file of the dataset that an option names. Raises `ConfigError`."""
     from trainworthy_audit.formats.shared.paths import normalise, slashes
 
     place = normalise(slashes(written))
@@ -72,9 +92,9 @@ def _place(source: Source, written: str) -> str:
         return place
     near = difflib.get_close_matches(written, [*sorted(folders - {""}), *source.entries][:10_000], 3, 0.4)
     raise ConfigError(
-        f"--annotations {written}: no such folder or file in {source.path}\n"
+        f"{option} {written}: no such folder or file in {source.path}\n"
         "  The path is relative to the dataset." + (f" There is: {', '.join(near)}." if near else ""),
-        next_step=_try(source, "--annotations", near[0] if near else "FOLDER"),
+        next_step=_try(source, option, near[0] if near else "FOLDER"),
     )
 
 

@@ -56,7 +56,8 @@ RULE = Rule(
         (),
         format="coco",
         files={
-            "annotations/instances_train.json": '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}'
+            "annotations/instances_train.json": '{"images": [], "annotations": [], '
+            '"categories": [{"id": 1, "name": "cat"}]}'
         },
         expect=({"image": None, "measured": 0.0, "limit": 1.0},),
     ),

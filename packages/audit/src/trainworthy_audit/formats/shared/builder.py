@@ -34,7 +34,8 @@ class DatasetBuilder:
 
     The images come first, so that their numbers are known: `number[path]` is the `image` of the other frames.
 
-    `names`, `notes`, `leads`, `content` and `unreadable_annotation` are filled in by the reader directly: see `Dataset`.
+    `names`, `notes`, `leads`, `content` and `unreadable_annotation` are filled in by the reader directly: see
+    `Dataset`.
     """
 
     def __init__(self, source: Source, format_name: str, images: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats.shared import yolo_labels
 from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.paths import folder, within_folder
+from trainworthy_audit.formats.shared.selection import images_of_annotations
 from trainworthy_audit.formats.shared.yolo_layout import read_names, try_annotations
 from trainworthy_audit.formats.shared.yolo_rows import add_labels
 from trainworthy_audit.formats.shared.yolo_text import is_names, text_files
@@ -77,14 +78,15 @@ def _belonging(
 ) -> list[str]:
     """The images of the splits, those with labels, and what lies in one folder with them.
 
-    All images belong where there are no splits and the user did not choose labels. Where the user names the file
-    that describes the dataset, labelled images outside its splits are another dataset's.
+    Where there are no splits and the user did not choose labels, see `selection.images_of_annotations`. Where the
+    user names the file that describes the dataset, labelled images outside its splits are another dataset's.
     """
     core = layout.images()
+    labelled = {image for _, image in labels.pairs}
     if not core and not within:
-        return everything
+        return images_of_annotations(source, everything, labelled, "")[0]
     if not core or within not in source.entries:
-        core |= {image for _, image in labels.pairs}
+        core |= labelled
     folders = {folder(image) for image in core}
     return [image for image in everything if folder(image) in folders] if core else everything
 
