@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import registry
-from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, NoDatasetError
+from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, DatasetError, NoDatasetError
 
 if TYPE_CHECKING:
     from trainworthy_audit.formats.shared.format import Format
@@ -109,8 +109,24 @@ def detect(source: Source, within: str = "") -> str:
     raise AmbiguousFormatError(
         f"{source.path} could be read in {len(seen)} ways:\n{listed}\n"
         "  Choose one with --format; --annotations FOLDER narrows down which labels are meant.",
-        next_step=_try(source, "--format", next(iter(seen))),
+        next_step=_one_of(source, list(seen), within),
     )
+
+
+def _one_of(source: Source, fitting: list[str], within: str) -> str:
+    """The command that reads the first of these formats that can be read, narrowed where it holds several sets."""
+    narrower = ""
+    for name in fitting:
+        chosen = ["--format", name, *(["--annotations", within] if within else [])]
+        try:
+            load(name).read(source, within)
+        except DatasetError as error:
+            step = error.next_step or ""
+            if not narrower and "--annotations" in step:
+                narrower = step if "--format" in step else f"{step} --format {name}"
+        else:
+            return _try(source, *chosen)
+    return narrower or _try(source, "--format", fitting[0])
 
 
 def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:

@@ -93,10 +93,7 @@ def _places(source: Source, paths: list[str]) -> str:
     named = []
     groups = list(_groups(source, paths))
     for (place, _), files, kind in groups[:NAMED]:
-        remedy = f": {kind.remedy}" if kind and kind.remedy else ""
-        looks = (
-            f" ({'they look' if len(files) > 1 else 'it looks'} like {kind.title}{remedy})" if kind else ""
-        )
+        looks = f" ({'they look' if len(files) > 1 else 'it looks'} like {kind.title})" if kind else ""
         named.append((f"{len(files):,} in {_shown(place)}" if len(files) > 1 else files[0]) + looks)
     rest = len(paths) - sum(len(files) for _, files, _ in groups[:NAMED])
     return ", ".join(named) + (f", and {rest:,} more" if rest else "")
