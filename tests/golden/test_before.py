@@ -51,7 +51,7 @@ def test_the_certificate_still_verifies(place: Path) -> None:
     assert trainworthy("verify", "data").code == 1
 
 
-def _as_before(seen: Any, before: Any) -> Any:  # noqa: ANN401 - parts of an audit
+def _as_before(seen: Any, before: Any) -> Any:
     """What is seen under the keys that there were: later versions add keys and rules."""
     return {key: seen[key] for key in before} if isinstance(before, dict) else seen
 
