@@ -2,8 +2,8 @@
 
 Five kinds of plain imagery are drawn (a dish under a lamp, a smear under a microscope, a conveyor belt, X-rayed
 luggage, a product in a studio), and one of a textured place under a fixed camera. What the pictures of a kind
-share is the background and the look of the objects; where these lie, and how many there are, is drawn anew for each. Whoever
-reports two of them as copies is wrong, unless one was made of the other.
+share is the background and the look of the objects; where these lie, and how many there are, is drawn anew for each.
+Whoever reports two of them as copies is wrong, unless one was made of the other.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from trainworthy_audit.duplicates.alignment import Registration
     from trainworthy_audit.box_agreement import BoxAgreement
+    from trainworthy_audit.duplicates.alignment import Registration
     from trainworthy_audit.duplicates.detail import Agreement
 
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainworthy_audit import dihedral
-from trainworthy_audit.duplicates import alignment, detail, keypoints, within_scenes
 from trainworthy_audit.box_agreement import Boxes
+from trainworthy_audit.duplicates import alignment, detail, keypoints, within_scenes
 from trainworthy_audit.duplicates.chance import Chance
 from trainworthy_audit.duplicates.hamming import BATCH, Pairs, candidates
 from trainworthy_audit.duplicates.judgement import SCENE, Look, Verdict, judge, refuted

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.source import archive, remote
-from trainworthy_audit.source.entries import IMAGE_SUFFIXES, Entry, Listing, Locator
+from trainworthy_audit.source.entries import IMAGE_SUFFIXES, Entry, Listing, Locator, is_archive
 from trainworthy_audit.source.folder import list_folder
 from trainworthy_audit.source.reading import PIECE, digest, fetch
 from trainworthy_audit.source.remote import Url, is_url
@@ -107,8 +107,11 @@ class Source:
         return folders
 
 
-def open_source(path: Path | Url) -> Source:
-    """List the folder or zip at `path`. Raises `DatasetError` where there is none or it cannot be listed."""
+def open_source(path: Path | Url, *, follow_links: bool = False) -> Source:
+    """List the folder or zip at `path`; with `follow_links` also what links lead to that leave the folder.
+
+    Raises `DatasetError` where there is none or it cannot be listed.
+    """
     if isinstance(path, Url):
         if path.text.lower().endswith(".zip") and remote.is_file(path):
             return _source(path, archive.list_remote_zip(path), zipped=True)
@@ -123,11 +126,20 @@ def open_source(path: Path | Url) -> Source:
     except OSError as error:
         raise DatasetError(f"cannot open {path}: {error.strerror or error}") from error
     if stat.S_ISDIR(mode):
-        return _source(path, list_folder(path))
+        return _source(path, list_folder(path, follow_links=follow_links))
     if stat.S_ISREG(mode) and zipfile.is_zipfile(path):
         return _source(path, archive.list_zip(path), zipped=True)
     if path.suffix.lower() == ".zip":
         raise archive.unreadable_zip(path)
+    if is_archive(str(path)):
+        target = path.with_name(path.name.partition(".")[0])
+        unpack = ["7z", "x", f"-o{target}", str(path)] if path.suffix.lower() in {".7z", ".rar"} else None
+        unpack = unpack or ["tar", "-xf", str(path), "--one-top-level=" + str(target)]
+        raise NoDatasetError(
+            f"{path} is an archive, and of archives only zips are read.\n"
+            f"  Unpack it, and audit the folder: trainworthy audit {shlex.quote(str(target))}",
+            next_step=shlex.join(unpack),
+        )
     raise NoDatasetError(
         f"{path} is a file, not a folder or zip of images and labels.",
         next_step=f"trainworthy audit {shlex.quote(str(path.parent))}",
