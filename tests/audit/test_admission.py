@@ -10,7 +10,7 @@ import pytest
 import trainworthy_audit as tw
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import demo
-from trainworthy_audit.measure import sqlite_store
+from trainworthy_audit.measure import store
 from trainworthy_audit.types import Box, Example, Picture
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -76,7 +76,7 @@ def test_any_edit_is_refused(full: bool) -> None:  # noqa: FBT001 - a parameter
 
 def test_images_are_not_read_again_unless_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has the times with which it was measured is not read; `full=True` reads every byte."""
-    monkeypatch.setattr(sqlite_store, "RACY", -(10**15))  # as if the files had been written long ago
+    monkeypatch.setattr(store, "RACY", -(10**15))  # as if the files had been written long ago
     data = certified()
     read: list[str] = []
     real = certificates.digest
