@@ -14,7 +14,6 @@ import platformdirs
 
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
-from trainworthy_audit import formats
 from trainworthy_audit.errors import CertificateError, RefusedError
 from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
@@ -65,20 +64,25 @@ def admit(
 
     `certificate` is a file in place of reports/NAME/certificate.json, `config` one in place of the trainworthy.toml
     in or beside the dataset. With `every_byte` every file is compared with the certificate, without it only the
-    annotations: enough where each image is compared when it is loaded. With `trust_times` images that have the inode,
-    size and times with which they were measured on this machine are not read. Raises `DatasetError` where there is no
-    dataset, `ConfigError` where the configuration is wrong.
+    annotations, and which files there are: enough where each image is compared when it is loaded. With `trust_times`
+    images that have the inode, size and times with which they were measured on this machine are not read. Raises
+    `DatasetError` where there is no dataset, `ConfigError` where the configuration is wrong.
     """
     source = open_source(dataset)
     shown = shlex.quote(str(dataset))
     file = certificate or certificates.default_file(source)
     proof = _read_certificate(file, shown)
+    if certificates.follows_links(proof):
+        source = open_source(dataset, follow_links=True)
     _require_config(configs.load(dataset, file=config), proof, shown)
     unchanged = _measured_before(source) if trust_times else {}
     verification = certificates.verify(source, proof, every_byte=every_byte, unchanged=unchanged)
-    return Admission(
-        source, proof, file, _require_unchanged(source, verification, shown, every_byte=every_byte)
-    )
+    if verification.changed and not every_byte and not verification.added and not verification.removed:
+        raise changed_since(verification.changed[0], "has other content than at the start")
+    if not verification.holds:
+        raise _not_as_certified(source, verification, shown)
+    assert verification.dataset is not None
+    return Admission(source, proof, file, verification.dataset)
 
 
 def changed_since(path: str, how: str) -> RefusedError:
@@ -141,6 +145,7 @@ def _why_not_certified(certificate: Path) -> str:
 
 def _require_config(config: Config, proof: Mapping[str, Any], shown: str) -> None:
     """Raise `RefusedError` where the audit was milder than the configuration demands, or looked at something else."""
+    config = config.enforce()
     weaker = [*_weaker_rules(config, proof), *_other_readings(config, proof)]
     if weaker:
         listed = "\n".join(f"  {difference}" for difference in weaker[:NAMED])
@@ -202,20 +207,6 @@ def _measured_before(source: Source) -> dict[str, str]:
         store.close()
 
 
-def _require_unchanged(
-    source: Source, verification: Verification, shown: str, *, every_byte: bool
-) -> Dataset:
-    """The dataset as its annotations say it. Raises `RefusedError` where it is not what was certified."""
-    proof = verification.certificate
-    if every_byte and not verification.holds:
-        raise _not_as_certified(source, verification, shown)
-    if verification.changed:
-        raise changed_since(verification.changed[0], "has other content than at the start")
-    if verification.dataset is None:  # it can no longer be read: this raises why
-        return formats.read(source, proof["dataset"]["format"], proof["settings"].get("annotations", ""))
-    return verification.dataset
-
-
 def _not_as_certified(source: Source, verification: Verification, shown: str) -> RefusedError:
     again = f"trainworthy audit {shown}"
     name = verification.certificate["name"]
@@ -225,7 +216,7 @@ def _not_as_certified(source: Source, verification: Verification, shown: str) ->
             f"  None of them lies in {source.path} as it was certified.\n{STOPS} this dataset.",
             next_step=again,
         )
-    files_differ = verification.changed or verification.added or verification.removed
+    files_differ = verification.files_differ or verification.unreadable
     differences = "\n".join(certificates.differences(verification))
     return RefusedError(
         f"certificate no longer {'describes this dataset' if files_differ else 'holds'}\n{differences}\n"
