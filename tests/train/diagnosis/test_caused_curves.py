@@ -93,8 +93,8 @@ def test_a_run_comes_out_again_from_its_seed(
         torch.set_num_threads(threads)
     assert again["facts"] == kept["facts"]
     assert again["series"]["lr"] == pytest.approx(kept["series"]["lr"], rel=0.02)
-    # Processors round differently in the last digit, which each step makes larger: the beginning has to be the same, and
-    # the end alike.
+    # Processors round differently in the last digit, which each step makes larger: the beginning has to be the
+    # same, and the end alike.
     half = len(kept["series"]["loss"]) // 2
     for name in ("loss", "val_loss"):
         assert again["series"][name][:half] == pytest.approx(kept["series"][name][:half], rel=0.02), name
