@@ -174,6 +174,25 @@ def test_rule_that_cannot_apply_is_not_demanded() -> None:
         tw.require(data)
 
 
+def test_nothing_to_learn_is_refused() -> None:
+    """A dataset without a box is rejected, and no command is suggested that cannot help."""
+    demo.write(Example((Picture("a.jpg", scene=1), Picture("b.jpg", scene=2, split="val"))), Path("data"))
+    result = tw.audit("data", workers=1, report=True)
+    assert {row["rule"] for row in result.findings.filter(severity="error").to_dicts()} == {"A009"}
+    with pytest.raises(tw.RefusedError, match=r"rejected this dataset: A009 \(1\)") as refusal:
+        tw.require("data")
+    assert refusal.value.next_step == "trainworthy audit data"  # there is nothing that `fix` could do
+
+
+def test_waiver_does_not_make_a_dataset_learnable() -> None:
+    """Whoever accepts that there is no box has a certificate, and still nothing to train on."""
+    demo.write(Example((Picture("a.jpg", scene=1), Picture("b.jpg", scene=2, split="val"))), Path("data"))
+    tw.waive("data", "A009", reason="only backgrounds", author="me", expires=date(2999, 1, 1), workers=1)
+    assert tw.audit("data", workers=1, report=True).verdict == "approved-with-waivers"
+    with pytest.raises(tw.RefusedError, match="none of its 2 images has a box that training would use"):
+        tw.require("data")
+
+
 # ------------------------------------------------------------------------------------------------------------
 # A valid seal around something else: anybody can make one
 

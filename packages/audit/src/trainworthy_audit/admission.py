@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+import polars as pl
 
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
 from trainworthy_audit.errors import CertificateError, RefusedError
+from trainworthy_audit.evidence import usable
 from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
 from trainworthy_audit.source import open_source
@@ -38,7 +40,7 @@ REJECTED = "the audit rejected this dataset"
 NAMED = 5  # differences that a message names before it counts the rest
 
 #: Settings that decide what is read and demanded, rather than how strictly: they count where they are given.
-READING = ("format", "annotations", "group-regex", "labels", "known-hashes")
+READING = ("format", "annotations", "images", "group-regex", "labels", "known-hashes")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def admit(
     if not verification.holds:
         raise _not_as_certified(source, verification, shown)
     assert verification.dataset is not None
+    _require_learnable(verification.dataset, proof, shown)
     return Admission(source, proof, file, verification.dataset)
 
 
@@ -103,8 +106,8 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     try:
         proof = certificates.read(file, dataset=shown)
     except CertificateError as error:
-        reason = _why_not_certified(file)
-        repair = f"trainworthy fix {shown} --out DIR" if reason.startswith(REJECTED) else ""
+        reason, repairable = _why_not_certified(file)
+        repair = f"trainworthy fix {shown} --out DIR" if repairable else again if reason else ""
         raise RefusedError(
             f"{reason or error}\n{STOPS} this dataset.", next_step=repair or error.next_step or again
         ) from error
@@ -117,10 +120,12 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     return proof
 
 
-def _why_not_certified(certificate: Path) -> str:
-    """What the report beside a missing certificate says; '' where there is no report."""
+def _why_not_certified(certificate: Path) -> tuple[str, bool]:
+    """What the report beside a missing certificate says, and whether `fix` repairs any of it; '' without a report."""
+    from trainworthy_audit.operations.fix import repairs
+
     if certificate.exists():
-        return ""
+        return "", False
     try:
         head = read_head(certificate.parent / "audit.json")
         blocking = {
@@ -129,13 +134,22 @@ def _why_not_certified(certificate: Path) -> str:
             if rule["severity"] == "error" and rule["findings"] > rule["waived"]
         }
         if head["verdict"] != "rejected":
-            return f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran"
+            return (
+                f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran",
+                False,
+            )
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return "", False
     named = ", ".join(f"{code} ({count:,})" for code, count in blocking.items())
-    return (
-        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. "
+    repairable = not blocking.keys().isdisjoint(repair.rule for repair in repairs.catalogue())
+    how = (
         "What blocks is repaired by `trainworthy fix`, or accepted, with a reason, by `trainworthy waive`."
+        if repairable
+        else "No command repairs what blocks: the report says what the dataset lacks."
+    )
+    return (
+        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. {how}",
+        repairable,
     )
 
 
@@ -205,6 +219,35 @@ def _measured_before(source: Source) -> dict[str, str]:
         return store.digests(source.entries.values())
     finally:
         store.close()
+
+
+# ------------------------------------------------------------------------------------------------------------
+# What can be learnt
+
+
+def _require_learnable(dataset: Dataset, proof: Mapping[str, Any], shown: str) -> None:
+    """Raise `RefusedError` where no image that can be loaded has a box, whatever the certificate says.
+
+    Certificates of earlier versions covered such datasets, and a waiver accepts findings, not that nothing is left.
+    """
+    usable_images = dataset.images.filter(pl.col("path").is_in(list(proof["images"])))
+    usable_images = usable_images.filter(~pl.col("path").is_in(list(proof["quarantined"])))
+    boxes = usable.boxes(dataset.boxes)
+    left = boxes.filter(
+        pl.col("image").is_in(usable_images["image"].implode()), pl.col("label").is_not_null()
+    )
+    if left.height:
+        return
+    why = (
+        "it has no image"
+        if not dataset.images.height
+        else f"none of its {dataset.images.height:,} images has a box that training would use"
+    )
+    raise RefusedError(
+        "; ".join((f"nothing can be learnt from this dataset: {why}", *dataset.leads))
+        + "\n  Training stops, because every image would be background.",
+        next_step=f"trainworthy audit {shown}",
+    )
 
 
 def _not_as_certified(source: Source, verification: Verification, shown: str) -> RefusedError:

@@ -86,7 +86,7 @@ def audit(
 def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
     """What rules look at, and the digests of all that training reads: from the cache, else read and measured."""
     search = config.options_of(catalogue()[SEARCH])
-    settings = {"format": config.format, "annotations": config.annotations} | search
+    settings = {"format": config.format, "annotations": config.annotations, "images": config.images} | search
     key = evidence_cache.cache_key(source, settings)
     cached = evidence_cache.load(measurer.store, key, str(source.path))
     if cached:
@@ -95,7 +95,9 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     from trainworthy_audit import formats
 
     began = time.time_ns()
-    evidence = gather(source, formats.read(source, config.format, config.annotations), config, measurer)
+    evidence = gather(
+        source, formats.read(source, config.format, config.annotations, config.images), config, measurer
+    )
     digests = content_digests(source, evidence, source.digests)
     others = {path: digests[path] for path in digests.keys() - set(evidence.images["path"])}
     new = evidence_cache.CachedEvidence(evidence.dataset, evidence.pixels, evidence.duplicates, others)

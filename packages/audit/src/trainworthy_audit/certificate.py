@@ -362,9 +362,9 @@ def verify(
 def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, str], str]:
     """The dataset, {path: digest} of the files that it was parsed from, and ""; or None and why it cannot be read."""
     fresh = replace(source, digests={})  # digests of an earlier reading would hide what changed since
-    within = certificate["settings"].get("annotations", "")
+    within, images = (certificate["settings"].get(name, "") for name in ("annotations", "images"))
     try:
-        dataset = formats.read(fresh, certificate["dataset"]["format"], within)
+        dataset = formats.read(fresh, certificate["dataset"]["format"], within, images)
     except TrainworthyError as error:
         return None, {}, str(error).partition("\n")[0]
     return dataset, fresh.digests, ""

@@ -30,7 +30,7 @@ FILE_NAME = "trainworthy.toml"
 
 #: The keys of the file that are no tables; those that are lists hold strings.
 LISTS = ("select", "ignore", "labels")
-TEXTS = ("group-regex", "format", "annotations", "known-hashes")
+TEXTS = ("group-regex", "format", "annotations", "images", "known-hashes")
 FLAGS = ("follow-links",)
 TABLES = ("severity", "rules")
 
@@ -58,6 +58,7 @@ class Config:
     )  # {code: {option: value}}, overrides only
     format: str = ""
     annotations: str = ""
+    images: str = ""
     labels: tuple[str, ...] = ()
     group_regex: str = ""
     known_hashes: str = ""  # a file; where its path is relative, the dataset's folder is its start
@@ -228,6 +229,7 @@ def _config(values: Mapping[str, Any]) -> Config:
         },
         format=values.get("format", ""),
         annotations=values.get("annotations", ""),
+        images=values.get("images", ""),
         labels=tuple(values.get("labels", ())),
         group_regex=values.get("group-regex", ""),
         known_hashes=values.get("known-hashes", ""),

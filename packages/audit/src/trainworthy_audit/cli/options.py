@@ -166,7 +166,7 @@ follow_links = click.option(
     help="Follow links that leave the dataset's folder; without it only images in linked folders are read.",
 )
 
-#: What is read of a dataset, and how: config, format, annotations, follow_links.
+#: What is read of a dataset, and how: config, format, annotations, images, follow_links.
 reading = stack(
     click.option(
         "--config",
@@ -181,6 +181,11 @@ reading = stack(
         "--annotations",
         metavar="PATH",
         help="The folder or file of annotations to read, inside the dataset.",
+    ),
+    click.option(
+        "--images",
+        metavar="PATH",
+        help="The folder of images to read, inside the dataset.",
     ),
     follow_links,
 )

@@ -120,7 +120,7 @@ def _part(
     written, line = setting
     path = places.file(written, bases, bases[1:])
     if path is not None:
-        part = SplitPart(key, path)
+        part = SplitPart(key, path, written=written, line=line)
         places.read_list(part, layout, ("", folder(layout.source), folder(path)))
         return part
     layout.notes.append(f"The list {written}, which {layout.source} names for {key}, is not in the dataset.")

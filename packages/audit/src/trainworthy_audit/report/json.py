@@ -102,6 +102,8 @@ def head(audit: AuditResult) -> dict[str, Any]:
             "boxes": dataset.boxes.height,
             "classes": list(dataset.classes),
             "splits": {name: sizes.get(name, 0) for name in dataset.splits},
+            "unlisted": dataset.unlisted,
+            "unread_files": list(dataset.unread_files),
         },
         "rules": {
             code: {

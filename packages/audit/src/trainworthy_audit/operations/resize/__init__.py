@@ -58,7 +58,9 @@ def run(
     then nothing is left of the new dataset.
     """
     check(out, [source], zipped=zipped)
-    evidence = from_pixels(source, formats.read(source, config.format, config.annotations), measurer)
+    evidence = from_pixels(
+        source, formats.read(source, config.format, config.annotations, config.images), measurer
+    )
     changes = Changes("resize", sources=(str(source.path),))
     plans = _plans(evidence, max_side, changes)
     collection = _resized(collect(evidence, source), plans)

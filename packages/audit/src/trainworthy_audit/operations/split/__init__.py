@@ -51,7 +51,7 @@ def run(
     shares(ratios)  # raises before anything is read
     check(out, [source], zipped=zipped)
     evidence = auditing.gather(
-        source, formats.read(source, config.format, config.annotations), config, measurer
+        source, formats.read(source, config.format, config.annotations, config.images), config, measurer
     )
     scenes = scene_groups(evidence, measurer.thumbnails, config.options_of(catalogue()["D002"]))
     collection = collect(evidence, source)
