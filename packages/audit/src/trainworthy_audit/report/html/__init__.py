@@ -1,8 +1,8 @@
 """The report as one HTML file: no network, every text escaped, bounded however large the dataset is.
 
 `cards` decides which findings have a picture, `pictures` which images it shows, and which part of each; `relations`
-says how two of them are alike, `overlay` how one lies on the other; `sections` lays out the findings; `page` fills in the
-template.
+says how two of them are alike, `overlay` how one lies on the other; `sections` lays out the findings; `page` fills in
+the template.
 """
 
 from __future__ import annotations
