@@ -222,12 +222,15 @@ PIXELS = pl.Schema(
         "format": pl.String,  # by content: "jpeg", "png", "bmp", "gif", "tiff", "webp", ...; null when it is no image
         "width": pl.UInt32,  # in pixels as stored; "too-large": as the header claims
         "height": pl.UInt32,
-        "orientation": pl.UInt8,  # EXIF, 1..8; null where there is none; values outside become 0
-        "mode": pl.String,  # Pillow's: "RGB", "L", "CMYK", "P", "RGBA", "I;16", ...
-        "frames": pl.UInt32,  # of an animation or a file of several pages; usually 1
+        "orientation": pl.UInt32,  # EXIF, as written: 1..8, or a value that EXIF does not know; null for none
+        # Pillow's: "RGB", "L", "CMYK", "P", "RGBA", "I;16", ...; "RGB;16" and the like where the file has 16 bits a
+        # channel of which Pillow keeps 8
+        "mode": pl.String,
+        "frames": pl.UInt32,  # of an animation, a file of several pages or pictures (MPO); usually 1
         "trailing_bytes": pl.UInt64,  # after the image's own end
         "brightness": pl.Float64,  # mean luma, 0..1
         "contrast": pl.Float64,  # standard deviation of the luma, 0..1
+        "span": pl.Float64,  # highest less lowest luma of the reduced image, 0..1
         "sharpness": pl.Float64,  # variance of the Laplacian of the luma at 1/8 scale (at least 64 px), luma in 0..255
         "pixel_digest": pl.String,  # blake3 of mode, size and small grey image; equal for equal pixels
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
