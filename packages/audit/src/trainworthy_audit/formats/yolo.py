@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 #: The keys of a yaml that name splits.
 _KEYS = ("train", "val", "valid", "validation", "test")
 
-#: Roboflow writes `../test/images` for a yaml that lies beside `test`, there or not. Trainers do not need it.
-_ROBOFLOW = re.compile(r"\.\./test/images/?$")
-
-#: More classes than a yaml without names is believed to have.
-_MAX_COUNT = 10_000
+#: Roboflow writes its splits as `../test/images`, for a yaml that lies beside `test`, there or not. Ultralytics
+#: also looks beside the yaml.
+_ROBOFLOW = re.compile(r"\.\./(train|valid|val|test)/images/?$")
 
 
 def _read(source: Source, within: str) -> Dataset:

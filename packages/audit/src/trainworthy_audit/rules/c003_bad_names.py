@@ -97,7 +97,7 @@ def _wrong(name: str) -> list[str]:
         wrong.append("has spaces around it" if "\n" not in name else "has spaces and line breaks around it")
     if re.search(r"\S\s{2,}\S", name):
         wrong.append("has several spaces in a row")
-    hidden = [character for character in name.strip() if _hidden(character)]
+    hidden = [character for character in name.strip("\r\n") if _hidden(character)]
     if hidden:
         wrong.append(
             f"contains {', '.join(f'U+{ord(character):04X}' for character in hidden)}, which cannot be seen"

@@ -19,7 +19,7 @@ from trainworthy_audit.formats.shared.paths import (
 )
 from trainworthy_audit.formats.shared.yolo_layout import TEXT_LIMIT, ListedImage, Unread
 from trainworthy_audit.source import IMAGE_SUFFIXES
-from trainworthy_audit.source.text import numbered_lines
+from trainworthy_audit.source.text import BYTE_ORDER_MARKS, numbered_lines
 from trainworthy_audit.splits import split_of_folder
 
 if TYPE_CHECKING:
@@ -116,6 +116,11 @@ class Places:
             reason = f"the list cannot be read: {error.strerror or error}"
             layout.unread.append(Unread(part.source, reason, "", None))
             return
+        if data.startswith(BYTE_ORDER_MARKS):
+            layout.notes.append(
+                f"{part.source} begins with a byte order mark (UTF-8 or UTF-16): it was understood, but many trainers "
+                "refuse the file or lose its first line."
+            )
         rows = [
             (number, line, _plain(line))
             for number, line in numbered_lines(data)
