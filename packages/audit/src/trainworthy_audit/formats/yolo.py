@@ -34,6 +34,9 @@ _KEYS = ("train", "val", "valid", "validation", "test")
 #: also looks beside the yaml.
 _ROBOFLOW = re.compile(r"\.\./(train|valid|val|test)/images/?$")
 
+#: More classes than a yaml without names is believed to have.
+_MAX_COUNT = 10_000
+
 
 def _read(source: Source, within: str) -> Dataset:
     """Read what the yaml describes. Raises `AmbiguousFormatError` where several describe different images."""
