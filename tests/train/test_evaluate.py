@@ -206,6 +206,14 @@ def test_a_crowd_is_neither_found_nor_missed():
     assert (scores.precision, scores.recall, scores.labels["a"].boxes) == (1, 1, 1)
 
 
+def test_an_object_comes_before_the_crowd_that_it_stands_in():
+    """A detection that lies wholly in a crowd and fits an object in it by 0.8 has found the object."""
+    there = truth([[10, 10, 110, 110], [0, 0, 200, 200]], crowd=[False, True])
+    matches = match([found([[10, 10, 90, 110]], [0.9])], [there])
+    assert matches.ious == pytest.approx([0.8])
+    assert len(matches.object_labels) == 1
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_right_is_what_cocos_statistics_count_as_right(seed):
