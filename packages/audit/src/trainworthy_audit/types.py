@@ -249,7 +249,7 @@ PAIRS = pl.Schema(
         "b": pl.UInt32,
         # what was done to `a` to get `b`, or the other way round: "exact", "same pixels", "recompressed", "resized",
         # "brighter", "darker", "contrast", "cropped", "shifted", "letterboxed", "rotated a little", one of
-        # `dihedral.NAMES`, "near" (the same place, another picture), "source"
+        # `dihedral.NAMES`, "near" (changed in part), "source"; or "scene": no copy, but another picture of one place
         "relation": pl.String,
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed
@@ -288,6 +288,9 @@ class Evidence:
     boxes: pl.DataFrame
     labels: tuple[str, ...] = ()  # the labels that the user asked for; () for all
     group_regex: str = ""  # from the configuration: its first group names the recording of a path
+    unannotated_is_negative: bool = (
+        False  # an image of a split without annotation is one without objects (YOLO)
+    )
     known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
 
 
