@@ -150,4 +150,5 @@ FORMAT = Format(
     sniff=_sniff,
     read=_read,
     unannotated_is_negative=True,
+    numbers="centre",
 )

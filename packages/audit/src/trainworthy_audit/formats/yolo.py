@@ -167,4 +167,5 @@ FORMAT = Format(
     sniff=seen,
     read=_read,
     unannotated_is_negative=True,
+    numbers="centre",
 )

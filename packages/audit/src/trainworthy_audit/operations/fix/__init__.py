@@ -12,7 +12,8 @@ from trainworthy_audit import auditing, formats
 from trainworthy_audit.operations import writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect, keep
-from trainworthy_audit.operations.fix import quarantine, repairs, report
+from trainworthy_audit.operations.fix import quarantine, readings, repairs, report
+from trainworthy_audit.operations.fix.repair import Stage
 from trainworthy_audit.operations.fix.state import RepairState
 from trainworthy_audit.operations.sink import FolderSink, check, open_sink
 
@@ -35,12 +36,14 @@ def run(
     out: Path,
     zipped: bool = False,
     unsafe: bool = False,
+    reading: str | None = None,
     dry_run: bool = False,
 ) -> Changes:
     """Write a repaired copy of the dataset to `out`, and what was set aside to the quarantine beside it.
 
-    The rules that `config` selects are answered, with its thresholds. With `dry_run` nothing is written. Raises
-    `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
+    The rules that `config` selects are answered, with its thresholds. Boxes whose frame of reference is in doubt are
+    changed only by the `reading` that is named, or with `unsafe`: see `readings`. With `dry_run` nothing is written.
+    Raises `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
     """
     place = quarantine.folder_for(out)
     if not dry_run:
@@ -51,7 +54,10 @@ def run(
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
     state = RepairState(before, config, changes, measurer.thumbnails)
     report.require_decisions(state, unsafe=unsafe)
-    apply(plan(state.selected, unsafe=unsafe), state)
+    repairs_in_order = plan(state.selected, unsafe=unsafe)
+    apply((repair for repair in repairs_in_order if repair.stage == Stage.ROWS), state)
+    readings.settle(state, reading=reading, unsafe=unsafe)
+    apply((repair for repair in repairs_in_order if repair.stage != Stage.ROWS), state)
     report.note_results(state, before)
     set_aside = quarantine.collect(state, before)
     collection = _collected(state, source)
@@ -84,7 +90,10 @@ def _collected(state: RepairState, source: Source) -> Collection:
     columns: dict[str, dict[int, Any]] = {"name": state.file_names}
     declared = _declared_sizes(state)
     for index, side in enumerate(("width", "height")):
-        columns[side] = columns[f"from_{side}"] = {image: size[index] for image, size in declared.items()}
+        columns[side] = {image: size[index] for image, size in declared.items()}
+        drawn_on = {image: placement.before[index] for image, placement in state.placements.items()}
+        columns[f"from_{side}"] = columns[side] | drawn_on
+    columns["orientation"] = {image: placement.orientation for image, placement in state.placements.items()}
     images = whole.images.with_columns(
         pl.col("image")
         .replace_strict(new, default=pl.col(name), return_dtype=whole.images.schema[name])

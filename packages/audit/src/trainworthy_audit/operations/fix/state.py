@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.config import Config
     from trainworthy_audit.duplicates import Thumbnails
     from trainworthy_audit.operations.changes import Changes
+    from trainworthy_audit.operations.placement import Placement
     from trainworthy_audit.types import Evidence
 
 
@@ -29,7 +30,8 @@ class RepairState:
 
     `quarantine` has the rule and the reason for each image that is set aside; these are among the `removed`.
     `file_names` are the new names of images, `resized` those whose declared size is replaced by the measured one;
-    `unresolved` counts findings that are left for a person, by rule.
+    `unresolved` counts findings that are left for a person, by rule. `doubtful` are the boxes, by `row`, that no repair
+    may change: see `readings`; `placements` says where the boxes of images move that were drawn on another picture.
     """
 
     def __init__(
@@ -48,6 +50,9 @@ class RepairState:
         self.file_names: dict[int, str] = {}
         self.resized: set[int] = set()
         self.unresolved: Counter[str] = Counter()
+        self.doubtful: set[int] = set()
+        self.placements: dict[int, Placement] = {}
+        self.readings_that_fit: set[str] = set()
         self._thumbnails = thumbnails
         self._number = dict(evidence.images.select("path", "image").iter_rows())
 
@@ -65,6 +70,10 @@ class RepairState:
         if not applicable or not (always or code in self.selected):
             return NONE
         return rule.check(self.evidence, self.config.options_of(rule))
+
+    def box_findings(self, code: str) -> pl.DataFrame:
+        """What a rule finds now, less what it finds of boxes that no repair may change."""
+        return self.findings(code).filter(~pl.col("row").is_in(list(self.doubtful)))
 
     def image_findings(self, code: str, *, always: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
         """(image, finding) for each finding of a rule on an image that is not removed."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _apply(state: RepairState) -> None:
-    doubtful = _drawn_on_declared_size(state)
+    doubtful = _drawn_on_declared_size(state) - state.placements.keys()
     for image, finding in state.image_findings("I004"):
         if image in doubtful:
             state.unresolved["I004"] += 1
@@ -35,7 +35,13 @@ def _drawn_on_declared_size(state: RepairState) -> set[int]:
     width, height = pl.col("width").cast(pl.Float64), pl.col("height").cast(pl.Float64)
     declared_width, declared_height = pl.col("declared_width"), pl.col("declared_height")
     reach = state.evidence.boxes.group_by("image").agg(pl.col("x2").max(), pl.col("y2").max())
-    images = state.evidence.images.filter(declared_width >= 1, declared_height >= 1).join(reach, on="image")
+    images = (
+        state.evidence.images.select(
+            "image", "width", "height", "orientation", "declared_width", "declared_height"
+        )
+        .filter(declared_width >= 1, declared_height >= 1)
+        .join(reach, on="image")
+    )
     sideways = pl.col("orientation").is_in(dihedral.EXIF_TRANSPOSES)
     turned = (width == declared_height) & (height == declared_width) & sideways
     scaled = (declared_width / declared_height / (width / height) - 1).abs() < 0.01
