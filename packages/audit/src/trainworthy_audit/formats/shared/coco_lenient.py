@@ -170,6 +170,13 @@ def _box_columns(parsed: ParsedJson, annotations: list[Any]) -> BoxColumns | Non
         try:
             values = _object(raw)
             image_id = _identity(values, "image_id")
+            if (
+                isinstance(image_id, str)
+                and image_id not in entry_of
+                and (number := _number_of(image_id)) in entry_of
+            ):
+                image_id, written = number, image_id
+                raise MalformedError(f'image_id is text, "{written}", and the id of its image is a number')
             sides, row = _box(values)
         except MalformedError as error:
             entry = None if image_id is None else entry_of.get(image_id)
@@ -212,6 +219,8 @@ def _integer(values: dict[str, Any], key: str) -> int:
         raise MalformedError(f"no {key}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, str):
+        raise MalformedError(f"{key} is text, {_quoted(value)[:80]}, not a whole number")
     if isinstance(value, bool) or not isinstance(value, int):
         raise MalformedError(f"{key} is not a whole number")
     if not -(2**63) <= value < 2**63:
@@ -222,6 +231,11 @@ def _integer(values: dict[str, Any], key: str) -> int:
 def _identity(values: dict[str, Any], key: str) -> int | str:
     value = values.get(key)
     return value if isinstance(value, str) else _integer(values, key)
+
+
+def _number_of(text: str) -> int | None:
+    """The whole number that a text spells, as the id of an image may be."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _flag(value: Any) -> float | None:  # noqa: ANN401

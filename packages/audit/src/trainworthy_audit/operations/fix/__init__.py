@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from trainworthy_audit import auditing, formats
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect, keep
 from trainworthy_audit.operations.fix import quarantine, readings, repairs, report
@@ -53,16 +54,23 @@ def run(
     before = auditing.gather(source, dataset, config, measurer)
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
     state = RepairState(before, config, changes, measurer.thumbnails)
-    report.require_decisions(state, unsafe=unsafe)
+    faults.require_decisions(before, config, but={"C007"} if unsafe else ())
     repairs_in_order = plan(state.selected, unsafe=unsafe)
     apply((repair for repair in repairs_in_order if repair.stage == Stage.ROWS), state)
     readings.settle(state, reading=reading, unsafe=unsafe)
     apply((repair for repair in repairs_in_order if repair.stage != Stage.ROWS), state)
+    # What is not selected is not repaired; written anew, it would be gone all the same.
+    for image, (code, why) in faults.unfit(state.evidence, config).items():
+        state.quarantine_images(code, [(image, why)])
+    faults.note_settled(state.evidence, config, changes, state.removed, but=state.selected - {"A005"})
     report.note_results(state, before)
     set_aside = quarantine.collect(state, before)
     collection = _collected(state, source)
     if set_aside and not dry_run:
         changes.notes.append(f"What was set aside lies in {place}, under the paths that it had.")
+    if len(state.readings_that_fit) == 1:
+        (fitting,) = state.readings_that_fit
+        changes.next_step = _with_reading(source, out, fitting)
     if not dry_run:
         _write(source, collection, changes, set_aside, out=out, zipped=zipped)
     return changes
@@ -104,6 +112,15 @@ def _collected(state: RepairState, source: Source) -> Collection:
     kept = keep(dataclasses.replace(whole, images=images), images.filter(state.kept)["image"])
     used = set(kept.images["split"])
     return dataclasses.replace(kept, splits=tuple(name for name in kept.splits if name in used))
+
+
+def _with_reading(source: Source, out: Path, reading: str) -> str:
+    """The command that reads the boxes in doubt so, into a new place."""
+    number, place = 1, out.with_name(f"{out.stem}-{reading}{out.suffix}")
+    while place.exists() or quarantine.folder_for(place).exists():
+        number += 1
+        place = out.with_name(f"{out.stem}-{reading}-{number}{out.suffix}")
+    return shlex.join(["trainworthy", "fix", str(source.path), "--reading", reading, "--out", str(place)])
 
 
 def _declared_sizes(state: RepairState) -> dict[int, tuple[int, int]]:

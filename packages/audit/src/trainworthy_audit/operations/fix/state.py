@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit import auditing
 from trainworthy_audit.auditing import NEEDS
 from trainworthy_audit.evidence.findings import NONE
 from trainworthy_audit.operations.collection import EDGES, shares_annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.duplicates import Thumbnails
     from trainworthy_audit.operations.changes import Changes
     from trainworthy_audit.operations.placement import Placement
-    from trainworthy_audit.types import Evidence
+    from trainworthy_audit.types import Dataset, Evidence
 
 
 class RepairState:
@@ -120,6 +121,14 @@ class RepairState:
                 chosen.setdefault(image, reason)
         self.quarantine |= {image: (code, chosen[image]) for image in sorted(chosen)}
         self.remove_images(chosen)
+
+    def set_dataset(self, dataset: Dataset) -> None:
+        """Replace the dataset by one that has more boxes or other images of them; before anything else is changed."""
+        evidence = auditing.joined(dataset, self.evidence.pixels, self.evidence.duplicates)
+        edges = [pl.col(edge).alias(f"from_{edge}") for edge in EDGES]
+        self.evidence = dataclasses.replace(
+            self.evidence, dataset=dataset, images=evidence.images, boxes=evidence.boxes.with_columns(edges)
+        )
 
     def set_boxes(self, boxes: pl.DataFrame) -> None:
         """Replace the boxes: the columns of `Evidence.boxes`, `row` telling which is which."""

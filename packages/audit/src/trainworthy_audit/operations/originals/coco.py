@@ -46,9 +46,13 @@ class Json:
             if image is not None:
                 self._image_at.setdefault(image, at)
         boxes: dict[str, int] = defaultdict(int)
+        # An id that is text where that of the image is a number: `fix` reads such annotations after all.
+        text_ids = {identity: image for identity, image in images.items() if isinstance(identity, int)}
         for at, raw in enumerate(self._annotations):
             identity = _identity(_keys(raw, _AnnotationKeys).image_id)
             image = None if identity is None else images.get(identity)
+            if image is None and isinstance(identity, str) and identity.strip().isdecimal():
+                image = text_ids.get(int(identity))
             if image is not None:
                 self._annotation_at[image, boxes[image]] = at
                 boxes[image] += 1

@@ -14,9 +14,9 @@ from trainworthy_audit import dihedral, formats
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.measure.engines import Failure
 from trainworthy_audit.measure.engines.local import Engine
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import EDGES, collect
+from trainworthy_audit.operations.collection import EDGES
 from trainworthy_audit.operations.image_sizes import from_pixels
 from trainworthy_audit.operations.placement import Placement
 from trainworthy_audit.operations.resize.pixels import WRITTEN
@@ -59,9 +59,14 @@ def run(
     """
     check(out, [source], zipped=zipped)
     evidence = from_pixels(source, formats.read(source, config.format, config.annotations), measurer)
-    changes = Changes("resize", sources=(str(source.path),))
+    changes = Changes("resize", sources=(str(source.path),), out=str(out))
     plans = _plans(evidence, max_side, changes)
-    collection = _resized(collect(evidence, source), plans)
+    moved = {image for image, plan in plans.items() if plan.orientation == plan.placement.orientation}
+    screened = faults.screened(evidence, source, config, changes, to=evidence.dataset.format, rewritten=moved)
+    paths = evidence.images["path"]
+    number = dict(screened.images.select("path", "image").iter_rows())
+    plans = {number[paths[image]]: plan for image, plan in plans.items() if paths[image] in number}
+    collection = _resized(screened, plans)
     with Engine(workers) as engine, open_sink(out, [source], zipped=zipped) as sink:
         pixels = _Pixels(source, collection, plans, engine, progress)
         writing.write(dataclasses.replace(collection, pixels=pixels), evidence.dataset.format, sink, changes)
