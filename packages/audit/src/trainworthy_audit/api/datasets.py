@@ -29,11 +29,11 @@ def fix(
 ) -> Changes:
     """Write a repaired copy of a dataset to `out`, and what cannot be repaired to OUT.quarantine beside it.
 
-    `unsafe` also moves class ids that look shifted by one, and gives boxes in doubt the meaning that fits best; `reading`
-    gives them the one that it names: "corners", "percent", "turned", "scaled", "sizes" or "pixels"; `dry_run` writes nothing and needs no `out`; `zipped`
-    writes a zip, and so does an `out` that ends in .zip. `select` and `ignore` choose by rule. What comes back lists
-    each change in `rows`, and is what changes.json holds. Raises `DatasetError` where it cannot be read or a person
-    has to choose first, and `OutputError`; then nothing is written.
+    `unsafe` also moves class ids that look shifted by one, and gives boxes in doubt the meaning that fits best;
+    `reading` gives them the one that it names: "corners", "sizes", "percent", "pixels", "turned" or "scaled".
+    `dry_run` writes nothing and needs no `out`; `zipped` writes a zip, and so does an `out` that ends in .zip. `select`
+    and `ignore` choose by rule. What comes back lists each change in `rows`, and is what changes.json holds. Raises
+    `DatasetError` where it cannot be read or a person has to choose first, and `OutputError`; then nothing is written.
     """
     from trainworthy_audit.operations import fix as operation
 

@@ -120,7 +120,8 @@ def _part(
     written, line = setting
     path = places.file(written, bases, bases[1:])
     if path is not None:
-        part = SplitPart(key, path)
+        # darknet knows validation as `valid` only; a list that is called val.txt says what its dataset calls it.
+        part = SplitPart("val" if key == "valid" and stem(path) == "val" else key, path)
         places.read_list(part, layout, ("", folder(layout.source), folder(path)))
         return part
     layout.notes.append(f"The list {written}, which {layout.source} names for {key}, is not in the dataset.")

@@ -120,7 +120,7 @@ def _images_of(code: str, finding: dict[str, Any]) -> list[str]:
     if finding["row"] is not None:  # an id of a box that is taken: a new one is given
         return []
     own = [finding["image"]] if finding["image"] else []
-    return own + finding["related"]  # images that share an id; files among them are no images
+    return [*own, *finding["related"]]  # images that share an id; files among them are no images
 
 
 def screened(
@@ -134,8 +134,8 @@ def screened(
 ) -> Collection:
     """What can be taken along into a new dataset of the format `to`; what an audit would block is listed in `changes`.
 
-    Images that are unfit are not in it, nor those of `rewritten`, whose pixels get another size, if theirs is not the one
-    that is declared (I004). Raises `DatasetError` where a person has to decide first.
+    Images that are unfit are not in it, nor those of `rewritten`, whose pixels get another size, if they do not
+    have the size that is declared (I004). Raises `DatasetError` where a person has to decide first.
     """
     require_decisions(evidence, config)
     left_out = unfit(evidence, config)

@@ -170,13 +170,10 @@ def _box_columns(parsed: ParsedJson, annotations: list[Any]) -> BoxColumns | Non
         try:
             values = _object(raw)
             image_id = _identity(values, "image_id")
-            if (
-                isinstance(image_id, str)
-                and image_id not in entry_of
-                and (number := _number_of(image_id)) in entry_of
-            ):
-                image_id, written = number, image_id
-                raise MalformedError(f'image_id is text, "{written}", and the id of its image is a number')
+            number = _number_of(image_id)
+            if image_id not in entry_of and number in entry_of:
+                image_id = number
+                _refuse_text(values, "image_id")
             sides, row = _box(values)
         except MalformedError as error:
             entry = None if image_id is None else entry_of.get(image_id)
@@ -219,8 +216,7 @@ def _integer(values: dict[str, Any], key: str) -> int:
         raise MalformedError(f"no {key}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str):
-        raise MalformedError(f"{key} is text, {_quoted(value)[:80]}, not a whole number")
+    _refuse_text(values, key)
     if isinstance(value, bool) or not isinstance(value, int):
         raise MalformedError(f"{key} is not a whole number")
     if not -(2**63) <= value < 2**63:
@@ -233,9 +229,15 @@ def _identity(values: dict[str, Any], key: str) -> int | str:
     return value if isinstance(value, str) else _integer(values, key)
 
 
-def _number_of(text: str) -> int | None:
+def _refuse_text(values: dict[str, Any], key: str) -> None:
+    if isinstance(values[key], str):
+        raise MalformedError(f"{key} is text, {_quoted(values[key])[:80]}, not a whole number")
+
+
+def _number_of(identity: int | str) -> int | None:
     """The whole number that a text spells, as the id of an image may be."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    spelled = isinstance(identity, str) and identity.isascii() and identity.isdecimal() and len(identity) < 19
+    return int(identity) if spelled else None
 
 
 def _flag(value: Any) -> float | None:  # noqa: ANN401

@@ -33,7 +33,7 @@ class Mended(NamedTuple):
     ]  # as the format's reader gives them: fractions in YOLO, else pixels
     why: str  # what was wrong with it: "its numbers are separated by commas"
     shape: str = "box"
-    flags: Mapping[str, float] = {}  # noqa: RUF012 - never changed
+    flags: Mapping[str, float] = {}
     id: int | None = None
 
 
@@ -107,7 +107,7 @@ def _is_inside(values: Sequence[float]) -> bool:
     """Whether centre and size are a box inside the image."""
     cx, cy, width, height = values
     return all(
-        0 < side and centre - side / 2 >= -_ROUNDING and centre + side / 2 <= 1 + _ROUNDING
+        side > 0 and centre - side / 2 >= -_ROUNDING and centre + side / 2 <= 1 + _ROUNDING
         for centre, side in ((cx, width), (cy, height))
     )
 

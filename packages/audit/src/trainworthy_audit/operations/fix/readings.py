@@ -1,7 +1,7 @@
 """Boxes whose frame of reference is in doubt: which reading of their numbers fits, and what is done about them.
 
-A box is in doubt where its image has another size than declared (I004), is turned by EXIF (I005), or where so many boxes
-reach outside that the numbers probably mean something else. None of them is changed, unless the user names the reading.
+A box is in doubt where its image has another size than declared (I004) or is turned by EXIF (I005), or where so many
+boxes reach outside that the numbers probably mean something else. None is changed, unless the user names the reading.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FITS = 0.95
 #: More than this share of boxes outside, and at least so many of them, means that their numbers are in doubt ...
 MOST_OUTSIDE, SEVERAL = 0.1, 3
 
-#: ... and so does this share of at least two.
+#: ... and so does this share of at least two, where another reading fits all.
 MANY_OUTSIDE = 0.4
 
 #: How far an edge may lie outside an image and count as inside: pixels, or a share of the side if that is more.
@@ -203,84 +203,67 @@ def _fits(doubt: _Doubt, reading: str) -> str:
 
 def _doubts(evidence: Evidence, state: RepairState) -> Iterator[_Doubt]:
     boxes = evidence.boxes.filter("finite", pl.col("image").is_not_null()).sort("row")
-    moved: set[int] = set()
-    for doubt, images in _of_images(evidence, boxes, state):
-        moved |= images
-        if doubt is not None:
-            yield doubt
-    boxes = boxes.filter(~pl.col("image").is_in(list(moved)))
+    frames = _frames(state)
+    yield from _of_images(boxes, frames, state)
+    moved = [*frames.turned, *frames.scaled, *frames.other]
+    boxes = boxes.filter(~pl.col("image").is_in(moved))
     yield from _too_large(evidence, boxes)
     boxes = boxes.filter(~pl.col("unit_error"))
     yield from _outside(evidence, boxes)
 
 
-def _of_images(
-    evidence: Evidence, boxes: pl.DataFrame, state: RepairState
-) -> Iterator[tuple[_Doubt | None, set[int]]]:
-    """Images of another size than declared, and images that EXIF turns, with their boxes."""
-    turned: dict[int, Placement] = {}
-    scaled: dict[int, Placement] = {}
-    other: set[int] = set()
-    mismatch = {image for image, _ in state.image_findings("I004", always=True)}
-    columns = ("image", "width", "height", "orientation", "declared_width", "declared_height")
-    for image, width, height, orientation, *sides in evidence.images.select(columns).iter_rows():
-        if width is None or height is None:
-            continue
-        stored, declared = (width, height), _size(*sides)
-        turn = dihedral.from_exif(orientation) if orientation in range(2, 9) else 0
-        upright = dihedral.turn_size(turn, *stored)
-        if turn and (declared in {None, upright} or image in mismatch):
-            turned[image] = Placement(dihedral.to_exif(dihedral.inverse(turn)), upright, stored)
-        elif image in mismatch and declared is not None:
-            if declared == stored[::-1]:
-                other.add(image)
-            else:
-                scaled[image] = Placement(1, declared, stored)
-    both = {**turned, **scaled}
-    for name, placements, rule, what in (
-        ("turned", turned, "I005", "on images that EXIF turns"),
-        ("scaled", scaled, "I004", "on images of another size than declared"),
+class _Frames(NamedTuple):
+    """Images on which boxes may have been drawn in another frame than that of the stored pixels."""
+
+    turned: dict[int, Placement]  # {image: from the upright picture to the stored one}
+    scaled: dict[int, Placement]  # {image: from the declared size to the stored one}
+    other: set[int]  # of another size than declared, in no way that a reading mends
+    mismatch: set[int]  # those that I004 finds
+
+
+def _of_images(boxes: pl.DataFrame, frames: _Frames, state: RepairState) -> Iterator[_Doubt]:
+    """Boxes on images of another size than declared, and on images that EXIF turns; no repair may change them."""
+    fractions = state.evidence.dataset.fractions
+    for name, placements, what in (
+        ("turned", frames.turned, "on images that EXIF turns"),
+        ("scaled", frames.scaled, "on images of another size than declared"),
     ):
-        if not placements:
-            continue
         own = boxes.filter(pl.col("image").is_in(list(placements)))
         if own.is_empty():
             continue
         state.doubtful |= set(own["row"])
         as_stored = own.filter(_inside({edge: pl.col(edge) for edge in EDGES})).height
-        edges, inside = _placed(own, placements, fractions=evidence.dataset.fractions)
-        declares = bool(mismatch & set(placements))
-        why = f"{as_stored:,} of {own.height:,} boxes {what} lie inside the stored pixels"
-        if as_stored < own.height or declares:
-            yield (
-                _Doubt(
-                    "I004" if declares else rule,
-                    why,
-                    frozenset(own["row"]),
-                    {name: inside},
-                    {name: edges},
-                    {name: placements},
-                ),
-                set(),
-            )
-        elif name == "turned":
-            yield _silent(own, name, inside, edges, placements, why), set()
-    state.doubtful |= set(boxes.filter(pl.col("image").is_in(list(other)))["row"])
-    yield None, set(both) | other
+        edges, inside = _placed(own, placements, fractions=fractions)
+        declares = not frames.mismatch.isdisjoint(placements)
+        yield _Doubt(
+            rule="I004" if declares else "I005",
+            why=f"{as_stored:,} of {own.height:,} boxes {what} lie inside the stored pixels",
+            rows=frozenset(own["row"]),
+            fitting={name: inside},
+            boxes={name: edges},
+            placements={name: placements},
+            # Boxes that lie inside as they are, and of which no declared size says otherwise, are probably right.
+            settled=as_stored == own.height and not declares,
+        )
+    state.doubtful |= set(boxes.filter(pl.col("image").is_in(list(frames.other)))["row"])
 
 
-def _silent(
-    own: pl.DataFrame,
-    name: str,
-    inside: int,
-    edges: NDArray[np.float64],
-    placements: Mapping[int, Placement],
-    why: str,
-) -> _Doubt:
-    """Boxes that lie inside as they are: they stay, and only the named reading moves them."""
-    return _Doubt(
-        "I005", why, frozenset(own["row"]), {name: inside}, {name: edges}, {name: placements}, settled=True
-    )
+def _frames(state: RepairState) -> _Frames:
+    frames = _Frames({}, {}, set(), {image for image, _ in state.image_findings("I004", always=True)})
+    columns = ("image", "width", "height", "orientation", "declared_width", "declared_height")
+    sized = state.evidence.images.select(columns).drop_nulls(["width", "height"])
+    for image, width, height, orientation, *sides in sized.iter_rows():
+        stored, declared = (width, height), _size(*sides)
+        turn = dihedral.from_exif(orientation) if orientation in range(2, 9) else 0
+        upright = dihedral.turn_size(turn, *stored)
+        if turn and (declared in {None, upright} or image in frames.mismatch):
+            inverse = dihedral.to_exif(dihedral.inverse(turn))
+            frames.turned[image] = Placement(inverse, upright, stored)
+        elif image in frames.mismatch and declared == stored[::-1]:
+            frames.other.add(image)
+        elif image in frames.mismatch and declared is not None:
+            frames.scaled[image] = Placement(1, declared, stored)
+    return frames
 
 
 def _size(width: float | None, height: float | None) -> tuple[int, int] | None:
@@ -352,21 +335,31 @@ def _outside(evidence: Evidence, boxes: pl.DataFrame) -> Iterator[_Doubt]:
 
 def _groups(boxes: pl.DataFrame, evidence: Evidence, *, per_file: bool) -> Iterator[tuple[str, pl.DataFrame]]:
     """(file, its boxes) of files that are in doubt; ("", all boxes) where the dataset is as a whole."""
-    whole = _many_bad(int(boxes["bad"].sum()), boxes.height)
-    if whole:
-        best = max((inside for inside, _ in _ranked(boxes, _rereadings(boxes, evidence)).values()), default=0)
-        if not per_file or best >= FITS * boxes.height:
-            yield "", boxes
-            return
+    several = _several(int(boxes["bad"].sum()), boxes.height)
+    as_whole = not per_file or _best(boxes, evidence) >= FITS * boxes.height
+    if as_whole and (several or _misread(boxes, evidence)):
+        yield "", boxes
+        return
     counts = boxes.group_by("annotation", maintain_order=True).agg(pl.col("bad").sum(), pl.len())
-    for annotation, bad, count in counts.iter_rows():
-        several = bad >= SEVERAL and bad > MOST_OUTSIDE * count
-        if several or (per_file and (_many_bad(bad, count) or (whole and bad))):
-            yield annotation, boxes.filter(pl.col("annotation") == annotation)
+    for annotation, bad, count in counts.filter(pl.col("bad") > 0).iter_rows():
+        own = boxes.filter(pl.col("annotation") == annotation)
+        if _several(bad, count) or (per_file and (several or _misread(own, evidence))):
+            yield annotation, own
 
 
-def _many_bad(bad: int, count: int) -> bool:
-    return (bad >= SEVERAL and bad > MOST_OUTSIDE * count) or (bad >= 2 and bad >= MANY_OUTSIDE * count)
+def _several(bad: int, count: int) -> bool:
+    return bad >= SEVERAL and bad > MOST_OUTSIDE * count
+
+
+def _misread(boxes: pl.DataFrame, evidence: Evidence) -> bool:
+    """Whether few boxes are bad, but a large share of them, and another reading fits all."""
+    bad = int(boxes["bad"].sum())
+    return bad >= 2 and bad >= MANY_OUTSIDE * boxes.height and _best(boxes, evidence) == boxes.height
+
+
+def _best(boxes: pl.DataFrame, evidence: Evidence) -> int:
+    """How many boxes lie inside under the reading that fits best."""
+    return max((inside for inside, _ in _ranked(boxes, _rereadings(boxes, evidence)).values()), default=0)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -410,8 +403,9 @@ def _ranked(
 def _inside_of(edges: NDArray[np.float64], sides: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n,) whether each box has extent and lies inside an image of these sides, (2,) or (n, 2)."""
     margin = np.maximum(MARGIN, MARGIN_SHARE * sides)
-    extent = (edges[:, 2:] > edges[:, :2]).all(axis=1)
-    return extent & (edges[:, :2] >= -margin).all(axis=1) & (edges[:, 2:] <= sides + margin).all(axis=1)
+    low, high = edges[:, :2], edges[:, 2:]
+    within: NDArray[np.bool_] = (high > low) & (low >= -margin) & (high <= sides + margin)
+    return within[:, 0] & within[:, 1]
 
 
 def _inside(edges: Mapping[str, pl.Expr]) -> pl.Expr:

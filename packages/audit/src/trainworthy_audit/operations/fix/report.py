@@ -53,7 +53,7 @@ def _note_unresolved(state: RepairState) -> None:
     for rule in state.config.rules():
         code = rule.code
         count, example = state.unresolved[code], ""
-        if code not in repaired and _worth_naming(rule, state):
+        if (code not in repaired or code in SETTLED) and _worth_naming(rule, state):
             findings = [
                 row
                 for row in state.findings(code).iter_rows(named=True)

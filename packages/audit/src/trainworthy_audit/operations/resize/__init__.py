@@ -103,7 +103,8 @@ def _plans(evidence: Evidence, max_side: int, changes: Changes) -> dict[int, Pla
     if drawn_upright:
         changes.notes.append(
             f"The annotations of {_images(drawn_upright)} declare the size of the upright picture (I004): their boxes "
-            "were taken to be drawn on that, and were not turned."
+            "were taken to be drawn on that, and were not turned; what reaches outside the stored pixels (B001) "
+            "lies inside the upright ones."
         )
     return plans
 

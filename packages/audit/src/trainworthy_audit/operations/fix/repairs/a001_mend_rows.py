@@ -63,7 +63,7 @@ def _with_boxes(dataset: Dataset, readable: list[tuple[dict[str, Any], mending.M
     """The boxes, with those of the rows that were read after all where they stand in their files."""
     columns = {name: [None] * len(readable) for name in BOXES.names()}
     new: list[dict[str, Any]] = []
-    first = int(dataset.boxes["row"].max() or -1) + 1 if dataset.boxes.height else 0
+    first = 1 + max(dataset.boxes["row"], default=-1)
     from_one = dataset.format == "voc" and _counts_from_one(
         dataset, [edge for _, one in readable for edge in one.edges]
     )
@@ -97,8 +97,8 @@ def _counts_from_one(dataset: Dataset, corners: list[float]) -> bool:
 
 REPAIR = Repair(
     "A001",
-    "A row that can only mean one thing is read: with commas, with a confidence, with the name of a class in place of its "
-    "id, with numbers as text.",
+    "A row that can only mean one thing is read: with commas, with a confidence, with the name of a class in place of "
+    "its id, with numbers as text.",
     Stage.ROWS,
     _apply,
 )

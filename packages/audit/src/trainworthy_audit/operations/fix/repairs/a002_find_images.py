@@ -63,7 +63,7 @@ def _apply(state: RepairState) -> None:
 
 
 def _is_named_after(label: str, image: str) -> bool:
-    """Whether the label file has the image's name with its extension, and lies where its label belongs, or beside it."""
+    """Whether the label file is called like the image with its extension, and lies where its label may lie."""
     name = without_extension(label)
     if fold(stem(label)) != fold(image.rpartition("/")[2]):
         return False
