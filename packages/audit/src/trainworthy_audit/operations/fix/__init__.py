@@ -62,7 +62,7 @@ def run(
     # What is not selected is not repaired; written anew, it would be gone all the same.
     for image, (code, why) in faults.unfit(state.evidence, config).items():
         state.quarantine_images(code, [(image, why)])
-    faults.note_settled(state.evidence, config, changes, state.removed, but=state.selected)
+    faults.note_settled(state.evidence, config, changes, state.removed, but=state.selected - {"A005"})
     report.note_results(state, before)
     set_aside = quarantine.collect(state, before)
     collection = _collected(state, source)
