@@ -164,7 +164,7 @@ def test_what_could_not_be_read_is_left_behind_and_said(tmp_path: Path) -> None:
     listed = [(row["action"], row["rule"], row["path"]) for row in changes.rows if row["rule"]]
     assert listed == [
         ("left out", "B003", "images/train/a.jpg"),
-        ("left out", "A001", "images/val/b b.jpg"),
+        ("left out", "A001", "images/val/b b.png"),
         ("not in the new dataset, since there is no image", "A002", "labels/train/gone.txt"),
     ]
     assert not {"a", "b b"} & {name for _, name, _ in content(evidence(tmp_path / "new"))}
