@@ -17,7 +17,6 @@ from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from trainworthy_audit.operations.changes import Changes

@@ -46,6 +46,8 @@ def test_document_has_the_promised_keys() -> None:
         "boxes": 18,
         "classes": ["RBC", "WBC"],
         "splits": {"train": 4, "val": 2},
+        "unlisted": 0,
+        "unread_files": [],
     }
     assert document["rules"]["B001"] == {
         "name": "box-out-of-bounds",

@@ -143,14 +143,35 @@ def test_hidden_and_backup_files_are_left_out(tmp_path: Path) -> None:
 
 
 def test_linked_folder_is_followed(tmp_path: Path) -> None:
-    """`images` may be a link to a folder elsewhere, and a picture a link to a file."""
-    put(tmp_path / "elsewhere", {"a.jpg": b"x"})
-    root = put(tmp_path / "data", {"labels/a.txt": b""})
+    """`images` may be a link to a folder elsewhere, of which images alone are read; links within are just links."""
+    put(tmp_path / "elsewhere", {"a.jpg": b"x", "secret.txt": b"pin 1234", ".b.jpg": b""})
+    root = put(tmp_path / "data", {"labels/a.txt": b"", "pool/c.jpg": b"y"})
     (root / "images").symlink_to(tmp_path / "elsewhere")
-    (root / "b.jpg").symlink_to(tmp_path / "elsewhere/a.jpg")
+    (root / "again").symlink_to(root / "pool")
+    (root / "d.jpg").symlink_to(root / "pool/c.jpg")
     source = open_source(root)
-    assert list(source.entries) == ["b.jpg", "images/a.jpg", "labels/a.txt"]
+    assert list(source.entries) == ["again/c.jpg", "d.jpg", "images/a.jpg", "labels/a.txt", "pool/c.jpg"]
     assert source.read("images/a.jpg") == b"x"
+    assert any("1 files other than images in folders outside" in note for note in source.notes)
+
+
+def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path) -> None:
+    """A link to a file outside, from beyond a linked folder, or to a folder around the dataset is named, not read."""
+    put(tmp_path, {"private/key.txt": b"secret", "private/me.jpg": b"secret", "far/x.jpg": b"x"})
+    root = put(tmp_path / "data", {"images/a.jpg": b"", "labels/a.txt": b""})
+    (root / "labels/b.txt").symlink_to(tmp_path / "private/key.txt")
+    (root / "images/b.jpg").symlink_to("../../private/me.jpg")
+    (root / "pictures").symlink_to(tmp_path / "far")
+    (tmp_path / "far/deep").symlink_to(tmp_path / "private")
+    (tmp_path / "far/y.jpg").symlink_to(tmp_path / "private/me.jpg")
+    (root / "everything").symlink_to(tmp_path)
+    source = open_source(root)
+    assert list(source.entries) == ["images/a.jpg", "labels/a.txt", "pictures/x.jpg"]
+    [note] = [note for note in source.notes if "links that leave the dataset's folder" in note]
+    assert "Left out, 5 links" in note
+    assert "--follow-links" in note
+    followed = open_source(root, follow_links=True)
+    assert {"labels/b.txt", "images/b.jpg", "pictures/deep/key.txt"} <= followed.entries.keys()
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     torch.set_num_threads(threads)
 
 
+PLAINLY = "--weights none --image-size 64 --epochs 1 --workers 0 --devices 1 --out run"
+
+
 def run(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of `trainworthy WORDS`."""
     with pytest.raises(SystemExit) as ended:
@@ -241,3 +244,57 @@ def test_kinds_of_exports_are_those_that_can_be_written() -> None:
     """`export --to` offers what `export.write` knows, and no file of them is called like a checkpoint."""
     assert set(SUFFIXES) == {*export.WRITERS, "darknet"}
     assert ".pt" not in SUFFIXES.values()
+
+
+# ------------------------------------------------------------------------------------------------------------
+# The environment of a launcher that does not run
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"RANK": "1"},
+        {"LOCAL_RANK": "1"},
+        {"NODE_RANK": "2"},
+        {"SLURM_PROCID": "3"},
+        {"RANK": "1", "WORLD_SIZE": "2"},
+        {"SLURM_PROCID": "1", "SLURM_NTASKS": "1"},
+    ],
+)
+@pytest.mark.parametrize("change", ["image", "label", "added", "removed", "renamed"])
+def test_no_variable_opens_the_gate(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    change: str,
+) -> None:
+    """A process that takes itself for another than the first refuses what the first would refuse."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    image = place / "data/images/train/train01.png"
+    if change == "image":
+        image.write_bytes(image.read_bytes() + b"\0")
+    elif change == "label":
+        (place / "data/labels/train/train01.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    elif change == "added":
+        (image.parent / "more.png").write_bytes(image.read_bytes())
+    elif change == "removed":
+        image.unlink()
+    else:
+        image.rename(image.with_name("other.png"))
+    code, _, err = run(capsys, f"train data {PLAINLY}")
+    assert code == 1, err
+    assert "train01" in err or "more.png" in err
+    assert not list(place.glob("run/*.pt"))
+
+
+def test_variables_of_a_launcher_do_not_silence_a_training(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is alone trains and reports, whatever number it is told."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    code, out, err = run(capsys, f"train data {PLAINLY}")
+    assert code == 0, err
+    assert "run: run" in out

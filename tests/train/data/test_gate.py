@@ -264,6 +264,18 @@ def test_process_beside_the_first_still_compares_what_it_reads(data: Path) -> No
         gate.admit(data, every_byte=False)
 
 
+def test_process_beside_the_first_compares_which_files_there_are(data: Path) -> None:
+    """Without `every_byte` an image that came, went or was renamed is refused, as every other process refuses it."""
+    image = data / "images/train/train01.png"
+    image.rename(image.with_name("other.png"))
+    with pytest.raises(RefusedError, match=r"1 of 33 files removed: images/train/train01.png"):
+        gate.admit(data, every_byte=False)
+    image.with_name("other.png").rename(image)
+    shutil.copy(image, image.with_name("more.png"))
+    with pytest.raises(RefusedError, match="1 file added"):
+        gate.admit(data, every_byte=False)
+
+
 def test_zip_is_trained_on_in_place(data: Path) -> None:
     """A zip with its certificate gives the same samples as the folder, their bytes read from the zip."""
     shutil.make_archive("packed", "zip", data)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+import polars as pl
 
 from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
-from trainworthy_audit import formats
 from trainworthy_audit.errors import CertificateError, RefusedError
+from trainworthy_audit.evidence import usable
 from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
 from trainworthy_audit.source import open_source
@@ -39,7 +40,7 @@ REJECTED = "the audit rejected this dataset"
 NAMED = 5  # differences that a message names before it counts the rest
 
 #: Settings that decide what is read and demanded, rather than how strictly: they count where they are given.
-READING = ("format", "annotations", "group-regex", "labels", "known-hashes")
+READING = ("format", "annotations", "images", "group-regex", "labels", "known-hashes")
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,26 @@ def admit(
 
     `certificate` is a file in place of reports/NAME/certificate.json, `config` one in place of the trainworthy.toml
     in or beside the dataset. With `every_byte` every file is compared with the certificate, without it only the
-    annotations: enough where each image is compared when it is loaded. With `trust_times` images that have the inode,
-    size and times with which they were measured on this machine are not read. Raises `DatasetError` where there is no
-    dataset, `ConfigError` where the configuration is wrong.
+    annotations, and which files there are: enough where each image is compared when it is loaded. With `trust_times`
+    images that have the inode, size and times with which they were measured on this machine are not read. Raises
+    `DatasetError` where there is no dataset, `ConfigError` where the configuration is wrong.
     """
     source = open_source(dataset)
     shown = shlex.quote(str(dataset))
     file = certificate or certificates.default_file(source)
     proof = _read_certificate(file, shown)
+    if certificates.follows_links(proof):
+        source = open_source(dataset, follow_links=True)
     _require_config(configs.load(dataset, file=config), proof, shown)
     unchanged = _measured_before(source) if trust_times else {}
     verification = certificates.verify(source, proof, every_byte=every_byte, unchanged=unchanged)
-    return Admission(
-        source, proof, file, _require_unchanged(source, verification, shown, every_byte=every_byte)
-    )
+    if verification.changed and not every_byte and not verification.added and not verification.removed:
+        raise changed_since(verification.changed[0], "has other content than at the start")
+    if not verification.holds:
+        raise _not_as_certified(source, verification, shown)
+    assert verification.dataset is not None
+    _require_learnable(verification.dataset, proof, shown)
+    return Admission(source, proof, file, verification.dataset)
 
 
 def changed_since(path: str, how: str) -> RefusedError:
@@ -99,8 +106,8 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     try:
         proof = certificates.read(file, dataset=shown)
     except CertificateError as error:
-        reason = _why_not_certified(file)
-        repair = f"trainworthy fix {shown} --out DIR" if reason.startswith(REJECTED) else ""
+        reason, repairable = _why_not_certified(file)
+        repair = f"trainworthy fix {shown} --out DIR" if repairable else again if reason else ""
         raise RefusedError(
             f"{reason or error}\n{STOPS} this dataset.", next_step=repair or error.next_step or again
         ) from error
@@ -113,10 +120,12 @@ def _read_certificate(file: Path, shown: str) -> Mapping[str, Any]:
     return proof
 
 
-def _why_not_certified(certificate: Path) -> str:
-    """What the report beside a missing certificate says; '' where there is no report."""
+def _why_not_certified(certificate: Path) -> tuple[str, bool]:
+    """What the report beside a missing certificate says, and whether `fix` repairs any of it; '' without a report."""
+    from trainworthy_audit.operations.fix import repairs
+
     if certificate.exists():
-        return ""
+        return "", False
     try:
         head = read_head(certificate.parent / "audit.json")
         blocking = {
@@ -125,13 +134,22 @@ def _why_not_certified(certificate: Path) -> str:
             if rule["severity"] == "error" and rule["findings"] > rule["waived"]
         }
         if head["verdict"] != "rejected":
-            return f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran"
+            return (
+                f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran",
+                False,
+            )
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return "", False
     named = ", ".join(f"{code} ({count:,})" for code, count in blocking.items())
-    return (
-        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. "
+    repairable = not blocking.keys().isdisjoint(repair.rule for repair in repairs.catalogue())
+    how = (
         "What blocks is repaired by `trainworthy fix`, or accepted, with a reason, by `trainworthy waive`."
+        if repairable
+        else "No command repairs what blocks: the report says what the dataset lacks."
+    )
+    return (
+        f"{REJECTED}: {named or 'a rule crashed'}\n  The report is {certificate.parent / 'index.html'}. {how}",
+        repairable,
     )
 
 
@@ -141,6 +159,7 @@ def _why_not_certified(certificate: Path) -> str:
 
 def _require_config(config: Config, proof: Mapping[str, Any], shown: str) -> None:
     """Raise `RefusedError` where the audit was milder than the configuration demands, or looked at something else."""
+    config = config.enforce()
     weaker = [*_weaker_rules(config, proof), *_other_readings(config, proof)]
     if weaker:
         listed = "\n".join(f"  {difference}" for difference in weaker[:NAMED])
@@ -202,18 +221,33 @@ def _measured_before(source: Source) -> dict[str, str]:
         store.close()
 
 
-def _require_unchanged(
-    source: Source, verification: Verification, shown: str, *, every_byte: bool
-) -> Dataset:
-    """The dataset as its annotations say it. Raises `RefusedError` where it is not what was certified."""
-    proof = verification.certificate
-    if every_byte and not verification.holds:
-        raise _not_as_certified(source, verification, shown)
-    if verification.changed:
-        raise changed_since(verification.changed[0], "has other content than at the start")
-    if verification.dataset is None:  # it can no longer be read: this raises why
-        return formats.read(source, proof["dataset"]["format"], proof["settings"].get("annotations", ""))
-    return verification.dataset
+# ------------------------------------------------------------------------------------------------------------
+# What can be learnt
+
+
+def _require_learnable(dataset: Dataset, proof: Mapping[str, Any], shown: str) -> None:
+    """Raise `RefusedError` where no image that can be loaded has a box, whatever the certificate says.
+
+    Certificates of earlier versions covered such datasets, and a waiver accepts findings, not that nothing is left.
+    """
+    usable_images = dataset.images.filter(pl.col("path").is_in(list(proof["images"])))
+    usable_images = usable_images.filter(~pl.col("path").is_in(list(proof["quarantined"])))
+    boxes = usable.boxes(dataset.boxes)
+    left = boxes.filter(
+        pl.col("image").is_in(usable_images["image"].implode()), pl.col("label").is_not_null()
+    )
+    if left.height:
+        return
+    why = (
+        "it has no image"
+        if not dataset.images.height
+        else f"none of its {dataset.images.height:,} images has a box that training would use"
+    )
+    raise RefusedError(
+        "; ".join((f"nothing can be learnt from this dataset: {why}", *dataset.leads))
+        + "\n  Training stops, because every image would be background.",
+        next_step=f"trainworthy audit {shown}",
+    )
 
 
 def _not_as_certified(source: Source, verification: Verification, shown: str) -> RefusedError:
@@ -225,7 +259,7 @@ def _not_as_certified(source: Source, verification: Verification, shown: str) ->
             f"  None of them lies in {source.path} as it was certified.\n{STOPS} this dataset.",
             next_step=again,
         )
-    files_differ = verification.changed or verification.added or verification.removed
+    files_differ = verification.files_differ or verification.unreadable
     differences = "\n".join(certificates.differences(verification))
     return RefusedError(
         f"certificate no longer {'describes this dataset' if files_differ else 'holds'}\n{differences}\n"

@@ -14,6 +14,7 @@ import polars as pl
 from blake3 import blake3
 
 from trainworthy_audit import __version__, waivers
+from trainworthy_audit.config import SEARCH
 from trainworthy_audit.evidence.findings import NONE
 from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_audit.measure import evidence_cache
@@ -44,8 +45,10 @@ def audit(
     command: str = "",
 ) -> AuditResult:
     """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
+    config = config.enforce()
     known = _known_hashes(source, config)
     evidence, digests = _evidence(source, config, measurer)
+    evidence = _with_unheeded(evidence, config)
     if known is not None:
         evidence = _with_known_copies(evidence, known, source, config, measurer)
     outcomes: dict[str, Outcome] = {}
@@ -82,8 +85,8 @@ def audit(
 
 def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
     """What rules look at, and the digests of all that training reads: from the cache, else read and measured."""
-    search = config.options_of(catalogue()["D002"])
-    settings = {"format": config.format, "annotations": config.annotations} | search
+    search = config.options_of(catalogue()[SEARCH])
+    settings = {"format": config.format, "annotations": config.annotations, "images": config.images} | search
     key = evidence_cache.cache_key(source, settings)
     cached = evidence_cache.load(measurer.store, key, str(source.path))
     if cached:
@@ -92,7 +95,9 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     from trainworthy_audit import formats
 
     began = time.time_ns()
-    evidence = gather(source, formats.read(source, config.format, config.annotations), config, measurer)
+    evidence = gather(
+        source, formats.read(source, config.format, config.annotations, config.images), config, measurer
+    )
     digests = content_digests(source, evidence, source.digests)
     others = {path: digests[path] for path in digests.keys() - set(evidence.images["path"])}
     new = evidence_cache.CachedEvidence(evidence.dataset, evidence.pixels, evidence.duplicates, others)
@@ -101,12 +106,26 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     return evidence, digests
 
 
+def _with_unheeded(evidence: Evidence, config: Config) -> Evidence:
+    """The evidence with a note on what a configuration inside the dataset says and is not heeded."""
+    phrases = config.unheeded()
+    if not phrases:
+        return evidence
+    note = (
+        f"Not heeded, since it lies inside the dataset, which cannot approve itself: {config.inside}, by which "
+        f"{'; '.join(phrases)}. Such settings count in a file beside the dataset or by --config; "
+        "single findings are accepted by trainworthy waive."
+    )
+    dataset = dataclasses.replace(evidence.dataset, notes=(*evidence.dataset.notes, note))
+    return dataclasses.replace(evidence, dataset=dataset)
+
+
 def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer) -> Evidence:
     """Measure the pixels, find the duplicates, and join what rules need."""
     from trainworthy_audit import duplicates
 
     pixels = measurer.measure(source, dataset.images["path"].to_list())
-    search = config.options_of(catalogue()["D002"])
+    search = config.options_of(catalogue()[SEARCH])
     found = duplicates.find(pixels, measurer.thumbnails, search, measurer.mapper)
     return joined(dataset, pixels, found, config)
 
@@ -227,6 +246,12 @@ def _run(rule: Rule, evidence: Evidence, config: Config) -> tuple[Outcome, pl.Da
             return Outcome(rule, severity, "not-applicable", reason=otherwise), NONE
     try:
         found = rule.check(evidence, config.options_of(rule)).select(FINDINGS.names())
+        demanded = config.options_outside(rule)
+        if (
+            demanded is not None
+        ):  # options that the dataset brings along hide nothing: the stricter ones count
+            without = rule.check(evidence, demanded).select(FINDINGS.names())
+            found = max(without, found, key=lambda findings: findings.height)
     # A panic inside Polars is no Exception. A rule that crashes is reported, and never counts as passed.
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - whatever it is
         last = traceback.extract_tb(error.__traceback__)[-1]

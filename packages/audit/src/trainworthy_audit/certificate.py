@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import polars as pl
 from blake3 import blake3
 
@@ -16,6 +17,8 @@ from trainworthy_audit import formats, waivers
 from trainworthy_audit.errors import CertificateError, TrainworthyError
 from trainworthy_audit.evidence import scenes
 from trainworthy_audit.source import digest
+from trainworthy_audit.source.plain_file import read_plain_file
+from trainworthy_audit.types import Severity  # noqa: TC001 - msgspec looks at it
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +47,7 @@ class Verification:
     removed: tuple[str, ...]
     expired: tuple[str, ...]  # waivers that have expired since: "B001: reason (author, until 2027-01-31)"
     files: int  # how many the certificate covers
+    unreadable: str = ""  # why the dataset can no longer be read as it was certified
     root: str = ""  # of the dataset, as the user gave it
     certificate: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     #: The dataset, parsed from the very bytes that were compared; None where it can no longer be read.
@@ -51,8 +55,13 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether the dataset is still what was certified, and every waiver of it still holds."""
-        return not (self.changed or self.added or self.removed or self.expired)
+        """Whether the dataset is still what was certified, and is read alike, and every waiver of it still holds."""
+        return not (self.files_differ or self.unreadable or self.expired)
+
+    @property
+    def files_differ(self) -> bool:
+        """Whether a file changed, came or went."""
+        return bool(self.changed or self.added or self.removed)
 
     def to_dict(self) -> dict[str, Any]:
         """The same, ready for JSON: `trainworthy.verification/1`."""
@@ -64,6 +73,7 @@ class Verification:
             "added": list(self.added),
             "removed": list(self.removed),
             "expired": list(self.expired),
+            "unreadable": self.unreadable or None,
             "files": self.files,
             "certificate": {
                 key: self.certificate.get(key) for key in ("name", "verdict", "created", "fingerprint")
@@ -78,8 +88,8 @@ class Verification:
                 f"verified: {self.root} is what was certified ({issued})\n"
                 f"  {self.files:,} files, all read again, {self.certificate['fingerprint']}"
             )
-        files_differ = self.changed or self.added or self.removed
-        lines = [f"error: certificate no longer {'describes this dataset' if files_differ else 'holds'}"]
+        broken = self.files_differ or self.unreadable
+        lines = [f"error: certificate no longer {'describes this dataset' if broken else 'holds'}"]
         lines += differences(self)
         lines.append(f"  It was {issued}; nobody has approved what lies there now.")
         lines.append(f"  next: trainworthy audit {self.root}")
@@ -199,6 +209,64 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
 
 
 # ------------------------------------------------------------------------------------------------------------
+# What a certificate holds: a seal shows an edit, and anybody can make one around anything
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Side = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Rule(msgspec.Struct):
+    name: str
+    severity: Severity
+    status: Literal["passed", "failed", "not-applicable"]
+    findings: _Count
+    waived: _Count
+
+
+class _Waiver(msgspec.Struct):
+    rule: str
+    where: str
+    reason: str
+    author: str
+    expires: date
+    findings: list[str]
+
+
+class _Dataset(msgspec.Struct):
+    format: str
+    images: _Count
+    boxes: _Count
+    classes: list[str]
+    splits: dict[str, _Count]
+
+
+class _Settings(msgspec.Struct, rename="kebab"):
+    annotations: str = ""
+    follow_links: bool = False
+
+
+class _Certificate(msgspec.Struct):
+    name: str
+    verdict: Literal["approved", "approved-with-waivers"]
+    created: datetime
+    version: str
+    fingerprint: str
+    dataset: _Dataset
+    rule_set: str
+    rules: dict[str, _Rule]
+    settings: _Settings
+    waivers: list[_Waiver]
+    files: dict[str, str]
+    images: dict[str, tuple[_Side, _Side, int]] = {}
+    quarantined: dict[str, str] = {}
+
+
+def follows_links(certificate: Mapping[str, Any]) -> bool:
+    """Whether the audit followed links that leave the dataset's folder. Those before the option was there did."""
+    return bool(certificate["settings"].get("follow-links", True))
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Verifying
 
 
@@ -214,8 +282,7 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
     """
     again = f"trainworthy audit {dataset}"
     try:
-        with file.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+        data = read_plain_file(file, MAX_BYTES)
     except FileNotFoundError as error:
         raise CertificateError(
             f"no certificate at {file}\n  The dataset was not audited yet, or the audit rejected it.",
@@ -224,7 +291,7 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
     except OSError as error:
         raise CertificateError(f"cannot read the certificate {file}: {error.strerror or error}") from error
     try:
-        found = json.loads(data)
+        found = msgspec.json.decode(data)
     except (ValueError, RecursionError) as error:
         raise CertificateError(
             f"{file} is not a certificate: no valid JSON\n  {error}", next_step=again
@@ -237,6 +304,18 @@ def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:
         raise CertificateError(
             f"{file} has been edited since it was issued\n"
             "  Its seal does not fit its content: it proves nothing.",
+            next_step=again,
+        )
+    try:
+        typed = msgspec.convert(found, _Certificate)
+    except msgspec.ValidationError as error:
+        raise CertificateError(
+            f"{file} is sealed, and is not a certificate all the same\n  {error}", next_step=again
+        ) from error
+    if typed.dataset.format not in formats.names():
+        raise CertificateError(
+            f"{file} is of a dataset in a format that is not known: {typed.dataset.format!r}\n"
+            f"  Known: {', '.join(formats.names())}.",
             next_step=again,
         )
     return found
@@ -257,7 +336,7 @@ def verify(
     taken as they were measured, and so not read. `today` decides which waivers have expired.
     """
     covered: Mapping[str, str] = certificate["files"]
-    dataset, read = _parse(source, certificate)
+    dataset, read, unreadable = _parse(source, certificate)
     present = {path for path in covered if path in source.entries} | set(dataset.content if dataset else ())
     trusted = {path: digest for path, digest in (unchanged or {}).items() if path in present}
     now = trusted | read
@@ -273,21 +352,22 @@ def verify(
             if waivers.expired(date.fromisoformat(waiver["expires"]), day)
         ),
         files=len(covered),
+        unreadable=unreadable,
         root=str(source.path),
         certificate=certificate,
         dataset=dataset,
     )
 
 
-def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, str]]:
-    """The dataset, and {path: digest} of the files that it was parsed from; None where it cannot be read."""
+def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, str], str]:
+    """The dataset, {path: digest} of the files that it was parsed from, and ""; or None and why it cannot be read."""
     fresh = replace(source, digests={})  # digests of an earlier reading would hide what changed since
-    within = certificate["settings"].get("annotations", "")
+    within, images = (certificate["settings"].get(name, "") for name in ("annotations", "images"))
     try:
-        dataset = formats.read(fresh, certificate["dataset"]["format"], within)
-    except TrainworthyError:
-        return None, {}  # the files that are missing or changed say why
-    return dataset, fresh.digests
+        dataset = formats.read(fresh, certificate["dataset"]["format"], within, images)
+    except TrainworthyError as error:
+        return None, {}, str(error).partition("\n")[0]
+    return dataset, fresh.digests, ""
 
 
 def _digests(source: Source, paths: list[str]) -> dict[str, str]:
@@ -314,6 +394,8 @@ def differences(verification: Verification) -> list[str]:
     lines += _listed(
         verification.added, added if len(verification.added) == 1 else added.replace("file", "files", 1)
     )
+    if verification.unreadable:
+        lines.append(f"  it can no longer be read as it was certified: {verification.unreadable}")
     lines += [f"  waiver expired: {waiver}" for waiver in verification.expired[:NAMED]]
     if len(verification.expired) > NAMED:
         lines.append(f"  and {len(verification.expired) - NAMED:,} more waivers expired")

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import math
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import polars as pl
 from trainworthy_audit import formats
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.rules import catalogue
+from trainworthy_audit.source.plain_file import TooLargeError, is_plain_file, read_plain_file
 from trainworthy_audit.types import SEVERITIES, Setting
 
 if TYPE_CHECKING:
@@ -28,13 +30,17 @@ FILE_NAME = "trainworthy.toml"
 
 #: The keys of the file that are no tables; those that are lists hold strings.
 LISTS = ("select", "ignore", "labels")
-TEXTS = ("group-regex", "format", "annotations", "known-hashes")
+TEXTS = ("group-regex", "format", "annotations", "images", "known-hashes")
+FLAGS = ("follow-links",)
 TABLES = ("severity", "rules")
 
 #: A configuration file is a page of text; more is a wrong file.
 MAX_BYTES = 2**20
 
 LISTED = 12  # known words that an error names
+
+#: The rule whose options the search for duplicates takes: other rules that block see what it finds.
+SEARCH = "D002"
 
 #: Selects every rule.
 ALL = "ALL"
@@ -52,33 +58,80 @@ class Config:
     )  # {code: {option: value}}, overrides only
     format: str = ""
     annotations: str = ""
+    images: str = ""
     labels: tuple[str, ...] = ()
     group_regex: str = ""
     known_hashes: str = ""  # a file; where its path is relative, the dataset's folder is its start
+    follow_links: bool = False  # also links that leave the dataset's folder
+    inside: str = ""  # the configuration file, where it lies inside the dataset
+    #: The settings without `inside`; None where there is no such file.
+    outside: Config | None = field(default=None, repr=False)
+    enforced: bool = (
+        False  # whether rules that block by `outside` do so whatever `inside` says: see `enforce`
+    )
     settings: tuple[Setting, ...] = ()  # every setting with its origin, for `--show-settings` and the report
 
     def __post_init__(self) -> None:
         if not self.settings:
             object.__setattr__(self, "settings", _settings(self, {}))
 
+    def enforce(self) -> Config:
+        """The same without what a file inside the dataset makes milder: no dataset approves itself.
+
+        Rules that block without that file run, block, and take the stricter options. `unheeded` says what it said.
+        """
+        return dataclasses.replace(self, enforced=True)
+
     def rules(self) -> list[Rule]:
         """The rules that are to run, in the catalogue's order."""
-        return [
-            rule
-            for code, rule in catalogue().items()
-            if (not self.select or code.startswith(self.select))
-            and not (self.ignore and code.startswith(self.ignore))
-        ]
+        return [rule for rule in catalogue().values() if self.selects(rule) or self._must_block(rule)]
 
     def options_of(self, rule: Rule) -> dict[str, Any]:
         """{option: value} of a rule, defaults filled in."""
-        given = self.options.get(rule.code, {})
+        trusted = self.outside if self.outside and self.enforced and rule.code == SEARCH else self
+        given = trusted.options.get(rule.code, {})
         return {option.name: given.get(option.name, option.default) for option in rule.options}
+
+    def options_outside(self, rule: Rule) -> dict[str, Any] | None:
+        """The options of a blocking rule without those of a file inside the dataset; None where they are the same."""
+        if self.outside is None or not self._must_block(rule):
+            return None
+        options = self.outside.options_of(rule)
+        return None if options == self.options_of(rule) else options
 
     def severity_of(self, rule: Rule) -> Severity:
         """The severity of a rule after the configuration."""
+        return "error" if self._must_block(rule) else self.own_severity(rule)
+
+    def unheeded(self) -> list[str]:
+        """What a file inside the dataset says and is not heeded, since no dataset approves itself; a phrase each."""
+        if self.outside is None or not self.enforced:
+            return []
+        blocking = [rule for rule in catalogue().values() if self._must_block(rule)]
+        phrases = [f"{rule.code} is switched off" for rule in blocking if not self.selects(rule)]
+        phrases += [
+            f"{rule.code} is lowered to {self.own_severity(rule)}"
+            for rule in blocking
+            if self.selects(rule) and self.own_severity(rule) != "error"
+        ]
+        if self.outside.options.get(SEARCH, {}) != self.options.get(SEARCH, {}):
+            phrases.append(f"options of {SEARCH} decide what the blocking rules on duplicates see")
+        return phrases
+
+    def selects(self, rule: Rule) -> bool:
+        """Whether a rule is to run as far as this configuration says."""
+        selected = not self.select or rule.code.startswith(self.select)
+        return selected and not (self.ignore and rule.code.startswith(self.ignore))
+
+    def own_severity(self, rule: Rule) -> Severity:
+        """The severity of a rule as far as this configuration says."""
         prefix = self._severity_prefix(rule)
         return rule.severity if prefix is None else self.severity[prefix]
+
+    def _must_block(self, rule: Rule) -> bool:
+        """Whether a rule blocks whatever a file inside the dataset says."""
+        outside = self.outside if self.enforced else None
+        return outside is not None and outside.selects(rule) and outside.own_severity(rule) == "error"
 
     def lacks(self, rule: Rule) -> bool:
         """Whether a rule cannot apply because nobody configured what it needs."""
@@ -91,12 +144,19 @@ class Config:
 
 def find(dataset: Path | Url) -> Path | None:
     """A dataset's configuration file: inside its folder, else beside the folder or zip, else None; of a URL here."""
-    if isinstance(dataset, Path):
-        here = dataset.resolve()
-        places = ([here] if here.is_dir() else []) + [here.parent]
-    else:
-        places = [Path.cwd()]
-    return next((place / FILE_NAME for place in places if (place / FILE_NAME).is_file()), None)
+    return next(filter(is_plain_file, _places(dataset)), None)
+
+
+def _places(dataset: Path | Url) -> list[Path]:
+    """Where a dataset's configuration file may lie, the first choice first."""
+    if not isinstance(dataset, Path):
+        return [Path.cwd() / FILE_NAME]
+    here = dataset.resolve()
+    return [folder / FILE_NAME for folder in ([here] if here.is_dir() else []) + [here.parent]]
+
+
+def _lies_inside(file: Path, dataset: Path | Url) -> bool:
+    return isinstance(dataset, Path) and dataset.is_dir() and file.resolve().is_relative_to(dataset.resolve())
 
 
 def load(
@@ -110,21 +170,54 @@ def load(
 
     `file` replaces the search for a configuration file. `given` holds values by the file's keys ("select",
     "group-regex", ...), which replace what the file says of the same key; `origin` says where they come from: "command
-    line" or "argument". Raises `ConfigError` for anything unknown or of the wrong kind.
+    line" or "argument". What a file inside the dataset makes milder counts until `Config.enforce`. Raises `ConfigError`
+    for anything unknown or of the wrong kind.
     """
     found = file or find(dataset)
-    in_file = _read(found) if found else {}
-    origins: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    for mapping, source, where, folder in (
-        (in_file, str(found), f"in {found}", found.parent if found else Path()),
-        (given or {}, origin, f"on the {origin}" if origin == "command line" else "as an argument", Path()),
-    ):
-        _check(mapping, where)
-        for key, value in mapping.items():
-            values[key] = _from(folder, value) if key == "known-hashes" and value else value
-            origins[key] = source
-    config = Config(
+    if found and not file and _lies_inside(found.parent, dataset) and not _lies_inside(found, dataset):
+        raise ConfigError(
+            f"{found} is a link that leaves the dataset: it is not followed",
+            next_step=f"trainworthy audit {shlex.quote(str(dataset))} --config {shlex.quote(str(found.resolve()))}",
+        )
+    in_file = _values_in(found) if found else {}
+    of_given = _values(
+        given or {}, f"on the {origin}" if origin == "command line" else "as an argument", Path()
+    )
+    origins = dict.fromkeys(in_file, str(found)) | dict.fromkeys(of_given, origin)
+    config = _config(in_file | of_given)
+    if found is not None and _lies_inside(found, dataset):
+        beside = None if file else next(filter(is_plain_file, _places(dataset)[1:]), None)
+        outside = _config((_values_in(beside) if beside else {}) | of_given)
+        config = _guarded(config, outside, found, dataset)
+        origins |= {"follow-links": origin if "follow-links" in of_given else "default"}
+    if not config.rules():
+        raise ConfigError(
+            "select and ignore leave no rule to run\n  An audit without rules would approve anything.",
+            next_step="trainworthy rule",
+        )
+    return dataclasses.replace(config, settings=_settings(config, origins))
+
+
+def _values_in(file: Path) -> dict[str, Any]:
+    """What a configuration file says, by its keys. Raises `ConfigError`."""
+    return _values(_read(file), f"in {file}", file.parent)
+
+
+def _values(mapping: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
+    """The same values by the same keys, paths from `folder` on.
+
+    Raises `ConfigError` where something is unknown or of the wrong kind.
+    """
+    _check(mapping, where)
+    values = dict(mapping)
+    if values.get("known-hashes"):
+        values["known-hashes"] = _from(folder, values["known-hashes"])
+    return values
+
+
+def _config(values: Mapping[str, Any]) -> Config:
+    """The settings of these values."""
+    return Config(
         select=_prefixes(values.get("select", ())),
         ignore=_prefixes(values.get("ignore", ())),
         severity={_prefix(code): severity for code, severity in values.get("severity", {}).items()},
@@ -136,16 +229,32 @@ def load(
         },
         format=values.get("format", ""),
         annotations=values.get("annotations", ""),
+        images=values.get("images", ""),
         labels=tuple(values.get("labels", ())),
         group_regex=values.get("group-regex", ""),
         known_hashes=values.get("known-hashes", ""),
+        follow_links=values.get("follow-links", False),
     )
-    if not config.rules():
+
+
+def _guarded(config: Config, outside: Config, file: Path, dataset: Path | Url) -> Config:
+    """The settings with a `file` inside the dataset, and those without it, which it may not make milder."""
+    hashes = Path(config.known_hashes)
+    if config.known_hashes and not outside.known_hashes and not _lies_inside(hashes, dataset):
         raise ConfigError(
-            "select and ignore leave no rule to run\n  An audit without rules would approve anything.",
-            next_step="trainworthy rule",
+            f"known-hashes = {spelled(config.known_hashes)} in {file}\n"
+            "  A configuration inside a dataset may only name files of the dataset.",
+            next_step=f"trainworthy audit DATASET --known-hashes {shlex.quote(config.known_hashes)}",
         )
-    return dataclasses.replace(config, settings=_settings(config, origins))
+    return dataclasses.replace(
+        config,
+        labels=outside.labels or config.labels,
+        group_regex=outside.group_regex or config.group_regex,
+        known_hashes=outside.known_hashes or config.known_hashes,
+        follow_links=outside.follow_links,
+        inside=str(file),
+        outside=outside,
+    )
 
 
 def _from(folder: Path, file: str) -> str:
@@ -166,12 +275,11 @@ def show(config: Config) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+        data = read_plain_file(file, MAX_BYTES)
+    except TooLargeError as error:
+        raise ConfigError(f"{file} has {error}: it is not a configuration file") from error
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {file}: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{file} has more than {MAX_BYTES:,} bytes: it is not a configuration file")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -188,10 +296,12 @@ def _check(values: Mapping[str, Any], where: str) -> None:
             _expect(_is_texts(value), where, key, value, 'a list of strings, such as ["A", "B"]')
         elif key in TEXTS:
             _expect(isinstance(value, str), where, key, value, "a string")
+        elif key in FLAGS:
+            _expect(isinstance(value, bool), where, key, value, "true or false")
         elif key in TABLES:
             _expect(isinstance(value, dict), where, key, value, f"a table, such as [{key}]")
         else:
-            raise _unknown("key", key, (*LISTS, *TEXTS, *TABLES), where)
+            raise _unknown("key", key, (*LISTS, *TEXTS, *FLAGS, *TABLES), where)
     for key in ("select", "ignore", "severity"):
         for prefix in values.get(key, ()):
             _check_prefix(prefix, where, key)
@@ -318,7 +428,7 @@ def _settings(config: Config, origin: Mapping[str, str]) -> tuple[Setting, ...]:
     def from_key(key: str) -> str:
         return origin.get(key, "default")
 
-    named = {key: getattr(config, key.replace("-", "_")) for key in (*LISTS, *TEXTS)}
+    named = {key: getattr(config, key.replace("-", "_")) for key in (*LISTS, *TEXTS, *FLAGS)}
     for key in ("select", "ignore"):
         named[key] = tuple(prefix or ALL for prefix in named[key])
     named["select"] = named["select"] or (ALL,)
@@ -343,7 +453,7 @@ def dump(fields: Mapping[str, Any]) -> str:
     """The text of a configuration file with these fields of `Config`, as `load` reads it."""
     lines = [
         f"{key} = {spelled(fields[name])}"
-        for key in (*LISTS, *TEXTS)
+        for key in (*LISTS, *TEXTS, *FLAGS)
         if (name := key.replace("-", "_")) in fields
     ]
     if "severity" in fields:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import OutputError
+from trainworthy_audit.source.plain_file import require_plain_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,6 +91,7 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
 def check_replaceable(file: Path, mark: bytes) -> None:
     """Raise `OutputError` where `file` exists and does not hold `mark` near its beginning."""
     try:
+        require_plain_file(file)
         with file.open("rb") as handle:
             ours = mark in handle.read(MARKED_WITHIN)
     except FileNotFoundError:
@@ -106,6 +108,7 @@ def check_replaceable(file: Path, mark: bytes) -> None:
 def is_ours(file: Path) -> bool:
     """Whether trainworthy wrote `file`."""
     try:
+        require_plain_file(file)
         with file.open("rb") as handle:
             return MARKS[file.name] in handle.read(MARKED_WITHIN)
     except OSError:

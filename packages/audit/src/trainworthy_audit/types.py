@@ -120,6 +120,16 @@ class NameList:
         return table
 
 
+@dataclass(frozen=True)
+class DeclaredSplit:
+    """A split as a file of the dataset declares it, whether an image is in it or not."""
+
+    name: str
+    source: str  # the file
+    written: str  # the list or folder that it names, as written
+    line: int | None = None  # of `source`, 1-based
+
+
 def empty(schema: pl.Schema) -> pl.DataFrame:
     """A frame without rows that has these columns."""
     return pl.DataFrame(schema=schema)
@@ -140,12 +150,22 @@ class Dataset:
         NameList, ...
     ] = ()  # the first one gives ids their labels, unless a list is in the annotations
     splits: tuple[str, ...] = ()  # the dataset's own names: "train", "valid", ...; () where it has none
+    declared_splits: tuple[DeclaredSplit, ...] = ()  # those that a list, a yaml or a COCO file declares
     content: tuple[str, ...] = ()  # every file that training reads: images, annotations, lists, names; sorted
     fractions: bool = False  # the boxes are fractions of the image, as YOLO writes them
     notes: tuple[str, ...] = ()  # what the reader inferred or skipped, a sentence each
     #: Images whose annotation may be in a file of which nothing could be read. A001 reports the file once; what these
     #: images seem to lack follows from that, and is not reported.
     unreadable_annotation: frozenset[int] = frozenset()
+    #: Files that look like annotations by their extension, and were not read; sorted.
+    unread_files: tuple[str, ...] = ()
+    #: Where the annotations of images without any may be, a phrase each: "labels/train: no such folder".
+    leads: tuple[str, ...] = ()
+
+    @property
+    def unlisted(self) -> int:
+        """How many images are in none of the splits; 0 where the dataset has none."""
+        return self.images.height - self.membership["image"].n_unique() if self.splits else 0
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from blake3 import blake3
 from trainworthy_audit.config import nearest
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.rules import catalogue
+from trainworthy_audit.source.plain_file import TooLargeError, read_plain_file
 from trainworthy_audit.types import Waiver
 
 if TYPE_CHECKING:
@@ -217,12 +218,11 @@ def read(file: Path) -> tuple[Waiver, ...]:
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
+        data = read_plain_file(file, MAX_BYTES)
+    except TooLargeError as error:
+        raise ConfigError(f"{file} has {error}: it is not a file of waivers") from error
     except OSError as error:
         raise ConfigError(f"cannot read the waivers {file}: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{file} has more than {MAX_BYTES:,} bytes: it is not a file of waivers")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -332,6 +332,20 @@ def check(rule: str, *, reason: str, author: str, expires: date, today: date | N
     for name, value in (("reason", reason), ("author", author)):
         if not value.strip():
             raise ConfigError(f"--{name} is empty\n  Whoever reads the certificate must be able to ask.")
+        if not _is_text(value):
+            raise ConfigError(
+                f"--{name} is not UTF-8: {value.encode('utf-8', 'backslashreplace').decode()}\n"
+                "  The file of waivers would be broken by it; nothing was written."
+            )
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text of the command line or of the API can be written as UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def excuse(findings: pl.DataFrame, rule: str, *, reason: str, author: str, expires: date) -> Waiver:

@@ -192,8 +192,8 @@ def audit(
     option, configuration or waiver file, and `OutputError` where the report cannot be written.
     """
     where = place(dataset)
-    source = open_source(where)
     settings = load_config(where, options)
+    source = open_source(where, follow_links=settings.follow_links)
     named = source.name if name is None else name
     folder = None
     if report is not False:

@@ -60,14 +60,16 @@ def verify(dataset: Location, certificate: str | PathLike[str] | Certificate | N
     """Compare a dataset with its certificate, every byte of every file that training reads.
 
     `certificate` is a file or an object, by default reports/NAME/certificate.json. What comes back has `holds`, and
-    the paths that are `changed`, `added` and `removed`, and the waivers that are `expired`. Raises `DatasetError` and
-    `CertificateError`.
+    the paths that are `changed`, `added` and `removed`, why the dataset is `unreadable` as it was certified, and the
+    waivers that are `expired`. Raises `DatasetError` and `CertificateError`.
     """
     where = place(dataset)
     source = open_source(where)
     if not isinstance(certificate, Certificate):
         file = Path(certificate) if certificate is not None else certificates.default_file(source)
         certificate = Certificate(certificates.read(file, dataset=shlex.quote(str(where))))
+    if certificates.follows_links(certificate.data):
+        source = open_source(where, follow_links=True)
     return certificates.verify(source, certificate.data)
 
 

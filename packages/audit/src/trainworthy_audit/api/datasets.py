@@ -38,9 +38,9 @@ def fix(
     from trainworthy_audit.operations import fix as operation
 
     where = place(dataset)
-    source = open_source(where)
-    target, zipped = _target(Path(source.name if out is None else out), zipped=zipped)
     settings = load_config(where, options)
+    source = open_source(where, follow_links=settings.follow_links)
+    target, zipped = _target(Path(source.name if out is None else out), zipped=zipped)
     with open_measurer(source, options) as measurer:
         return operation.run(
             source,
@@ -61,19 +61,24 @@ def merge(
     to: str | None = None,
     rename: Mapping[str, str] | None = None,
     zipped: bool = False,
+    follow_links: bool | None = None,
     **options: Unpack[Measuring],
 ) -> Changes:
     """Write several datasets as one, labels united by name.
 
     `to` is the format, by default the first one's; `rename` is {label: its new name}. Each is read with the
-    trainworthy.toml in or beside it. Raises `DatasetError`, `ConfigError` and `OutputError`; then nothing is written.
+    trainworthy.toml in or beside it; `follow_links` as in `Settings`.
+    Raises `DatasetError`, `ConfigError` and `OutputError`; then nothing is written.
     """
     from trainworthy_audit.operations import merge as operation
 
     places = [place(dataset) for dataset in datasets]
-    sources = [open_source(where) for where in places]
+    given = {"follow-links": follow_links} if follow_links is not None else {}
+    settings = [configs.load(where, given=given, origin="argument") for where in places]
+    sources = [
+        open_source(where, follow_links=own.follow_links) for where, own in zip(places, settings, strict=True)
+    ]
     target, zipped = _target(Path(out), zipped=zipped)
-    settings = [configs.load(where) for where in places]
     with open_measurer(sources[0], options) as measurer:
         return operation.run(
             sources, settings, measurer, out=target, zipped=zipped, kind=to or "", renames=rename or {}
@@ -98,9 +103,9 @@ def split(
     from trainworthy_audit.operations import split as operation
 
     where = place(dataset)
-    source = open_source(where)
-    target, zipped = _target(Path(out), zipped=zipped)
     settings = load_config(where, options)
+    source = open_source(where, follow_links=settings.follow_links)
+    target, zipped = _target(Path(out), zipped=zipped)
     with open_measurer(source, options) as measurer:
         return operation.run(
             source, settings, measurer, out=target, zipped=zipped, ratios=ratios, seed=seed, again=again
@@ -124,9 +129,9 @@ def resize(
     from trainworthy_audit.operations import resize as operation
 
     where = place(dataset)
-    source = open_source(where)
-    target, zipped = _target(Path(out), zipped=zipped)
     settings = load_config(where, options)
+    source = open_source(where, follow_links=settings.follow_links)
+    target, zipped = _target(Path(out), zipped=zipped)
     with open_measurer(source, options) as measurer:
         return operation.run(
             source,
@@ -155,9 +160,9 @@ def convert(
     from trainworthy_audit.operations import convert as operation
 
     where = place(dataset)
-    source = open_source(where)
-    target, zipped = _target(Path(out), zipped=zipped)
     settings = load_config(where, options)
+    source = open_source(where, follow_links=settings.follow_links)
+    target, zipped = _target(Path(out), zipped=zipped)
     with open_measurer(source, options) as measurer:
         return operation.run(source, settings, measurer, to=to, out=target, zipped=zipped)
 

@@ -54,6 +54,10 @@ class Settings(Measuring, total=False):
     """"voc", "coco", "yolo" or "darknet", where it is not recognised."""
     annotations: str | None
     """The folder or file of annotations to read, relative to the dataset."""
+    images: str | None
+    """The folder of images to read, relative to the dataset."""
+    follow_links: bool | None
+    """Whether links that leave the dataset's folder are followed; else only images in linked folders are read."""
     select: Sequence[str] | None
     """Only these rules run: codes or prefixes, such as ["B", "D001"]."""
     ignore: Sequence[str] | None

@@ -24,13 +24,16 @@ def list_rules() -> dict[str, Rule]:
     return dict(catalogue())
 
 
-def hashes(dataset: Location, **options: Unpack[Measuring]) -> pl.DataFrame:
+def hashes(
+    dataset: Location, *, follow_links: bool | None = None, **options: Unpack[Measuring]
+) -> pl.DataFrame:
     """The perceptual hash of every image file: `path`, and `hash`, 16 hex digits; null where none decodes.
 
     It is that of `imagehash.phash`, bit for bit, and what `imagehash.hex_to_hash` takes. Images are decoded in full,
-    each time. Labels are not read: a folder of images alone will do. Raises `DatasetError` where there is none.
+    each time. Labels are not read: a folder of images alone will do.
+    `follow_links` as in `Settings`. Raises `DatasetError` where there is none.
     """
-    source = open_source(place(dataset))
+    source = open_source(place(dataset), follow_links=bool(follow_links))
     paths = source.images()
     with open_measurer(source, options) as measurer:
         found = measurer.hashes(source, paths, report=True)

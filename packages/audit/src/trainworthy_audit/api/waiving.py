@@ -61,8 +61,8 @@ def waive(
     """
     waiving.check(rule, reason=reason, author=author, expires=expires)
     where = place(dataset)
-    source = open_source(where)
     settings = load_config(where, options | {"select": [rule], "ignore": []})
+    source = open_source(where, follow_links=settings.follow_links)
     file, accepted = read_waivers(source, waivers, may_be_new=True)
     with open_measurer(source, options) as measurer:
         result = auditing.audit(source, settings, measurer, accepted=accepted)

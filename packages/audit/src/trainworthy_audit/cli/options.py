@@ -159,7 +159,14 @@ def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:  # noq
 #: The dataset as a folder, a zip or a URL.
 dataset = click.argument("dataset", type=Place())
 
-#: What is read of a dataset, and how: config, format, annotations.
+follow_links = click.option(
+    "--follow-links",
+    is_flag=True,
+    default=None,
+    help="Follow links that leave the dataset's folder; without it only images in linked folders are read.",
+)
+
+#: What is read of a dataset, and how: config, format, annotations, images, follow_links.
 reading = stack(
     click.option(
         "--config",
@@ -175,6 +182,12 @@ reading = stack(
         metavar="PATH",
         help="The folder or file of annotations to read, inside the dataset.",
     ),
+    click.option(
+        "--images",
+        metavar="PATH",
+        help="The folder of images to read, inside the dataset.",
+    ),
+    follow_links,
 )
 
 workers = click.option(

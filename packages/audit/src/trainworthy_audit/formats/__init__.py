@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import registry
-from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, NoDatasetError
+from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, DatasetError, NoDatasetError
 
 if TYPE_CHECKING:
     from trainworthy_audit.formats.shared.format import Format
@@ -41,23 +41,49 @@ def title(name: str) -> str:
     return load(name).title if name in names() else name
 
 
-def read(source: Source, format_name: str = "", within: str = "") -> Dataset:
+def read(source: Source, format_name: str = "", within: str = "", images: str = "") -> Dataset:
     """Read the dataset in `source`; `format_name` overrides the detection.
 
-    `within` is the folder or file of the dataset to which the annotations are limited, as --annotations names it.
-    Raises `ConfigError` where it is not there, and `DatasetError` where the dataset is not recognised or ambiguous.
+    `within` is the folder or file of the dataset to which the annotations are limited, as --annotations names it, and
+    `images` the one to which the images are, as --images does. Raises `ConfigError` where either is not there, and
+    `DatasetError` where the dataset is not recognised or ambiguous.
     """
-    from trainworthy_audit.formats.shared import portability
+    from trainworthy_audit.formats.shared import asides, portability, unread_files
 
-    place = _place(source, within)
+    place = _place(source, within, "--annotations")
+    source, left_out = asides.set_aside(source, place, _place(source, images, "--images"))
+    source = _only_images(source, _place(source, images, "--images"))
     dataset = load(format_name or detect(source, place)).read(source, place)
     if set(dataset.content) <= set(dataset.images["path"]):
         raise NoDatasetError(_nothing_fits(source, place, format_name), next_step=_try(source))
-    return replace(dataset, notes=(*dataset.notes, *portability.notes(dataset)))
+    unread = unread_files.of(source, dataset.content)
+    return replace(
+        dataset,
+        unread_files=unread,
+        leads=(*dataset.leads, *unread_files.leads(source, unread)),
+        notes=(
+            *left_out,
+            *dataset.notes,
+            *unread_files.notes(source, unread),
+            *portability.notes(dataset),
+        ),
+    )
 
 
-def _place(source: Source, written: str) -> str:
-    """The folder or file of the dataset that --annotations names. Raises `ConfigError`."""
+def _only_images(source: Source, place: str) -> Source:
+    """The source with those images only that lie in a folder, or are that file."""
+    from trainworthy_audit.formats.shared.paths import within_folder
+
+    if not place:
+        return source
+    others = {path for path in source.images() if not within_folder(path, place)}
+    return replace(
+        source, entries={path: entry for path, entry in source.entries.items() if path not in others}
+    )
+
+
+def _place(source: Source, written: str, option: str) -> str:
+    """The folder or file of the dataset that an option names. Raises `ConfigError`."""
     from trainworthy_audit.formats.shared.paths import normalise, slashes
 
     place = normalise(slashes(written))
@@ -66,9 +92,9 @@ def _place(source: Source, written: str) -> str:
         return place
     near = difflib.get_close_matches(written, [*sorted(folders - {""}), *source.entries][:10_000], 3, 0.4)
     raise ConfigError(
-        f"--annotations {written}: no such folder or file in {source.path}\n"
+        f"{option} {written}: no such folder or file in {source.path}\n"
         "  The path is relative to the dataset." + (f" There is: {', '.join(near)}." if near else ""),
-        next_step=_try(source, "--annotations", near[0] if near else "FOLDER"),
+        next_step=_try(source, option, near[0] if near else "FOLDER"),
     )
 
 
@@ -83,8 +109,24 @@ def detect(source: Source, within: str = "") -> str:
     raise AmbiguousFormatError(
         f"{source.path} could be read in {len(seen)} ways:\n{listed}\n"
         "  Choose one with --format; --annotations FOLDER narrows down which labels are meant.",
-        next_step=_try(source, "--format", next(iter(seen))),
+        next_step=_one_of(source, list(seen), within),
     )
+
+
+def _one_of(source: Source, fitting: list[str], within: str) -> str:
+    """The command that reads the first of these formats that can be read, narrowed where it holds several sets."""
+    narrower = ""
+    for name in fitting:
+        chosen = ["--format", name, *(["--annotations", within] if within else [])]
+        try:
+            load(name).read(source, within)
+        except DatasetError as error:
+            step = error.next_step or ""
+            if not narrower and "--annotations" in step:
+                narrower = step if "--format" in step else f"{step} --format {name}"
+        else:
+            return _try(source, *chosen)
+    return narrower or _try(source, "--format", fitting[0])
 
 
 def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:

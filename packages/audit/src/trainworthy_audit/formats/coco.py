@@ -18,7 +18,11 @@ from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.name_lists import add_names_beside
 from trainworthy_audit.formats.shared.paths import Resolver, file_name, folder, join
 from trainworthy_audit.formats.shared.portability import counted
-from trainworthy_audit.formats.shared.selection import images_of_annotations, refuse_competing_sets
+from trainworthy_audit.formats.shared.selection import (
+    Namesakes,
+    images_of_annotations,
+    refuse_competing_sets,
+)
 from trainworthy_audit.source.text import decode_text
 from trainworthy_audit.types import NameList
 
@@ -86,6 +90,7 @@ class Match(NamedTuple):
 
     path: str | None
     outside: bool = False
+    tied: tuple[str, ...] = ()  # of several that fit equally well, none is meant without a further reason
 
 
 def _read(source: Source, within: str) -> Dataset:
@@ -98,7 +103,7 @@ def _read(source: Source, within: str) -> Dataset:
     matches = {parsed.path: _match_entries(parsed, resolver, folders) for parsed in files}
     _refuse_competing_files(source, files, matches)
     annotated = {match.path for found in matches.values() for match in found if match.path is not None}
-    images, left_out = images_of_annotations(candidates, annotated, within)
+    images, left_out = images_of_annotations(source, candidates, annotated, within)
     builder = DatasetBuilder(source, "coco", images)
     builder.notes += [*notes, *left_out]
     for parsed in files:
@@ -171,12 +176,17 @@ def _match_entries(parsed: ParsedJson, resolver: Resolver, folders: set[str]) ->
         written = (join(base, entry.name) for base in bases)
         inside = next((resolver.exact[path] for path in written if path in resolver.exact), None)
         matches.append(Match(inside) if inside is not None else _search(entry.name, bases, role, resolver))
-    return matches
+    namesakes = Namesakes(match.tied for match in matches)
+    return [
+        match._replace(path=chosen[0]) if len(chosen := namesakes.choose(match.tied)) == 1 else match
+        for match in matches
+    ]
 
 
 def _search(written: str, bases: list[str], role: splits.Role, resolver: Resolver) -> Match:
     """The image of this name anywhere, unless it lies in the folder of another split."""
     outside = False
+    tied: tuple[str, ...] = ()
     for name in dict.fromkeys((written, unquote(written))):
         path, outside = resolver.find(name, bases)
         candidates = [path] if path is not None else resolver.named(name)
@@ -185,7 +195,8 @@ def _search(written: str, bases: list[str], role: splits.Role, resolver: Resolve
             fitting = [one for one in fitting if splits.role_of_folder(one) == role != "other"]
         if len(fitting) == 1:
             return Match(fitting[0])
-    return Match(None, outside)
+        tied = tied or tuple(fitting)
+    return Match(None, outside, tied)
 
 
 def _bases(parsed: ParsedJson, folders: set[str]) -> list[str]:
@@ -211,12 +222,14 @@ def _add_file(builder: DatasetBuilder, parsed: ParsedJson, matches: list[Match],
     builder.content.add(parsed.path)
     if parsed.has_bom:
         builder.files_with_bom.append(parsed.path)
-    images = [None if path is None else builder.number[path] for path, _ in matches]
+    images = [None if match.path is None else builder.number[match.path] for match in matches]
     kind = "annotation" if parsed.has_annotations else "list"
-    for entry, image, (_, outside) in zip(parsed.entries, images, matches, strict=True):
+    if split is not None and not parsed.incomplete:
+        builder.declare_split(split, parsed.path, parsed.path)
+    for entry, image, match in zip(parsed.entries, images, matches, strict=True):
         identity = entry.id if isinstance(entry.id, int) else None
         builder.add_reference(
-            kind, parsed.path, entry.name, image, split=split, identity=identity, outside=outside
+            kind, parsed.path, entry.name, image, split=split, identity=identity, outside=match.outside
         )
         if image is None:
             continue

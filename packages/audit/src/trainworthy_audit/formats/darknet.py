@@ -121,7 +121,8 @@ def _part(
     path = places.file(written, bases, bases[1:])
     if path is not None:
         # darknet knows validation as `valid` only; a list that is called val.txt says what its dataset calls it.
-        part = SplitPart("val" if key == "valid" and stem(path) == "val" else key, path)
+        name = "val" if key == "valid" and stem(path) == "val" else key
+        part = SplitPart(name, path, written=written, line=line)
         places.read_list(part, layout, ("", folder(layout.source), folder(path)))
         return part
     layout.notes.append(f"The list {written}, which {layout.source} names for {key}, is not in the dataset.")

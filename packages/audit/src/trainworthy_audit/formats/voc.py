@@ -14,7 +14,12 @@ from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.name_lists import add_names_beside
 from trainworthy_audit.formats.shared.paths import basename, fold, folder, stem
-from trainworthy_audit.formats.shared.selection import images_of_annotations, refuse_competing_sets
+from trainworthy_audit.formats.shared.selection import (
+    Namesakes,
+    images_of_annotations,
+    refuse_competing_sets,
+    refuse_unclear_folders,
+)
 from trainworthy_audit.formats.shared.voc_images import ImageFinder
 from trainworthy_audit.formats.shared.voc_lists import add_splits, leaves_dataset
 from trainworthy_audit.formats.shared.voc_xml import FLAGS, MAX_XML, ParsedXml, XmlBox
@@ -73,9 +78,12 @@ def _read(source: Source, within: str) -> Dataset:
     finder = ImageFinder(candidates)
     files, notes = _parsed_files(source, within, candidates)
     images_of = {parsed.path: finder.annotated_by(parsed) for parsed in files}
+    namesakes = Namesakes(images_of.values())
+    images_of = {path: namesakes.choose(images) for path, images in images_of.items()}
+    _refuse_unclear_images(source, images_of)
     _refuse_competing_folders(source, images_of)
     annotated = {images[0] for images in images_of.values() if images}
-    images, left_out = images_of_annotations(candidates, annotated, within)
+    images, left_out = images_of_annotations(source, candidates, annotated, within)
     builder = DatasetBuilder(source, "voc", images)
     if masks := len(everything) - len(candidates):
         notes.append(f"{masks:,} masks in SegmentationClass and SegmentationObject were left out.")
@@ -120,6 +128,13 @@ def _parse(source: Source, path: str) -> ParsedXml:
         parsed = ParsedXml(path)
         parsed.fail(None, "", f"cannot be read: {error}")
         return parsed
+
+
+def _refuse_unclear_images(source: Source, images_of: Mapping[str, list[str]]) -> None:
+    """Refuse folders of images of the same names, where nothing says for most xmls which is meant."""
+    tied = [images for images in images_of.values() if len(images) > 1]
+    if 2 * len(tied) > len(images_of) and len(tied) >= 3:
+        refuse_unclear_folders(source, "voc", tied)
 
 
 def _refuse_competing_folders(source: Source, images_of: Mapping[str, list[str]]) -> None:

@@ -70,20 +70,24 @@ def _add_part(  # noqa: PLR0917 - a key, and what it takes to follow it
     path, as_written, outside = places.find(written, bases)
     if path is None and written.lower().endswith(".txt"):
         path = places.beside(written, bases)
-    if path is None and outside and _ROBOFLOW.match(slashes(written)):
+    unfilled = path is None and outside and _ROBOFLOW.match(slashes(written))
+    if unfilled and role(key) == "test":  # Roboflow writes the key whether it exports such a split or not
         layout.notes.append(f"{layout.source}: {key}: {written} is not in the dataset.")
         return
     if path is not None and not as_written:
         layout.notes.append(f"{layout.source}: {key}: {written} was taken to mean {path}.")
-    if path in places.source.entries:
+    if path in places.images.exact:
+        part = SplitPart(key, layout.source, folder_images=[str(path)])
+    elif path in places.source.entries:
         part = SplitPart(key, str(path))
         places.read_list(part, layout, [folder(str(path)), *bases])
     elif path is not None and (images := places.images_below(path)):
         part = SplitPart(_split_name(key, path), layout.source, folder_images=images)
     else:
-        part = SplitPart(key, layout.source, [ListedImage(line, written, None, outside)])
+        part = SplitPart(key, layout.source, [ListedImage(line, written, None, outside and not unfilled)])
         lacks = "is not in the dataset" if path is None else "holds no images"
         layout.notes.append(f"{layout.source}: {key}: {written} {lacks}.")
+    part.written, part.line = written, line
     layout.parts.append(part)
 
 

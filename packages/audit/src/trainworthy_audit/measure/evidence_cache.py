@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from trainworthy_audit import __version__
 from trainworthy_audit.measure.store import settled
-from trainworthy_audit.types import PIXELS, Dataset, NameList
+from trainworthy_audit.types import PIXELS, Dataset, DeclaredSplit, NameList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,10 +61,13 @@ class _Head(msgspec.Struct):
     format: str
     names: tuple[NameList, ...]
     splits: tuple[str, ...]
+    declared_splits: tuple[DeclaredSplit, ...]
     content: tuple[str, ...]
     fractions: bool
     notes: tuple[str, ...]
     unreadable_annotation: frozenset[int]
+    unread_files: tuple[str, ...]
+    leads: tuple[str, ...]
     digests: dict[str, str]
 
 
@@ -134,10 +137,13 @@ def unpack(data: bytes, root: str) -> CachedEvidence | None:
         membership=frames["membership"],
         names=head.names,
         splits=head.splits,
+        declared_splits=head.declared_splits,
         content=head.content,
         fractions=head.fractions,
         notes=head.notes,
         unreadable_annotation=head.unreadable_annotation,
+        unread_files=head.unread_files,
+        leads=head.leads,
     )
     not_kept = pl.lit(None, PIXELS[_NOT_KEPT]).alias(_NOT_KEPT)
     pixels = frames["pixels"].with_columns(not_kept).select(PIXELS.names())

@@ -27,7 +27,7 @@ def run(
     the new one cannot be written; then nothing of it is left.
     """
     check(out, [source], zipped=zipped)
-    dataset = formats.read(source, config.format, config.annotations)
+    dataset = formats.read(source, config.format, config.annotations, config.images)
     changes = Changes("convert", sources=(str(source.path),), out=str(out))
     collection = faults.screened(from_headers(source, dataset, measurer), source, config, changes, to=to)
     changes.notes.append(f"From {formats.title(dataset.format)} to {writers.load(to).title}.")

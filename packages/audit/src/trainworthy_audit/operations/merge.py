@@ -52,7 +52,9 @@ def run(
     check(out, sources, zipped=zipped)
     changes = Changes("merge", sources=tuple(str(source.path) for source in sources), out=str(out))
     evidence = [
-        auditing.gather(source, formats.read(source, config.format, config.annotations), config, measurer)
+        auditing.gather(
+            source, formats.read(source, config.format, config.annotations, config.images), config, measurer
+        )
         for source, config in zip(sources, configs, strict=True)
     ]
     parts = [

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 
 from trainworthy_audit.report import Report
+from trainworthy_audit.source.plain_file import require_plain_file
+from trainworthy_audit.types import Severity, Verdict  # noqa: TC001 - msgspec looks at them
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +32,40 @@ def read_head(file: Path) -> dict[str, Any]:
 
     Raises `OSError` where it cannot be read, `ValueError` where it is not one of ours.
     """
-    with file.open(encoding="utf-8") as handle:
+    require_plain_file(file)
+    with file.open("rb") as handle:
         start = handle.read(HEAD_BYTES)
-    head = json.loads(start.split(f"\n{FINDINGS}", 1)[0].rstrip().rstrip(",") + "}")
-    if not isinstance(head, dict) or head.get("schema") != SCHEMA:
-        raise ValueError(f"{file} is not of the schema {SCHEMA}")
+    try:
+        head = msgspec.json.decode(start.split(f"\n{FINDINGS}".encode(), 1)[0].rstrip().rstrip(b",") + b"}")
+        if not isinstance(head, dict) or head.get("schema") != SCHEMA:
+            raise ValueError(f"{file} is not of the schema {SCHEMA}")
+        msgspec.convert(head, _Head)
+    except RecursionError as error:
+        raise ValueError(f"{file} is nested too deeply") from error
     return head
+
+
+class _Rule(msgspec.Struct):
+    severity: Severity
+    findings: int
+    waived: int
+
+
+class _Dataset(msgspec.Struct):
+    root: str
+    format: str
+    images: int
+    boxes: int
+
+
+class _Head(msgspec.Struct):
+    """What is read of an audit.json again."""
+
+    name: str
+    verdict: Verdict
+    created: str
+    dataset: _Dataset
+    rules: dict[str, _Rule]
 
 
 def render(audit: AuditResult, _: Context) -> Iterator[str]:
@@ -71,6 +102,8 @@ def head(audit: AuditResult) -> dict[str, Any]:
             "boxes": dataset.boxes.height,
             "classes": list(dataset.classes),
             "splits": {name: sizes.get(name, 0) for name in dataset.splits},
+            "unlisted": dataset.unlisted,
+            "unread_files": list(dataset.unread_files),
         },
         "rules": {
             code: {

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
+import polars as pl
 
 from trainworthy_audit import certificate, formats
 from trainworthy_audit.report import Report
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.report import Context
     from trainworthy_audit.report.shared.groups import Group
-    from trainworthy_audit.types import AuditResult
+    from trainworthy_audit.types import AuditResult, Dataset
 
 WIDTH = 100
 PLACES = 3  # shown of each rule
@@ -76,10 +77,18 @@ def _header(audit: AuditResult) -> list[str]:
         lines += _wrapped("classes: " + _few(quoted(name, 30) for name in dataset.classes), "  ")
     if dataset.splits:
         sizes = dict(dataset.membership.group_by("split").len().iter_rows())
-        lines += _wrapped(
-            "splits: " + _few(f"{clean(name, 30)} {sizes.get(name, 0):,}" for name in dataset.splits), "  "
-        )
+        named = _few(f"{clean(name, 30)} {sizes.get(name, 0):,}" for name in dataset.splits)
+        lines += _wrapped(f"splits: {named}{_outside_splits(dataset)}", "  ")
     return lines
+
+
+def _outside_splits(dataset: Dataset) -> str:
+    """What splits and images do not add up by: ' · 5 in no split · 2 in several'."""
+    several = dataset.membership.group_by("image").len().filter(pl.col("len") > 1).height
+    parts = [f"{dataset.unlisted:,} in no split"] * bool(dataset.unlisted) + [
+        f"{several:,} in several"
+    ] * bool(several)
+    return "".join(f" · {part}" for part in parts)
 
 
 def _group(group: Group, *, color: bool) -> list[str]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.evidence import findings
+from trainworthy_audit.evidence import findings, usable
 from trainworthy_audit.splits import role
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
@@ -47,10 +47,13 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     membership = data.membership.unique()
     placed = data.boxes.select("image", "label").join(membership, on="image")
     counts = placed.drop_nulls("label").group_by("split", "label").agg(pl.len().alias("boxes"))
-    bare = splits.filter(~pl.col("split").is_in(placed["split"].unique().implode()))
+    # A bare split for training or validation blocks: S005 reports it.
+    blocked = list(usable.unlabelled_splits(data))
+    bare = splits.filter(~pl.col("split").is_in([*placed["split"].unique(), *blocked]))
     not_read = [*data.unread["image"].drop_nulls(), *data.unreadable_annotation]
     unclear = membership.filter(pl.col("image").is_in(not_read))["split"]
-    nameless = splits.filter(~pl.col("split").is_in(counts["split"].unique().implode()))
+    named = counts.filter(~pl.col("split").is_in(blocked))["split"].unique()
+    nameless = splits.filter(~pl.col("split").is_in(named.implode()))
     most = (
         counts.sort("boxes", "split", descending=[True, False])
         .group_by("label")

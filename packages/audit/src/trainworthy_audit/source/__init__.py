@@ -107,8 +107,11 @@ class Source:
         return folders
 
 
-def open_source(path: Path | Url) -> Source:
-    """List the folder or zip at `path`. Raises `DatasetError` where there is none or it cannot be listed."""
+def open_source(path: Path | Url, *, follow_links: bool = False) -> Source:
+    """List the folder or zip at `path`; with `follow_links` also what links lead to that leave the folder.
+
+    Raises `DatasetError` where there is none or it cannot be listed.
+    """
     if isinstance(path, Url):
         if path.text.lower().endswith(".zip") and remote.is_file(path):
             return _source(path, archive.list_remote_zip(path), zipped=True)
@@ -123,7 +126,7 @@ def open_source(path: Path | Url) -> Source:
     except OSError as error:
         raise DatasetError(f"cannot open {path}: {error.strerror or error}") from error
     if stat.S_ISDIR(mode):
-        return _source(path, list_folder(path))
+        return _source(path, list_folder(path, follow_links=follow_links))
     if stat.S_ISREG(mode) and zipfile.is_zipfile(path):
         return _source(path, archive.list_zip(path), zipped=True)
     if path.suffix.lower() == ".zip":

@@ -22,6 +22,8 @@ NEVER = 2**63 - 1
 # Why files are left out, as the note says it.
 HIDDEN = "hidden, backup or system files or folders"
 NESTED_ARCHIVES = "archives inside, which are not opened"
+LEAVING = "links that leave the dataset's folder (--follow-links follows them)"
+BEYOND = "files other than images in folders outside that links lead to (--follow-links reads them)"
 
 
 class Locator(NamedTuple):

@@ -209,7 +209,7 @@ def train(
             bar.close()
     except session.TrainingInterruptedError:
         return console.INTERRUPTED
-    if session.is_first_process():
+    if result.first_process:
         console.echo(_as_json(result, request) if as_json else console.visible(_as_text(result, request)))
     return console.INTERRUPTED if result.stop_reason == "interrupted" else console.DONE
 

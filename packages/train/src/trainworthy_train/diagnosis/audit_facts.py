@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trainworthy_audit import splits
 from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.source.plain_file import read_plain_file
 from trainworthy_train.types import CitedRule
 
 if TYPE_CHECKING:
@@ -52,13 +54,47 @@ class AuditFacts:
     file: str = ""
 
 
+#: A million findings are 500 MB; more is a wrong file.
+MAX_BYTES = 4 * 2**30
+
+
+class _Rule(msgspec.Struct):
+    name: str
+    status: str
+
+
+class _Dataset(msgspec.Struct):
+    images: int
+    splits: dict[str, int]
+
+
+class _Finding(msgspec.Struct):
+    rule: str
+    image: str | None
+    annotation: str | None
+    related: list[str]
+    message: str
+    waived: Any
+
+
+class _Audit(msgspec.Struct):
+    """What is read of an audit.json."""
+
+    schema: str
+    dataset: _Dataset
+    rules: dict[str, _Rule]
+    findings: list[_Finding]
+
+
 def load(file: Path) -> AuditFacts:
     """The facts of an audit.json. Raises `TrainworthyError`."""
     try:
-        return from_document(json.loads(file.read_bytes()), str(file))
+        document = msgspec.json.decode(read_plain_file(file, MAX_BYTES))
+        msgspec.convert(document, _Audit)
+        return from_document(document, str(file))
     except OSError as error:
         raise TrainworthyError(f"cannot read the audit {file}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise TrainworthyError(
             f"{file} is not an audit.json of trainworthy\n  The diagnosis cites the findings of an audit.json.",
             next_step="trainworthy audit DATASET",

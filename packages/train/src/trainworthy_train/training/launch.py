@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from lightning_fabric import Fabric
 
 from trainworthy_audit import __version__
 from trainworthy_train.errors import TrainingError
+from trainworthy_train.training import launcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _processes(settings: Settings) -> tuple[int | str, int]:
     Fewer would each train for itself, without a word. Raises `TrainingError` where the settings say otherwise.
     """
     devices: int | str = int(settings.devices) if settings.devices.isdecimal() else settings.devices
-    local, world = (int(os.environ.get(name, "0")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    local, world = launcher.number("LOCAL_WORLD_SIZE"), launcher.number("WORLD_SIZE")
     if not local or not world:  # no launcher that says so; lightning-fabric itself knows SLURM
         alone = devices == "auto" and not torch.accelerator.is_available()
         return (1 if alone else devices), settings.nodes

@@ -28,3 +28,4 @@ class TrainingResult:
         Mapping[str, float] | None
     )  # "map50", "map", "precision", "recall", "iou", 0..1; None without test images
     seconds: float  # of training, evaluation included, over all sessions
+    first_process: bool = True  # False in the processes beside it, which report nothing

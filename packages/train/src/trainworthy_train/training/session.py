@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,14 @@ from trainworthy_audit.source import open_source
 from trainworthy_train import runs
 from trainworthy_train.data import augmentation
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
+from trainworthy_train.training import launcher
 from trainworthy_train.training import settings as training_settings
 from trainworthy_train.training.settings import DEFAULT_MODEL, FREE_ON_RESUME, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from lightning_fabric import Fabric
 
     from trainworthy_audit.source.remote import Url
     from trainworthy_train.models import Model
@@ -71,16 +73,12 @@ class Plan:
     golden: Sequence[Sample]
     golden_root: Path | None
     run: Run | None  # the run that is resumed
+    #: Whether every byte was compared with the certificate; else the annotations were, and which files there are
+    every_byte: bool = True
 
 
 class TrainingInterruptedError(KeyboardInterrupt):
     """A second Ctrl-C ended the training at once; its run can be resumed from its last checkpoint."""
-
-
-def is_first_process() -> bool:
-    """Whether this is the first process of all, by the environment that launchers set."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -112,8 +110,8 @@ def plan(request: Request) -> Plan:
 
     from trainworthy_train.data import gate
 
-    # Processes beside the first check what they read, not every byte again.
-    every_byte = is_first_process()
+    # A process beside the first compares each image when it reads it; `train` makes sure that there is a first one.
+    every_byte = not launcher.is_beside_first()
     dataset = gate.admit(
         request.dataset,
         certificate=certificate,
@@ -134,6 +132,7 @@ def plan(request: Request) -> Plan:
         golden=golden,
         golden_root=golden_root,
         run=run,
+        every_byte=every_byte,
     )
 
 
@@ -243,6 +242,7 @@ def train(plan: Plan, listener: ProgressListener) -> TrainingResult:
     request = plan.request
     fabric = launch.open_fabric(plan.settings)
     fabric.launch()
+    _require_compared(plan, fabric)
     run = plan.run
     if run is None:
         new = (
@@ -253,7 +253,8 @@ def train(plan: Plan, listener: ProgressListener) -> TrainingResult:
         run = runs.Run(Path(fabric.broadcast(str(new))))
     job = loop.Job(fabric, plan.model, plan.settings, plan.dataset, run, plan.golden, listener)
     if not fabric.is_global_zero:
-        return loop.train(dataclasses.replace(job, listener=SilentListener()), resume=request.resume)
+        beside = loop.train(dataclasses.replace(job, listener=SilentListener()), resume=request.resume)
+        return dataclasses.replace(beside, first_process=False)
     with run.locked():
         runs.remove_temporary_files(run.folder)
         if not request.resume:
@@ -268,6 +269,31 @@ def train(plan: Plan, listener: ProgressListener) -> TrainingResult:
                 f"interrupted at once; {run.name} goes on from its last checkpoint with --resume"
             )
             raise TrainingInterruptedError from error
+
+
+def _require_compared(plan: Plan, fabric: Fabric) -> None:
+    """Raise `RefusedError` unless the first process, which has now been met, compared every byte of the same dataset.
+
+    Called by all processes. Where this one took itself for another than the first, and is the first, it compares now.
+    """
+    from trainworthy_train.data import gate
+
+    if fabric.is_global_zero and not plan.every_byte:
+        gate.admit(
+            plan.request.dataset,
+            certificate=Path(plan.dataset.certificate_file),
+            config=plan.request.config,
+        )
+        if plan.golden_root:
+            gate.admit(plan.golden_root, only_test=True)
+    own = plan.dataset.certificate["fingerprint"]
+    first = fabric.broadcast(own)
+    if first != own:
+        raise RefusedError(
+            f"the processes of this training do not see the same dataset\n"
+            f"  The first one's certificate is of {first}, this one's of {own}.",
+            next_step=f"trainworthy verify {shlex.quote(plan.dataset.root)}  (on each machine)",
+        )
 
 
 def _describe(plan: Plan, run: Run) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.dataset
 @click.option("--out", type=options.PATH, metavar="FILE", help="Write the CSV there; it must not exist yet.")
 @options.json_option
+@options.follow_links
 @options.measuring
 def hashes(*, dataset: Path | Url, out: Path | None, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - of `api.Measuring`
     """Print a perceptual hash of each image, as CSV: path,hash.

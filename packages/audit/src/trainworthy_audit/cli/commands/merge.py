@@ -36,6 +36,7 @@ def _pairs(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dic
     "--rename", multiple=True, callback=_pairs, metavar="OLD=NEW", help="Give a label another name."
 )
 @options.json_option
+@options.follow_links
 @options.measuring
 def merge(*, datasets: tuple[Path | Url, ...], as_json: bool, **given: Any) -> int:  # noqa: ANN401 - of `api.merge`
     """Write several datasets as one, of any formats, labels united by name.

@@ -9,7 +9,16 @@ import polars as pl
 
 from trainworthy_audit.formats.shared.paths import Resolver, printable
 from trainworthy_audit.splits import split_of_folder
-from trainworthy_audit.types import BOXES, IMAGES, MEMBERSHIP, REFERENCES, UNREAD, Dataset, NameList
+from trainworthy_audit.types import (
+    BOXES,
+    IMAGES,
+    MEMBERSHIP,
+    REFERENCES,
+    UNREAD,
+    Dataset,
+    DeclaredSplit,
+    NameList,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +34,8 @@ class DatasetBuilder:
 
     The images come first, so that their numbers are known: `number[path]` is the `image` of the other frames.
 
-    `names`, `notes`, `content` and `unreadable_annotation` are filled in by the reader directly: see `Dataset`.
+    `names`, `notes`, `leads`, `content` and `unreadable_annotation` are filled in by the reader directly: see
+    `Dataset`.
     """
 
     def __init__(self, source: Source, format_name: str, images: Iterable[str]) -> None:
@@ -37,9 +47,11 @@ class DatasetBuilder:
         self.splits: list[str] = []
         self.content: set[str] = set(self.paths)
         self.notes: list[str] = list(source.notes)
+        self.leads: list[str] = []
         self.fractions = False
         self.unreadable_annotation: set[int] = set()
         self.files_with_bom: list[str] = []  # annotation files that begin with a byte order mark
+        self._declared_splits: list[DeclaredSplit] = []
         self._membership: dict[tuple[int, str], None] = {}  # (image, split), ordered
         self._annotation: dict[int, str] = {}
         self._declared_size: dict[int, tuple[float | None, float | None]] = {}
@@ -92,6 +104,10 @@ class DatasetBuilder:
                 "split": split, "id": identity, "outside": outside,
             }
         )  # fmt: skip
+
+    def declare_split(self, name: str, source: str, written: str, *, line: int | None = None) -> None:
+        """Note that the file `source` declares this split, whether any image is in it or not."""
+        self._declared_splits.append(DeclaredSplit(name, source, written, line))
 
     def declare_size(self, image: int, width: float | None, height: float | None) -> None:
         """Note which size in pixels an annotation declares for the image; the first one stays."""
@@ -150,10 +166,12 @@ class DatasetBuilder:
             membership=pl.DataFrame(list(self._membership), schema=MEMBERSHIP, orient="row"),
             names=tuple(self.names),
             splits=tuple(self.splits),
+            declared_splits=tuple(self._declared_splits),
             content=tuple(sorted(self.content)),
             fractions=self.fractions,
             notes=tuple(self.notes),
             unreadable_annotation=frozenset(self.unreadable_annotation),
+            leads=tuple(self.leads),
         )
 
     def _images(self) -> pl.DataFrame:

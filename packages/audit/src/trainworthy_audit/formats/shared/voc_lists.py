@@ -52,6 +52,8 @@ def add_splits(
     for path, rows in rows_of.items():
         split = stem(path) if stem(path) in names else None
         builder.content.add(path)
+        if split is not None:
+            builder.declare_split(split, path, path)
         for line, row in rows:
             match = _listed_image(row, root_of[path], finder, image_of_stem)
             image = None if match is None else builder.number.get(match)

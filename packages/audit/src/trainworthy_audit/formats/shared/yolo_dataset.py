@@ -8,6 +8,7 @@ from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats.shared import yolo_labels
 from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.paths import folder, within_folder
+from trainworthy_audit.formats.shared.selection import images_of_annotations
 from trainworthy_audit.formats.shared.yolo_layout import read_names, try_annotations
 from trainworthy_audit.formats.shared.yolo_rows import add_labels
 from trainworthy_audit.formats.shared.yolo_text import is_names, text_files
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Further from the labels than any names file is.
 _FAR = 99
+
+#: Folders without labels that are named.
+_PLACES = 3
 
 
 def build(source: Source, format_name: str, within: str, layout: Layout, others: Sequence[Layout]) -> Dataset:
@@ -46,6 +50,7 @@ def build(source: Source, format_name: str, within: str, layout: Layout, others:
     label_files = [label for label, image in labels.pairs if image in builder.number]
     _add_names(builder, layout, others, label_files, within)
     _add_label_files(builder, everything, labels)
+    builder.leads += _without_labels(builder.paths, {image for _, image in labels.pairs})
     builder.notes += layout.notes
     builder.content |= layout.files
     for path, reason, text, line in layout.unread:
@@ -73,14 +78,15 @@ def _belonging(
 ) -> list[str]:
     """The images of the splits, those with labels, and what lies in one folder with them.
 
-    All images belong where there are no splits and the user did not choose labels. Where the user names the file
-    that describes the dataset, labelled images outside its splits are another dataset's.
+    Where there are no splits and the user did not choose labels, see `selection.images_of_annotations`. Where the
+    user names the file that describes the dataset, labelled images outside its splits are another dataset's.
     """
     core = layout.images()
+    labelled = {image for _, image in labels.pairs}
     if not core and not within:
-        return everything
+        return images_of_annotations(source, everything, labelled, "")[0]
     if not core or within not in source.entries:
-        core |= {image for _, image in labels.pairs}
+        core |= labelled
     folders = {folder(image) for image in core}
     return [image for image in everything if folder(image) in folders] if core else everything
 
@@ -100,6 +106,9 @@ def _add_splits(builder: DatasetBuilder, layout: Layout) -> None:
     """What the layout says of splits; where it leads nowhere, the folders named like splits."""
     names = dividing(part.name for part in layout.parts)
     for part in layout.parts:
+        if part.name in names:
+            declared_in = layout.source if part.written else part.source
+            builder.declare_split(part.name, declared_in, part.written or part.source, line=part.line)
         for line, written, path, outside in part.listed:
             image = builder.number[path] if path else None
             builder.add_reference(
@@ -164,6 +173,18 @@ def _and_above(place: str) -> tuple[str, ...]:
 
 # ----------------------------------------------------------------------------------------------------------
 # Labels
+
+
+def _without_labels(images: list[str], labelled: set[str]) -> list[str]:
+    """Where trainers look for the labels of those folders of images that have none, in one phrase, if there are any."""
+    have = {folder(image) for image in labelled}
+    first = {folder(image): image for image in reversed(images) if folder(image) not in have}
+    expected = sorted({folder(yolo_labels.expected_place(image)) for image in first.values()})
+    if not expected:
+        return []
+    named = ", ".join(f"{place}/" if place else "the top folder" for place in expected[:_PLACES])
+    more = f" and {len(expected) - _PLACES:,} more folders" if len(expected) > _PLACES else ""
+    return [f"no label in {named}{more}, where trainers look for them"]
 
 
 def _add_label_files(builder: DatasetBuilder, everything: list[str], labels: LabelFiles) -> None:

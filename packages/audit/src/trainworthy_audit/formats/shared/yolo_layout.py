@@ -45,6 +45,8 @@ class SplitPart:
     source: str  # the file
     listed: list[ListedImage] = field(default_factory=list)
     folder_images: list[str] = field(default_factory=list)  # of a folder that the key names
+    written: str = ""  # the folder or list as the key names it; "" where no key does
+    line: int | None = None  # of the key
 
     def images(self) -> list[str]:
         """The images that are there."""

@@ -18,6 +18,7 @@ from trainworthy_audit.formats.shared.paths import (
 )
 from trainworthy_audit.formats.shared.yolo_layout import TEXT_LIMIT, ListedImage, Unread
 from trainworthy_audit.source.text import numbered_lines
+from trainworthy_audit.splits import split_of_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,9 @@ class Places:
         for candidate in self._by_name.get(tail[-1], []):
             parts = candidate.lower().split("/")
             shared = common_tail(parts, tail)
-            if shared >= 2 or shared in {len(parts), len(tail)}:
+            # A folder `images` is not `valid/images`: the split is not here.
+            same_split = split_of_folder(f"{candidate}/x") or not split_of_folder("/".join([*tail, "x"]))
+            if shared >= 2 or (same_split and shared in {len(parts), len(tail)}):
                 ranked.append((shared, within_folder(candidate, bases[0]), candidate))
         ranked.sort(reverse=True)
         if not ranked or (len(ranked) > 1 and ranked[0][:2] == ranked[1][:2]):

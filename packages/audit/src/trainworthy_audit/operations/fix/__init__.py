@@ -50,7 +50,7 @@ def run(
     if not dry_run:
         check(out, [source], zipped=zipped)
         check(place, [source])
-    dataset = formats.read(source, config.format, config.annotations)
+    dataset = formats.read(source, config.format, config.annotations, config.images)
     before = auditing.gather(source, dataset, config, measurer)
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
     state = RepairState(before, config, changes, measurer.thumbnails)

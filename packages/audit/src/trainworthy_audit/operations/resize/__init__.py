@@ -58,7 +58,9 @@ def run(
     then nothing is left of the new dataset.
     """
     check(out, [source], zipped=zipped)
-    evidence = from_pixels(source, formats.read(source, config.format, config.annotations), measurer)
+    evidence = from_pixels(
+        source, formats.read(source, config.format, config.annotations, config.images), measurer
+    )
     changes = Changes("resize", sources=(str(source.path),), out=str(out))
     plans = _plans(evidence, max_side, changes)
     moved = {image for image, plan in plans.items() if plan.orientation == plan.placement.orientation}

@@ -51,7 +51,7 @@ def run(
     shares(ratios)  # raises before anything is read
     check(out, [source], zipped=zipped)
     evidence = auditing.gather(
-        source, formats.read(source, config.format, config.annotations), config, measurer
+        source, formats.read(source, config.format, config.annotations, config.images), config, measurer
     )
     scenes = scene_groups(evidence, measurer.thumbnails, config.options_of(catalogue()["D002"]))
     changes = Changes("split", sources=(str(source.path),), out=str(out))
@@ -82,6 +82,11 @@ def run(
     )
     _record_moves(collection, divided, changes)
     _warn_of_divided_scenes(scene, division.split, changes)
+    leaks = faults.findings(evidence, config, "D003").height
+    if again and leaks:
+        changes.notes.append(
+            f"Divided anew, with every scene in one split (D003): {leaks:,} were in several."
+        )
     _note_labels(divided, changes)
     changes.notes.append(f"Images by split: {_sizes(division.split, division.names)}. Seed {seed}.")
     with open_sink(out, [source], zipped=zipped) as sink:
