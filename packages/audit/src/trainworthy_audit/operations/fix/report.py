@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.operations.faults import SETTLED
+from trainworthy_audit.operations.faults import SETTLED, blocks, findings
 from trainworthy_audit.operations.fix import repairs
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def note_results(state: RepairState, before: Evidence) -> None:
     _note_emptied_images(state, before)
     _note_split_sizes(state, before)
     _note_unresolved(state)
+    _note_gone(state, before)
 
 
 def _note_emptied_images(state: RepairState, before: Evidence) -> None:
@@ -54,18 +55,29 @@ def _note_unresolved(state: RepairState) -> None:
         code = rule.code
         count, example = state.unresolved[code], ""
         if (code not in repaired or code in SETTLED) and _worth_naming(rule, state):
-            findings = [
+            rows = [
                 row
                 for row in state.findings(code).iter_rows(named=True)
                 if not state.is_removed(row["image"])
             ]
-            count = len(findings)
-            if findings:
-                first = findings[0]
+            count = len(rows)
+            if rows:
+                first = rows[0]
                 example = f", such as {first['image'] or first['annotation']}: {first['message']}"
         if count:
             outcome = SETTLED.get(code, "left for a person")
             state.changes.notes.append(f"{code} {rule.name}, {count:,} found: {outcome}{example}")
+
+
+def _note_gone(state: RepairState, before: Evidence) -> None:
+    """Name the errors that are gone with what was repaired: a dataset without any box has some, once they are read."""
+    named = state.changes.to_json().decode()
+    for rule in state.config.rules():
+        if rule.code in named or not blocks(state.config, rule.code) or state.config.lacks(rule):
+            continue
+        count = findings(before, state.config, rule.code).height
+        if count and state.findings(rule.code).is_empty():
+            state.changes.notes.append(f"{rule.code} {rule.name}, {count:,} found: no longer")
 
 
 def _worth_naming(rule: Rule, state: RepairState) -> bool:
