@@ -97,7 +97,11 @@ def audit(file: Path, folder: Path, *, every_rule: bool = False) -> dict[str, An
         findings[row["rule"]].append(said({key: row[key] for key in row if key not in {"rule", "severity"}}))
     return {
         "verdict": whole["verdict"],
-        "dataset": {key: value for key, value in whole["dataset"].items() if key != "root"},
+        "dataset": {
+            key: value
+            for key, value in whole["dataset"].items()
+            if key != "root" and (key, value) != ("task", "boxes")  # as most are
+        },
         "rules": {key: value for key, value in told.items() if value},
         "settings": {one["name"]: one["value"] for one in whole["settings"] if one["origin"] != "default"},
         "waivers": whole["waivers"],

@@ -51,6 +51,11 @@ def test_the_certificate_still_verifies(place: Path) -> None:
     assert trainworthy("verify", "data").code == 1
 
 
+def _as_before(seen: Any, before: Any) -> Any:
+    """What is seen under the keys that there were: later versions add keys and rules."""
+    return {key: seen[key] for key in before} if isinstance(before, dict) else seen
+
+
 @pytest.mark.parametrize("words", [(), ("--measurements", "measurements")], ids=["cache", "measurements"])
 def test_an_audit_with_what_was_remembered_is_as_the_old_one(place: Path, words: tuple[str, ...]) -> None:
     """The old cache, measurements, settings and waivers are used: nothing is said of it, and nothing changes.
@@ -64,7 +69,7 @@ def test_an_audit_with_what_was_remembered_is_as_the_old_one(place: Path, words:
     assert (told.code, told.err, seen["verdict"]) == (0, "", "approved-with-waivers")
     assert [waiver["status"] for waiver in seen["waivers"]] == ["used"]
     for key in ("dataset", "rules", "settings", "findings"):
-        assert seen[key] == before[key], key
+        assert _as_before(seen[key], before[key]) == before[key], key
     again = json.loads((place / "reports/data/certificate.json").read_bytes())
     for key in ("fingerprint", "files", "images", "quarantined", "dataset", "waivers"):
         assert again[key] == proof[key], key

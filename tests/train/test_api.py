@@ -178,3 +178,4 @@ def test_diagnose_names_the_pattern(tmp_path: Path) -> None:
     assert diagnosis.pattern == "good-training"
     (other,) = tt.diagnose(str(tmp_path / "log.csv"), columns={"loss": "loss", "map50": "mAP50"})
     assert other.best_map == diagnosis.best_map
+    assert "Good training" in diagnosis._repr_html_()

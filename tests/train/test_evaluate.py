@@ -159,6 +159,15 @@ def test_equal_confidences_come_together():
     assert (scores.precision, scores.recall) == (0.5, 1)
 
 
+def test_a_score_that_several_detections_share_is_judged_by_all_of_them():
+    """One right detection first among five of one score does not make that score a good confidence."""
+    places = [BOX, [100, 10, 140, 40]]
+    empty = [[100 + 10 * n, 100, 109 + 10 * n, 109] for n in range(4)]
+    scores = score([found([*places, *empty], [0.9, 0.5, 0.5, 0.5, 0.5, 0.5])], [truth(places)], ["cell"])
+    assert scores.confidence == pytest.approx(0.9)
+    assert (scores.precision, scores.recall) == (1, 0.5)
+
+
 def test_a_label_is_scored_by_itself():
     """Each label has its own average precision, precision and recall; a label without objects has none."""
     scores = score(
@@ -193,8 +202,16 @@ def test_iou_is_of_the_matched_boxes():
 def test_a_crowd_is_neither_found_nor_missed():
     """Detections in a crowd are no errors, and the crowd is no object to be found."""
     there = truth([BOX, [100, 100, 180, 180]], crowd=[False, True])
-    scores = score([found([BOX, [110, 110, 120, 120]], [0.9, 0.8])], [there], ["a"])
+    scores = score([found([BOX, [110, 110, 120, 120]], [0.8, 0.9])], [there], ["a"])
     assert (scores.precision, scores.recall, scores.labels["a"].boxes) == (1, 1, 1)
+
+
+def test_an_object_comes_before_the_crowd_that_it_stands_in():
+    """A detection that lies wholly in a crowd and fits an object in it by 0.8 has found the object."""
+    there = truth([[10, 10, 110, 110], [0, 0, 200, 200]], crowd=[False, True])
+    matches = match([found([[10, 10, 90, 110]], [0.9])], [there])
+    assert matches.ious == pytest.approx([0.8])
+    assert len(matches.object_labels) == 1
 
 
 @settings(deadline=None, max_examples=25)

@@ -197,6 +197,13 @@ def test_corners_count_from_one_unless_one_is_zero(tmp_path: Path) -> None:
     assert any("count from 0" in note for note in second.notes)
 
 
+@pytest.mark.parametrize(("corner", "read"), [(0.2, 0.2), (0.99, 0.99), (1, 0), (1.2, 0.2)])
+def test_a_corner_below_one_counts_from_zero(tmp_path: Path, corner: float, read: float) -> None:
+    """What counts from 1 has no corner between 0 and 1."""
+    (found,) = edges(one(tmp_path, xml(thing(corner, 5.5, 40, 50))))
+    assert found[0] == pytest.approx(read)
+
+
 def test_boxes_without_extent_stay_without(tmp_path: Path) -> None:
     """Equal and swapped corners are not widened by the pixel that counting from 1 adds."""
     dataset = one(tmp_path, xml(thing(50, 60, 50, 60), thing(50, 60, 40, 90)))
@@ -458,6 +465,28 @@ def test_class_files_are_no_splits(tmp_path: Path) -> None:
     dataset = lists(tmp_path, train="a\nb\n", val="c\n", cat_train="a  1\nb -1\n", cat_val="c 0\n")
     assert dataset.splits == ("train", "val")
     assert "ImageSets/Main/cat_train.txt" not in dataset.content
+
+
+def test_class_files_alone_are_splits(tmp_path: Path) -> None:
+    """Where no list names a split, those of its classes together do, each id once."""
+    files = {
+        "cat_train": "a  1\nb -1\n",
+        "dog_train": "a -1\nb 1\n",
+        "traffic_light_val": "c  0\n",
+        "cat_val": "c 1\n",
+    }
+    dataset = lists(tmp_path, **files)
+    assert dataset.splits == ("train", "val")
+    assert dataset.membership.rows() == [(0, "train"), (1, "train"), (2, "val")]
+    assert dataset.references.filter(kind="list").height == 3
+    assert "ImageSets/Main/cat_train.txt" in dataset.content
+
+
+def test_remarks_in_lists_are_no_ids(tmp_path: Path) -> None:
+    """Neither a line of words nor an id that was commented out."""
+    dataset = lists(tmp_path, train="# made by hand\na\n#b\n  # images/b.jpg\n", val="c\n")
+    assert dataset.membership.rows() == [(0, "train"), (2, "val")]
+    assert dataset.references.filter(kind="list").height == 2
 
 
 def test_column_behind_an_id_is_no_part_of_it(tmp_path: Path) -> None:

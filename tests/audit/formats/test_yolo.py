@@ -630,3 +630,29 @@ def test_half_read_names_are_marked(tmp_path: Path, names: str, complete: bool) 
     dataset = read(tmp_path, TWO | {"data.yaml": KEYS + names})
     assert [one.complete for one in dataset.names] == [complete]
     assert (dataset.unread.height == 0) == complete
+
+
+def test_paths_without_line_ends_between_them_are_missing(tmp_path: Path) -> None:
+    """Each line of glued paths is an image that is not there, and a note says what happened."""
+    lists = {
+        "data.yaml": "train: train.txt\nval: val.txt\nnames: [cat]\n",
+        "train.txt": "images/train/a.jpgimages/val/b.jpg\n",
+        "val.txt": "# by hand\nimages/val/b.jpg\n",
+    }
+    dataset = formats.read(open_source(put(tmp_path, TWO | lists)), "yolo")
+    listed = dataset.references.filter(kind="list").select("source", "line", "image").rows()
+    assert listed == [("train.txt", 1, None), ("val.txt", 2, 1)]
+    assert any("train.txt:1 holds 2 paths in one line" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("key", ["train", "val"])
+def test_a_split_beside_the_yaml_that_is_missing_is_said(tmp_path: Path, key: str) -> None:
+    """`../valid/images` does not mean any folder called images, and does not leave the dataset."""
+    other = "val" if key == "train" else "train"
+    yaml = f"{key}: ../valid/images\n{other}: images/train\nnames: [cat]\n"
+    files = {"images/train/a.jpg": b"x", "labels/train/a.txt": ROW, "data.yaml": yaml}
+    dataset = formats.read(open_source(put(tmp_path, files)), "yolo")
+    lists = dataset.references.filter(kind="list").to_dicts()
+    (missing,) = [row for row in lists if row["image"] is None]
+    assert (missing["written"], missing["split"], missing["outside"]) == ("../valid/images", key, False)
+    assert not any("taken to mean" in note for note in dataset.notes)

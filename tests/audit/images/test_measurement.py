@@ -305,8 +305,11 @@ def test_broken_headers_never_raise(at: int, junk: bytes, format_: str) -> None:
         (lambda: encode(photo(0).convert("L")), {"format": "jpeg", "mode": "L"}),
         (lambda: encode(photo(0).convert("CMYK")), {"format": "jpeg", "mode": "CMYK"}),
         (lambda: encode(photo(0)) + b"xyz", {"trailing_bytes": 3}),
-        (mpo, {"format": "jpeg", "frames": 1, "trailing_bytes": 0}),
+        (mpo, {"format": "jpeg", "frames": 2, "trailing_bytes": 0}),
         (lambda: encode(sixteen_bits(), "png"), {"format": "png", "mode": "I;16"}),
+        (lambda: colours_of_sixteen_bits("png"), {"format": "png", "mode": "RGB;16"}),
+        (lambda: colours_of_sixteen_bits("ppm"), {"format": "ppm", "mode": "RGB;16"}),
+        (lambda: grey_of_sixteen_bits(b"# by hand\n"), {"format": "ppm", "mode": "I;16"}),
         (lambda: encode(photo(0), "png") + b"xyz", {"trailing_bytes": 3}),
         (lambda: encode(photo(0).convert("P"), "png"), {"mode": "P"}),
         (lambda: encode(photo(0).convert("RGBA"), "png"), {"mode": "RGBA"}),
@@ -325,19 +328,17 @@ def test_format_mode_frames_and_trailing_bytes(make: Callable[[], bytes], wanted
     assert (found["width"], found["height"]) == (480, 360)
 
 
-@pytest.mark.parametrize(("written", "read"), [(1, 1), (6, 6), (8, 8), (9, 0), (0, 0)])
+@pytest.mark.parametrize(("written", "read"), [(1, 1), (6, 6), (8, 8), (9, 9), (0, 0)])
 @pytest.mark.parametrize("format_", ["jpeg", "png", "webp"])
-def test_orientation_is_read_and_values_that_exif_does_not_know_are_zero(
-    format_: str, written: int, read: int
-) -> None:
-    """EXIF orientations are reported wherever they stand; impossible ones are 0."""
+def test_orientation_is_read_as_written(format_: str, written: int, read: int) -> None:
+    """EXIF orientations are reported wherever they stand, impossible ones, too."""
     assert measure(encode(photo(0), format_, exif=exif(written))).orientation == read
 
 
-def test_orientation_65537_is_impossible() -> None:
+def test_orientation_65537_is_read_as_written() -> None:
     """An orientation written as a long number is read as a long number."""
     block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x04\0\x01\0\0\0\x01\0\x01\0\0\0\0\0"
-    assert measure(encode(photo(0), exif=b"Exif\0\0" + block)).orientation == 0
+    assert measure(encode(photo(0), exif=b"Exif\0\0" + block)).orientation == 65537
 
 
 def test_no_orientation_is_none() -> None:
@@ -352,6 +353,74 @@ def test_brightness_and_contrast_are_those_of_the_luma(format_: str) -> None:
     found = measure(encode(photo(3), format_))
     assert found.brightness == pytest.approx(luma.mean(), abs=0.005)
     assert found.contrast == pytest.approx(luma.std(), abs=0.05)
+
+
+def colours_of_sixteen_bits(kind: str) -> bytes:
+    """An image of 16 bits in each of three colours."""
+    values = (np.asarray(photo(0)).astype(">u2") * 257).astype(">u2")
+    height, width = values.shape[:2]
+    if kind == "ppm":
+        return f"P6 {width} {height} 65535\n".encode() + values.tobytes()
+    raw = b"".join(b"\0" + row.tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw, 1)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def grey_of_sixteen_bits(comment: bytes) -> bytes:
+    """A PGM of 16 bits."""
+    values = np.asarray(photo(0).convert("L")).astype(">u2") * 257
+    height, width = values.shape
+    return b"P5\n" + comment + f"{width} {height}\n65535\n".encode() + values.astype(">u2").tobytes()
+
+
+def stray(data: bytes, place: int, extra: bytes) -> bytes:
+    return data[:place] + extra + data[place:]
+
+
+@pytest.mark.parametrize("number", [0, 3, 7])
+@pytest.mark.parametrize("extra", [b"\x55", b"\x55\x10", b"\x01\x02\x03"])
+def test_stray_bytes_before_a_restart_marker_are_no_damage(number: int, extra: bytes) -> None:
+    """The part before them is complete, whichever marker it is."""
+    data = jpeg(restart_marker_blocks=8)
+    place = data.index(bytes((0xFF, 0xD0 + number)), data.index(b"\xff\xda"))
+    found = measure(stray(data, place, extra))
+    assert (found.status, found.reason) == ("ok", None)
+    assert found.pixel_digest == measure(data).pixel_digest
+
+
+def test_what_is_left_of_a_damaged_part_is_damage() -> None:
+    """Where hundreds of bytes are lost, decoders skip to a restart marker, too."""
+    data = jpeg(restart_marker_blocks=8)
+    at = len(data) // 2
+    assert measure(data[:at] + data[at + 400 :]).status == "damaged"
+
+
+def test_a_broken_colour_profile_is_no_damage() -> None:
+    """A piece of a profile of which the others are missing, before sound pixels."""
+    piece = b"ICC_PROFILE\0\x02\x02" + b"no profile" * 9
+    data = jpeg()
+    marked = stray(data, 2, b"\xff\xe2" + (len(piece) + 2).to_bytes(2) + piece)
+    assert measure(marked).status == "ok"
+    assert measure(marked[: len(marked) // 2]).status == "damaged"
+
+
+def test_heic_without_a_decoder_is_named() -> None:
+    """The reason names the format, and what lets it be decoded."""
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(300)
+    found = measure(heic)
+    assert found.status == "unreadable"
+    assert "HEI" in (found.reason or "")
+
+
+def test_span_is_that_of_the_luma() -> None:
+    """A lamp in the dark is a long span and little contrast; noise is neither."""
+    night = np.random.default_rng(0).integers(0, 3, (480, 640)).astype(np.uint8)
+    assert (measure(encode(Image.fromarray(night), "png")).span or 0) < 0.05
+    night[200:210, 300:310] = 250
+    lamp = measure(encode(Image.fromarray(night), "png"))
+    assert (lamp.contrast or 1) < 0.05
+    assert (lamp.span or 0) > 0.3
 
 
 def test_sharpness_falls_when_a_picture_is_blurred() -> None:

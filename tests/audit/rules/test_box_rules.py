@@ -48,6 +48,14 @@ def test_image_without_size(code: str) -> None:
     assert found(code, evidence([box(0.1, 0.1, 0.1, 0.1)], kind="yolo", size=(None, None))) == []
 
 
+@pytest.mark.parametrize(("side", "limit"), [(100.0, 0.5), (4000.0, 2.0)])
+def test_the_larger_of_two_limits_counts_beyond_an_edge(side: float, limit: float) -> None:
+    """B001 allows half a pixel in small images and a share of the side in large ones."""
+    given = [box(10, 10, side + reach, 40) for reach in (limit - 0.1, limit + 0.1)]
+    (row,) = found("B001", evidence(given, size=(side, side)))
+    assert (row["box"], row["limit"]) == (1, limit)
+
+
 def test_zero_and_negative_sizes() -> None:
     """B002 measures the smaller side: 0 without extent, negative where edges are swapped."""
     given = [box(10, 10, 10, 50), box(10, 10, 60, 10), box(60, 10, 10, 50), box(10, 10, 11, 11)]

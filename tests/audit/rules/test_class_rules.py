@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -297,9 +299,45 @@ def test_roboflow_placeholder_is_called_so(path: str, placeholder: bool) -> None
 
 
 def test_labels_with_outer_spaces_are_told_once() -> None:
-    """C005 tells of them where labels stand in no list, C003 where they do."""
+    """C003 tells of them, whether labels stand in a list or only in the annotations, and C005 does not."""
     boxes = [box(1, 1, 50, 50, "person"), box(1, 1, 50, 50, " person ")]
-    (row,) = found("C005", evidence(boxes))
-    assert row["message"] == '" person " (1 box) and "person" (1 box) differ only in the spaces around them'
+    (row,) = found("C003", evidence(boxes))
+    assert row["message"] == 'the label " person " of 1 box has spaces around it'
+    assert found("C005", evidence(boxes)) == []
+    (row,) = found("C003", evidence([box(1, 1, 50, 50, " cat\n")]))
+    assert row["message"].endswith("has spaces and line breaks around it")
     listed = evidence(boxes, names=[names("person", " person ")])
     assert (found("C005", listed), len(found("C003", listed))) == ([], 1)
+
+
+def shapes(rng: random.Random, kinds: int, labels: int, *, mixed: bool) -> list[dict[str, Any]]:
+    """Boxes of tall, wide and square things, labelled by their kind or by chance."""
+    sides = ((18, 90), (26, 26), (96, 18))[:kinds]
+    boxes = []
+    for _ in range(360):
+        kind = rng.randrange(kinds)
+        w, h = (side * rng.uniform(0.85, 1.15) for side in sides[kind])
+        label = rng.randrange(labels) if mixed else kind % labels
+        boxes.append(box(1, 1, 1 + w, 1 + h, f"kind{label}"))
+    return boxes
+
+
+@pytest.mark.parametrize(("kinds", "labels"), [(2, 2), (2, 5), (3, 3)])
+def test_labels_dealt_out_by_chance_are_said(kinds: int, labels: int) -> None:
+    """Where boxes have two clear shapes, and each label has both in the same shares."""
+    rng = random.Random(kinds * labels)
+    assert len(found("C008", evidence(shapes(rng, kinds, labels, mixed=True)))) == 1
+    assert found("C008", evidence(shapes(rng, kinds, labels, mixed=False))) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_of_like_shapes_are_not_judged(seed: int) -> None:
+    """Where shapes are spread evenly or normally, labels need not have to do with them."""
+    rng = random.Random(seed)
+    even = [
+        box(1, 1, 1 + rng.uniform(10, 90), 1 + rng.uniform(10, 90), f"k{rng.randrange(3)}")
+        for _ in range(300)
+    ]
+    normal = [box(1, 1, 1 + 50 * math.exp(rng.gauss(0, 0.5)), 51, f"k{rng.randrange(3)}") for _ in range(300)]
+    assert found("C008", evidence(even)) == []
+    assert found("C008", evidence(normal)) == []

@@ -108,11 +108,13 @@ def test_square_image_with_a_wrong_size_is_not_called_swapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("orientation", "count"), [(None, 0), (1, 0), *((value, 1) for value in range(2, 9)), (0, 1)]
+    ("orientation", "count"), [(None, 0), (1, 0), *((value, 1) for value in range(2, 9)), (0, 1), (65537, 1)]
 )
 def test_orientation(orientation: int | None, count: int) -> None:
-    """Only an absent orientation and 1 leave the picture as it is stored; 0 stands for values that do not exist."""
-    assert len(messages("I005", {"orientation": orientation})) == count
+    """Only an absent orientation and 1 leave the picture as it is stored; impossible values are reported as written."""
+    said = messages("I005", {"orientation": orientation})
+    assert len(said) == count
+    assert all(f"orientation is {orientation}," in each for each in said)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +123,18 @@ def test_orientation(orientation: int | None, count: int) -> None:
         ({"mode": "RGB"}, None),
         ({"mode": "L"}, None),
         ({"mode": "I;16"}, "has 16 bits a channel (I;16)"),
+        ({"mode": "RGB;16"}, "has 16 bits a channel (RGB;16)"),
+        ({"format": "jpeg", "frames": 2}, None),
         ({"mode": "I;16B"}, "has 16 bits a channel (I;16B)"),
         ({"mode": "P"}, "has a colour palette"),
         ({"mode": "RGBA"}, "has an alpha channel"),
         ({"mode": "CMYK"}, "has CMYK print colours"),
         ({"mode": "XYZ"}, "has mode XYZ"),
-        ({"frames": 3}, "has 3 frames, of which trainers read the first"),
-        ({"mode": "P", "frames": 2}, "has a colour palette, and 2 frames, of which trainers read the first"),
+        ({"format": "gif", "frames": 3}, "has 3 frames, of which trainers read the first"),
+        (
+            {"format": "gif", "mode": "P", "frames": 2},
+            "has a colour palette, and 2 frames, of which trainers read the first",
+        ),
     ],
 )
 def test_unusual_pixels(pixels: dict[str, Any], said: str | None) -> None:
@@ -164,6 +171,8 @@ def test_blank_image_is_not_called_dark_too() -> None:
     black = {"brightness": 0.0, "contrast": 0.0, "sharpness": 0.0}
     assert messages("I009", black) == ["is blank or nearly so: all of it is black"]
     assert messages("I010", black) == []
+    lamp = black | {"brightness": 0.005, "contrast": 0.008, "span": 0.9}
+    assert messages("I009", lamp) == []
     night = {"brightness": 0.03, "contrast": 0.05}
     assert messages("I009", night) == []
     assert messages("I010", night) == ["is very dark on the whole"]

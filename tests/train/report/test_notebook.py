@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 from support import families
 from support.browser import IN_BROWSER, violations
 from trainworthy_train.diagnosis import diagnose
+from trainworthy_train.report import notebook
 from trainworthy_train.types import Curves, Diagnosis
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -23,7 +24,7 @@ def diagnoses() -> list[Diagnosis]:
 
 def test_a_diagnosis_shows_itself_with_its_charts() -> None:
     """Verdict, two charts as SVG, evidence and advice; nothing is loaded, and no script runs."""
-    html = diagnose(families.declining(), source="runs/train7/results.csv")._repr_html_()
+    html = notebook.render(diagnose(families.declining(), source="runs/train7/results.csv"))
     assert "Overtraining (" in html
     assert html.count('role="img"') == 2
     assert html.count("<polyline") == 6
@@ -34,7 +35,7 @@ def test_a_diagnosis_shows_itself_with_its_charts() -> None:
 
 def test_its_style_applies_to_nothing_else() -> None:
     """Every rule of its style sheet is about elements inside the fragment."""
-    html = diagnose(families.good())._repr_html_()
+    html = notebook.render(diagnose(families.good()))
     [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     selectors = [part.strip() for rule in re.findall(r"([^{}]+)\{", style) for part in rule.split(",")]
     assert len(selectors) > 20
@@ -44,7 +45,7 @@ def test_its_style_applies_to_nothing_else() -> None:
 def test_names_that_are_markup_are_text() -> None:
     """A path, a run's name or a note that is markup is shown as it is."""
     run = dataclasses.replace(families.good(), name=HOSTILE, notes=(HOSTILE,))
-    html = diagnose(run, source=HOSTILE)._repr_html_()
+    html = notebook.render(diagnose(run, source=HOSTILE))
     assert "<script" not in html
     assert "<img" not in html
     assert html.count("</style>") == 1
@@ -55,7 +56,7 @@ def test_it_can_be_read_in_a_page(chromium: Browser, tmp_path: Path, scheme: str
     """In a page of light or dark text axe-core finds nothing, it is no wider than the screen, and the rest stays."""
     page = f"""<!DOCTYPE html><html lang="en"><title>Notebook</title><meta name="color-scheme" content="{scheme}">
     <main><h1>Notebook</h1><h2>Runs</h2><p class="note" id="other">Another cell</p>
-    {"".join(f"<section>{one._repr_html_()}</section>" for one in diagnoses())}</main></html>"""
+    {"".join(f"<section>{notebook.render(one)}</section>" for one in diagnoses())}</main></html>"""
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     tab = chromium.new_page(viewport={"width": 900, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     wrong: list[str] = []

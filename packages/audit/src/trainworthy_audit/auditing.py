@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import __version__, waivers
+from trainworthy_audit import __version__, formats, waivers
 from trainworthy_audit.config import SEARCH
 from trainworthy_audit.evidence.findings import NONE
+from trainworthy_audit.evidence.scenes import boxes_in_shares
 from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_audit.measure import evidence_cache
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import digest
-from trainworthy_audit.types import FINDINGS, AuditResult, Evidence, Outcome
+from trainworthy_audit.types import FINDINGS, PAIRS, AuditResult, Evidence, Outcome, empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,8 +93,6 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     if cached:
         evidence = joined(cached.dataset, cached.pixels, cached.duplicates, config)
         return evidence, content_digests(source, evidence, cached.digests)
-    from trainworthy_audit import formats
-
     began = time.time_ns()
     evidence = gather(
         source, formats.read(source, config.format, config.annotations, config.images), config, measurer
@@ -126,8 +125,9 @@ def gather(source: Source, dataset: Dataset, config: Config, measurer: Measurer)
 
     pixels = measurer.measure(source, dataset.images["path"].to_list())
     search = config.options_of(catalogue()[SEARCH])
-    found = duplicates.find(pixels, measurer.thumbnails, search, measurer.mapper)
-    return joined(dataset, pixels, found, config)
+    evidence = joined(dataset, pixels, empty(PAIRS), config)
+    found = duplicates.find(pixels, measurer.thumbnails, search, measurer.mapper, boxes_in_shares(evidence))
+    return dataclasses.replace(evidence, duplicates=found)
 
 
 def _known_hashes(source: Source, config: Config) -> pl.DataFrame | None:
@@ -181,6 +181,7 @@ def joined(
         boxes=in_pixels(boxes, fractions=dataset.fractions),
         labels=config.labels if config else (),
         group_regex=config.group_regex if config else "",
+        unannotated_is_negative=formats.load(dataset.format).unannotated_is_negative,
     )
 
 

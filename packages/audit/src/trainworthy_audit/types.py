@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning", "info"]
 Verdict = Literal["approved", "approved-with-waivers", "rejected"]
 Status = Literal["passed", "failed", "not-applicable", "crashed"]
+Task = Literal["boxes", "polygons", "keypoints", "oriented"]
 
 #: The gravest first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -59,12 +60,36 @@ BOXES = pl.Schema(
         "y2": pl.Float64,
         "class_id": pl.Int64,  # as written; null in VOC
         "label": pl.String,  # null where the id is in no list
-        "shape": pl.String,  # "box", "polygon" or "rle": what the box was made from
+        # what the box was made from: "box", "polygon", "oriented" (four corners of a turned box) or "rle"; "keypoints"
+        # for a box of its own with keypoints beside it
+        "shape": pl.String,
         "id": pl.Int64,  # COCO annotation id, else null
         "truncated": pl.Float64,  # flags as written, usually 0 or 1; NaN for what is not a number, null where unstated
         "difficult": pl.Float64,
         "occluded": pl.Float64,
         "crowd": pl.Float64,
+    }
+)
+
+#: The task that annotations of a `shape` are made for.
+TASKS: Mapping[str, Task] = {
+    "box": "boxes",
+    "polygon": "polygons",
+    "rle": "polygons",
+    "oriented": "oriented",
+    "keypoints": "keypoints",
+}
+
+#: One row a flaw of the shape that a box was read from; of several keypoints of one box the worst.
+SHAPE_FLAWS = pl.Schema(
+    {
+        "row": pl.UInt32,  # of `BOXES`
+        # "crosses-itself" (a polygon), "not-a-rectangle" (an oriented box), and of keypoints: "outside-image",
+        # "outside-box", "visibility"
+        "flaw": pl.String,
+        # how many pairs of edges cross; by what share of the image's or the box's side a keypoint lies outside; the
+        # visibility as written; NaN for oriented boxes
+        "measured": pl.Float64,
     }
 )
 
@@ -143,6 +168,7 @@ class Dataset:
     format: str  # one of `formats.names()`: "voc", "coco", "yolo" (ultralytics), "darknet", ...
     images: pl.DataFrame = field(default_factory=lambda: empty(IMAGES))  # IMAGES
     boxes: pl.DataFrame = field(default_factory=lambda: empty(BOXES))  # BOXES
+    shape_flaws: pl.DataFrame = field(default_factory=lambda: empty(SHAPE_FLAWS))  # SHAPE_FLAWS
     unread: pl.DataFrame = field(default_factory=lambda: empty(UNREAD))  # UNREAD
     references: pl.DataFrame = field(default_factory=lambda: empty(REFERENCES))  # REFERENCES
     membership: pl.DataFrame = field(default_factory=lambda: empty(MEMBERSHIP))  # MEMBERSHIP
@@ -174,6 +200,12 @@ class Dataset:
             return tuple(name for _, name in sorted(self.names[0].by_id().items()))
         return tuple(self.boxes["label"].drop_nulls().unique().sort().to_list())
 
+    @property
+    def task(self) -> Task:
+        """What most boxes were annotated as; "boxes" where there are none."""
+        shapes = self.boxes["shape"].drop_nulls().value_counts(sort=True)
+        return TASKS.get(shapes["shape"][0], "boxes") if shapes.height else "boxes"
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # What measuring returns
@@ -190,12 +222,15 @@ PIXELS = pl.Schema(
         "format": pl.String,  # by content: "jpeg", "png", "bmp", "gif", "tiff", "webp", ...; null when it is no image
         "width": pl.UInt32,  # in pixels as stored; "too-large": as the header claims
         "height": pl.UInt32,
-        "orientation": pl.UInt8,  # EXIF, 1..8; null where there is none; values outside become 0
-        "mode": pl.String,  # Pillow's: "RGB", "L", "CMYK", "P", "RGBA", "I;16", ...
-        "frames": pl.UInt32,  # of an animation or a file of several pages; usually 1
+        "orientation": pl.UInt32,  # EXIF, as written: 1..8, or a value that EXIF does not know; null for none
+        # Pillow's: "RGB", "L", "CMYK", "P", "RGBA", "I;16", ...; "RGB;16" and the like where the file has 16 bits a
+        # channel of which Pillow keeps 8
+        "mode": pl.String,
+        "frames": pl.UInt32,  # of an animation, a file of several pages or pictures (MPO); usually 1
         "trailing_bytes": pl.UInt64,  # after the image's own end
         "brightness": pl.Float64,  # mean luma, 0..1
         "contrast": pl.Float64,  # standard deviation of the luma, 0..1
+        "span": pl.Float64,  # highest less lowest luma of the reduced image, 0..1
         "sharpness": pl.Float64,  # variance of the Laplacian of the luma at 1/8 scale (at least 64 px), luma in 0..255
         "pixel_digest": pl.String,  # blake3 of mode, size and small grey image; equal for equal pixels
         # perceptual hash (imagehash.phash bits, big-endian) of the image and of its seven flips and rotations, in the
@@ -214,7 +249,7 @@ PAIRS = pl.Schema(
         "b": pl.UInt32,
         # what was done to `a` to get `b`, or the other way round: "exact", "same pixels", "recompressed", "resized",
         # "brighter", "darker", "contrast", "cropped", "shifted", "letterboxed", "rotated a little", one of
-        # `dihedral.NAMES`, "near" (the same place, another picture), "source"
+        # `dihedral.NAMES`, "near" (changed in part), "source"; or "scene": no copy, but another picture of one place
         "relation": pl.String,
         "distance": pl.UInt32,  # bits of the hash that differ, 0..64; 0 for exact and source pairs
         "similarity": pl.Float64,  # correlation of the aligned thumbnails, -1..1; null where it was not needed
@@ -253,6 +288,9 @@ class Evidence:
     boxes: pl.DataFrame
     labels: tuple[str, ...] = ()  # the labels that the user asked for; () for all
     group_regex: str = ""  # from the configuration: its first group names the recording of a path
+    unannotated_is_negative: bool = (
+        False  # an image of a split without annotation is one without objects (YOLO)
+    )
     known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
 
 
@@ -367,6 +405,7 @@ GROUPS = {
     "I": "Images",
     "A": "Annotation files",
     "B": "Boxes",
+    "P": "Polygons, keypoints and oriented boxes",
     "C": "Classes",
     "D": "Duplicates and variety",
     "O": "Flags",

@@ -19,7 +19,7 @@ from trainworthy_audit import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainworthy_train import runs
-    from trainworthy_train.api import TrainingOptions, diagnose, load, train
+    from trainworthy_train.api import Diagnosis, TrainingOptions, diagnose, load, train
     from trainworthy_train.errors import (
         RefusedError,
         RunError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
-    from trainworthy_train.types import Curves, Diagnosis, Evidence
+    from trainworthy_train.types import Curves, Evidence
 
 __all__ = [
     "Curves",
@@ -57,12 +57,11 @@ __all__ = [
 _HOMES = {
     "Curves": "types",
     "Detector": "inference.detector",
-    "Diagnosis": "types",
     "Evidence": "types",
     "Prediction": "inference.detector",
     "Run": "runs.run",
     "TrainingResult": "training.result",
-    **dict.fromkeys(("TrainingOptions", "diagnose", "load", "train"), "api"),
+    **dict.fromkeys(("Diagnosis", "TrainingOptions", "diagnose", "load", "train"), "api"),
     **dict.fromkeys(
         ("RefusedError", "RunError", "TrainingError", "TrainworthyError", "WeightsError"), "errors"
     ),

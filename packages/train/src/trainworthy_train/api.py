@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from trainworthy_audit.source.remote import parse_location
-from trainworthy_train import runs
+from trainworthy_train import runs, types
 from trainworthy_train.runs.duration import parse_duration
 from trainworthy_train.runs.run import Run
 from trainworthy_train.training import session
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from trainworthy_train.inference.detector import Detector
     from trainworthy_train.training.result import TrainingResult
-    from trainworthy_train.types import Diagnosis
 
 StrPath = str | Path
 
@@ -117,6 +116,16 @@ class _Callbacks:
             self._on_message(text)
 
 
+class Diagnosis(types.Diagnosis):
+    """Which pattern the curves of a run show, why, and what to do. In a notebook it shows itself with its charts."""
+
+    def _repr_html_(self) -> str:
+        """The diagnosis with its charts as self-contained HTML."""
+        from trainworthy_train.report import notebook
+
+        return notebook.render(self)
+
+
 def load(run: StrPath | Run) -> Detector:
     """The detector of a run, with the weights of its best epoch: `load("runs/streets/v1").predict(["a.jpg"])`.
 
@@ -148,4 +157,5 @@ def diagnose(
     from trainworthy_train.diagnosis.source import diagnose_log
 
     file = None if audit is None else Path(audit)
-    return diagnose_log(Path(log), audit=file, columns=columns, on_message=on_message)
+    found = diagnose_log(Path(log), audit=file, columns=columns, on_message=on_message)
+    return [Diagnosis(**vars(one)) for one in found]

@@ -160,7 +160,7 @@ class CitedRule:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Which pattern the curves of a run show, why, and what to do. In a notebook it shows itself with its charts."""
+    """Which pattern the curves of a run show, why, and what to do."""
 
     pattern: (
         str | None
@@ -181,9 +181,3 @@ class Diagnosis:
     cited: tuple[
         CitedRule, ...
     ] = ()  # findings of the dataset's audit that may be the cause, waived ones first
-
-    def _repr_html_(self) -> str:
-        """The diagnosis with its charts as self-contained HTML, for notebooks."""
-        from trainworthy_train.report import notebook
-
-        return notebook.render(self)

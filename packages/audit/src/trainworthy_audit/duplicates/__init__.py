@@ -38,12 +38,14 @@ def find(
     thumbnails: Callable[[Sequence[str]], Thumbnails],
     options: Mapping[str, Any],
     mapper: Mapper | None = None,
+    boxes: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return `PAIRS`: for each group of n images n - 1 pairs that connect them.
 
     `pixels` are `PIXELS`; `thumbnails` gives those of digests, (n, 64, 64). Damaged images may be duplicates;
     unreadable ones and those that were not decoded never are. `options` are "distance" (bits, 0..64) and "similarity"
-    (-1..1). `mapper`: see `hamming.candidates`.
+    (-1..1). `mapper`: see `hamming.candidates`. `boxes` has `image` and the edges `x1, y1, x2, y2` in shares of its
+    sides: pictures whose annotated objects lie elsewhere are no copies.
     """
     images = pixels.filter(pl.col("status").is_in(["ok", "damaged"]))
     groups = Groups(int(pixels["image"].cast(pl.Int64).to_numpy().max(initial=-1)) + 1)
@@ -54,7 +56,7 @@ def find(
     images = images.filter(pl.col("contrast") >= FLAT_CONTRAST)
     if images.height > 1:
         distance, similarity = options.get("distance", DISTANCE), options.get("similarity", SIMILARITY)
-        search = NearDuplicateSearch(images, thumbnails, groups, similarity)
+        search = NearDuplicateSearch(images, thumbnails, groups, similarity, boxes)
         edges += search.edges(int(distance), mapper)
     return _frame(edges, groups)
 

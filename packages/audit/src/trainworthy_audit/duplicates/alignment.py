@@ -67,6 +67,12 @@ def register(fixed: Grey, moving: Grey, start: Floats) -> Registration:
     return _assess(target, blurred, affine)
 
 
+def assess(fixed: Grey, moving: Grey, affine: Floats) -> Registration:
+    """How well pictures agree under maps as they are."""
+    target, _ = _warp(_blur(fixed), np.broadcast_to(_SAME, affine.shape))
+    return _assess(target, _blur(moving), affine)
+
+
 #: Where the pixels of 32 x 32 are in pixels of SIDE: (1024,) each, and the same as -1..1.
 _X, _Y = (each.reshape(-1).astype(np.float32) for each in np.meshgrid(*[2 * np.arange(_HALF) + 0.5] * 2))
 _SAME = np.eye(2, 3)

@@ -21,6 +21,12 @@ class Groups:
         self._parent[second] = first
         return first != second
 
+    def copy(self) -> Groups:
+        """The same groups, which go on their own way from here."""
+        other = Groups(0)
+        other._parent = self._parent.copy()
+        return other
+
     def labels(self) -> Numbers:
         """(count,) for each image the first member of its group."""
         parent = self._parent

@@ -19,6 +19,9 @@ SOURCE = r"([^/]+)\.rf\.[0-9A-Za-z]{20,}\.[^./]+$"
 #: Relations of images whose pixels are the same.
 IDENTICAL = ("exact", "same pixels")
 
+#: The relation of images of one place that are no copies: taken at another moment, of other objects.
+SCENE = "scene"
+
 #: One row a link between the images `a` and `b`; `distance` is in bits of their hashes, 0..64, and `detail` the name
 #: of the source or the recording.
 LINKS = pl.Schema(
@@ -65,6 +68,32 @@ def scene_of(evidence: Evidence, pairs: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"image": evidence.dataset.images["image"], "scene": scene}).cast(
         {"scene": pl.UInt32}
     )
+
+
+def boxes_in_shares(evidence: Evidence) -> pl.DataFrame:
+    """One row a box: `image`, and the edges `x1, y1, x2, y2` in shares of its sides."""
+    shares = [
+        (pl.col(edge) / pl.col(side)).alias(edge)
+        for edge, side in zip(("x1", "y1", "x2", "y2"), ("image_width", "image_height") * 2, strict=True)
+    ]
+    known = evidence.boxes.filter(
+        "finite", pl.col("image").is_not_null(), pl.col("image_width") > 0, pl.col("image_height") > 0
+    )
+    return known.select("image", *shares)
+
+
+def left_out(evidence: Evidence) -> pl.Series:
+    """The images that no annotation mentions and that training leaves out for that.
+
+    Where an image without annotation is one without objects (YOLO), only those in no split are left out.
+    """
+    silent = evidence.images.filter(
+        pl.col("annotation").is_null(), ~pl.col("image").is_in(list(evidence.dataset.unreadable_annotation))
+    )
+    if evidence.unannotated_is_negative:
+        used = pl.col("split").is_not_null() if evidence.dataset.splits else pl.lit(value=True)
+        silent = silent.filter(~used)
+    return silent["image"]
 
 
 def variety(evidence: Evidence) -> pl.DataFrame:

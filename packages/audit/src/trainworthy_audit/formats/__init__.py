@@ -131,6 +131,8 @@ def _one_of(source: Source, fitting: list[str], within: str) -> str:
 
 def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:
     """Say what is there, what was looked for, and how to arrange it."""
+    from trainworthy_audit.formats.shared import foreign
+
     where = f"{source.path}" + (f", below {within}" if within else "")
     images = len(source.images())
     lead = "Annotations directory not found" if source.zipped else "no annotations found"
@@ -139,7 +141,8 @@ def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:
     wanted = [load(name) for name in ([format_name] if format_name else names())]
     looked = "".join(f"\n    {one.title}: {one.looked_for}" for one in wanted)
     unopened = [f"{path}: {reason}." for path, reason in source.unopened[:5]]
-    notes = "".join(f"\n  {note}" for note in (*source.notes, *unopened))
+    others = foreign.describe(source, source.below(within))
+    notes = "".join(f"\n  {note}" for note in (*others, *source.notes, *unopened))
     if source.zipped:
         remedy = (
             "in the folder that holds JPEGImages and Annotations, run\n"

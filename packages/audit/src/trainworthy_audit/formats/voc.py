@@ -192,13 +192,14 @@ def _count_from_zero(edges: dict[str, NDArray[np.float64]]) -> str:
     Counted from 1, a box includes its right-most pixel, and (1, 1, W, H) is the whole image. A row whose corners
     coincide or are swapped has no extent in either count: there 1 comes off both, so that it stays without.
     """
-    if any((edge == 0).any() for edge in edges.values()):
-        return "Corners count from 0: at least one corner is 0."
+    if any(((edge >= 0) & (edge < 1)).any() for edge in edges.values()):
+        exact = any((edge == 0).any() for edge in edges.values())
+        return f"Corners count from 0: at least one corner is {'0' if exact else 'between 0 and 1'}."
     for low, high in (("x1", "x2"), ("y1", "y2")):
         edges[high] = np.where(edges[high] <= edges[low], edges[high] - 1, edges[high])
         edges[low] = edges[low] - 1
     return (
-        "Corners count from 1, as in VOC itself, because none is 0: 1 was taken off the left and top edges, "
+        "Corners count from 1, as in VOC itself, because none is below 1: 1 was taken off the left and top edges, "
         "so that boxes are in pixels from 0."
     )
 

@@ -50,6 +50,7 @@ def _layout(places: Places, settings: Settings) -> Layout:
     """What a yaml says."""
     layout = Layout(settings.path, files={settings.path}, unread=settings.unread)
     layout.names = _names(places, settings, layout)
+    layout.kpt_shape = _kpt_shape(settings, layout)
     bases = [folder(settings.path), ""]
     if path := settings.value("path"):
         place = places.find(path, bases).path
@@ -162,6 +163,24 @@ def _count(settings: Settings, layout: Layout) -> int | None:
     layout.unread.append(
         Unread(settings.path, "nc must be the number of classes", f"nc: {value or ''}".rstrip(), line)
     )
+    return None
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Poses
+
+
+def _kpt_shape(settings: Settings, layout: Layout) -> tuple[int, int] | None:
+    """(keypoints an object, numbers a keypoint); None where it is no pose, or not known."""
+    if "kpt_shape" not in settings.nodes:
+        return None
+    node, line = settings.nodes["kpt_shape"]
+    written = [scalar(item) or "" for item in node.value] if isinstance(node, yaml.SequenceNode) else []
+    if len(written) == 2 and re.fullmatch(r"[1-9][0-9]{0,3}", written[0]) and written[1] in {"2", "3"}:
+        return int(written[0]), int(written[1])
+    reason = "kpt_shape must be [number of keypoints, 2 or 3]: 2 for x y, 3 for x y visibility"
+    shown = f"[{', '.join(written)}]" if written else scalar(node) or ""
+    layout.unread.append(Unread(settings.path, reason, f"kpt_shape: {shown}".rstrip(), line))
     return None
 
 

@@ -10,6 +10,8 @@ see: most single flipped bits, and a progressive file whose last scans are missi
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import io
 import math
 import re
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from trainworthy_audit.images import headers
 
@@ -35,13 +37,56 @@ MAX_PIXELS = 178_956_970
 #: 64 bits differ in 74 % with 48 pixels, in 92 % with 64, and never more than 6.)
 MIN_SIDE = 64
 
+#: TIFF's tag of that name.
+_BITS_PER_SAMPLE = 258
+
 #: And at most this many pixels in all.
 MAX_LUMA = 2**22
 
 #: What libjpeg warns of before the first scan: a second decoding without it shows whether the picture is whole.
 _HEADER_ODDITY = re.compile(
-    "unknown JFIF|Unknown Adobe color|Invalid SOS parameters|extraneous bytes before marker 0x(c.|d[a-f]|[ef].)"
+    "unknown JFIF|Unknown Adobe color|Invalid SOS parameters|bad ICC marker"
+    "|extraneous bytes before marker 0x(c.|d[a-f]|[ef].)"
 )
+
+#: Bytes that libjpeg skips before a restart marker, where the picture's part before it was complete already.
+_BEFORE_RESTART = re.compile("([1-9][0-9]*) extraneous bytes before marker 0xd[0-7]")
+
+#: So few of them may be stray; more are the rest of a part that was damaged and ended early.
+MAX_STRAY = 4
+
+#: At most so many places are tried, to find the one without whose stray bytes the file is sound.
+MAX_PLACES = 128
+
+
+def _missing_plugin(data: bytes) -> str | None:
+    """What is lacking to decode this format, for people; None where nothing is."""
+    kind = headers.sniff(data)
+    if kind == "heif" and not _has_heif():
+        return "it is a HEIC (HEIF) image, as phones write them: `pip install pillow-heif` lets it be decoded"
+    if kind == "avif" and not features.check("avif"):
+        return "it is an AVIF image, which this build of Pillow does not decode"
+    if kind == "jxl" and not _has_plugin("pillow_jxl"):
+        return "it is a JPEG XL image, which Pillow does not decode without a plugin"
+    return None
+
+
+@functools.cache
+def _has_heif() -> bool:
+    """Whether HEIC can be decoded: with `pillow_heif`, which is optional."""
+    if not _has_plugin("pillow_heif"):
+        return False
+    importlib.import_module("pillow_heif").register_heif_opener()
+    return True
+
+
+@functools.cache
+def _has_plugin(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
 def check_size(width: int, height: int) -> None:
@@ -74,6 +119,8 @@ def decode_rgb(data: bytes, min_side: int = 0) -> Rgb:
         check_size(header.width, header.height)
         with contextlib.suppress(ValueError):  # Pillow may know what simplejpeg does not
             return Rgb(_rgb_jpeg(data, header, min_side), header.width, header.height)
+    if (missing := _missing_plugin(data)) is not None:
+        raise ValueError(missing)
     try:
         with quiet_pillow(truncated=True), Image.open(io.BytesIO(data)) as image:
             check_size(image.width, image.height)
@@ -115,7 +162,7 @@ class PillowHeader(NamedTuple):
     height: int | None = None
     mode: str | None = None
     frames: int | None = None
-    orientation: int | None = None  # EXIF, 1..8; 0 for a value that EXIF does not know
+    orientation: int | None = None  # EXIF, as written: 1..8, or a value that EXIF does not know
 
 
 def jpeg_luma(data: bytes, header: headers.Jpeg) -> Luma:
@@ -136,8 +183,28 @@ def jpeg_luma(data: bytes, header: headers.Jpeg) -> Luma:
         if "subsampling" not in str(error):
             return Luma(None, damage)
         return _unnamed_subsampling(data, header)
+    if _only_stray(data, header, damage, pixels):
+        return Luma(pixels)
     padded = damage.endswith("extraneous bytes before marker 0xd9") and headers.only_padding(data, header)
     return Luma(pixels, "" if padded else damage)
+
+
+def _only_stray(data: bytes, header: headers.Jpeg, damage: str, seen: Pixels) -> bool:
+    """Whether the file is sound, and the same, without the few bytes before a restart marker that libjpeg skips."""
+    match = _BEFORE_RESTART.search(damage)
+    stray = int(match[1]) if match else 0
+    if not 0 < stray <= MAX_STRAY:
+        return False
+    places = headers.restarts(data, header)
+    for place in places if len(places) <= MAX_PLACES else ():
+        try:
+            without = headers.essentials(data[: place - stray] + data[place:], header)
+            pixels = _luma_jpeg(without, header, strict=True)
+        except ValueError:
+            continue
+        if np.array_equal(pixels, seen):
+            return True
+    return False
 
 
 def _unnamed_subsampling(data: bytes, header: headers.Jpeg) -> Luma:
@@ -162,14 +229,18 @@ def _luma_jpeg(data: bytes, header: headers.Jpeg, *, strict: bool) -> Pixels:
 def pillow_luma(data: bytes, *, rescue: bool = True) -> tuple[Luma, PillowHeader]:
     """Decode by Pillow; where it refuses and `rescue`, again as far as it gets.
 
+    HEIC is decoded where `pillow_heif` is installed.
+
     Images larger than `MAX_PIXELS` are not decoded.
     """
     header = PillowHeader()
     damage = ""
+    if (missing := _missing_plugin(data)) is not None:
+        return Luma(None, missing), header
     for truncated in (False, True) if rescue else (False,):
         try:
             with quiet_pillow(truncated=truncated), Image.open(io.BytesIO(data)) as image:
-                header = PillowHeader(image.width, image.height, image.mode)
+                header = PillowHeader(image.width, image.height, _mode(image, data))
                 if image.width * image.height > MAX_PIXELS:
                     return Luma(None), header
                 if not truncated:
@@ -183,6 +254,21 @@ def pillow_luma(data: bytes, *, rescue: bool = True) -> tuple[Luma, PillowHeader
         except Exception as error:  # noqa: BLE001 - decoders raise anything; it is reported as damage of the image
             damage = damage or describe(error)
     return Luma(None, damage), header
+
+
+def _mode(image: Image.Image, data: bytes) -> str:
+    """Pillow's mode, and ";16" behind it where the file has 16 bits a channel and Pillow keeps 8 or widens to 32."""
+    bits: Any = headers.ppm_depth(data) if image.format == "PPM" else 8
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+        bits = (
+            max((each for each in bits if isinstance(each, int)), default=8)
+            if isinstance(bits, tuple)
+            else bits
+        )
+    if bits != 16 or "16" in image.mode:
+        return image.mode
+    return "I;16" if image.mode == "I" else f"{image.mode};16"
 
 
 def _reduced(image: Image.Image) -> Pixels:
@@ -212,7 +298,7 @@ def _orientation(image: Image.Image) -> int | None:
         return None
     if value is None:
         return None
-    return value if isinstance(value, int) and 1 <= value <= 8 else 0
+    return value if isinstance(value, int) and 0 <= value < 2**32 else 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------

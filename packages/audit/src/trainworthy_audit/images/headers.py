@@ -5,6 +5,7 @@ Imports nothing but the standard library, so that worker processes start fast.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _BRANDS = {b"avif": "avif", b"avis": "avif"} | dict.fromkeys(
 )
 _ORIENTATION = 0x0112
 _SHORT = 3
+_MPO_COUNT = 0xB001
 
 #: Markers of JPEG: those that begin a frame, those without a segment, and three of their own.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -104,7 +106,7 @@ class Jpeg:
     components: int
     scan: int  # where the first scan (SOS) begins
     orientation: int | None
-    several: bool  # it says that further pictures follow it in the file (MPO)
+    pictures: int  # in the file, as it says itself: more than one in an MPO
 
     @property
     def fast(self) -> bool:
@@ -120,21 +122,21 @@ class Jpeg:
 def read_jpeg(data: bytes) -> Jpeg | str:
     """Walk the segments up to the first scan. Returns the reason, for people, where they lead to none."""
     frame: tuple[int, int, int, int, int] | None = None
-    orientation, several = None, False
+    orientation, pictures = None, 1
     for marker, at, end in _segments(data):
         body = at + 4
         if marker == _END:
             return "the file has a header but no picture"
         if marker == _SCAN:
             before = "the picture begins before its size is declared"
-            return Jpeg(*frame, at, orientation, several) if frame else before
+            return Jpeg(*frame, at, orientation, pictures) if frame else before
         if marker in _FRAMES and body + 6 <= len(data):
             precision, height, width, components = struct.unpack(">BHHB", data[body : body + 6])
             frame = (marker, precision, width, height, components)
         elif marker == 0xE1 and orientation is None and data[body : body + 6] == b"Exif\0\0":
             orientation = exif_orientation(data[body + 6 : end])
         elif marker == 0xE2 and data[body : body + 4] == b"MPF\0":
-            several = True
+            pictures = max(2, _mpo_pictures(data[body + 4 : end]))
     return "the file ends within its header"
 
 
@@ -155,10 +157,26 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             at = end
 
 
+def _mpo_pictures(index: bytes) -> int:
+    """The number of pictures that the index of an MPO gives; 0 where it gives none."""
+    order: Literal["little", "big"] = "little" if index[:2] == b"II" else "big"
+    start = int.from_bytes(index[4:8], order)
+    count = int.from_bytes(index[start : start + 2], order)
+    for at in range(start + 2, min(start + 2 + 12 * count, len(index) - 11), 12):
+        if int.from_bytes(index[at : at + 2], order) == _MPO_COUNT:
+            return int.from_bytes(index[at + 8 : at + 12], order)
+    return 0
+
+
 def jpeg_trailing(data: bytes, header: Jpeg) -> int:
     """How many bytes follow the last end marker; 0 where there is none, or where the header speaks of them."""
     end = data.rfind(b"\xff\xd9", header.scan)
-    return len(data) - end - 2 if end >= 0 and not header.several else 0
+    return len(data) - end - 2 if end >= 0 and header.pictures == 1 else 0
+
+
+def restarts(data: bytes, header: Jpeg) -> list[int]:
+    """Where the restart markers of its scans stand."""
+    return [match.start() for match in re.compile(rb"\xff[\xd0-\xd7]").finditer(data, header.scan)]
 
 
 def has_end(data: bytes, header: Jpeg) -> bool:
@@ -242,7 +260,7 @@ def essentials(data: bytes, header: Jpeg) -> bytes:
 
 
 def exif_orientation(tiff: bytes) -> int | None:
-    """The orientation in an EXIF block: 1..8, 0 for a value that EXIF does not know, None for none."""
+    """The orientation in an EXIF block as written: 1..8, or a value that EXIF does not know; None for none."""
     order: Literal["little", "big"]
     if tiff[:4] == b"II*\0":
         order = "little"
@@ -255,9 +273,19 @@ def exif_orientation(tiff: bytes) -> int | None:
     for at in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
         if int.from_bytes(tiff[at : at + 2], order) == _ORIENTATION:
             kind = int.from_bytes(tiff[at + 2 : at + 4], order)
-            value = int.from_bytes(tiff[at + 8 : at + (10 if kind == _SHORT else 12)], order)
-            return value if 1 <= value <= 8 else 0
+            return int.from_bytes(tiff[at + 8 : at + (10 if kind == _SHORT else 12)], order)
     return None
+
+
+# -----------------------------------------------------------------------------------------------------------
+# PPM
+
+
+def ppm_depth(data: bytes) -> int:
+    """Bits a sample of a PPM or PGM: 16 where its largest value needs more than 8, else 8."""
+    words = re.sub(rb"#[^\n]*", b"", data[:1024]).split()
+    largest = words[3] if len(words) > 3 and data[:2] in {b"P2", b"P3", b"P5", b"P6"} else b""
+    return 16 if largest.isdigit() and int(largest[:9]) > 255 else 8
 
 
 # -----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Grey = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Raise it whenever a measurement of the same bytes would come out otherwise: cached ones are then made anew.
-VERSION = 3
+VERSION = 4
 
 THUMBNAIL = keypoints.SIDE  # pixels a side
 
@@ -35,7 +35,7 @@ class Header(NamedTuple):
     format: str | None = None  # by content: see `headers.sniff`
     width: int | None = None
     height: int | None = None
-    orientation: int | None = None  # EXIF, 1..8; 0 for a value that EXIF does not know
+    orientation: int | None = None  # EXIF, as written: 1..8, or a value that EXIF does not know
     mode: str | None = None  # Pillow's
     frames: int | None = None
     trailing_bytes: int | None = None
@@ -68,6 +68,7 @@ class Measurement(NamedTuple):
     trailing_bytes: int | None = None
     brightness: float | None = None
     contrast: float | None = None
+    span: float | None = None
     sharpness: float | None = None
     pixel_digest: str | None = None
     hashes: tuple[int, ...] | None = None
@@ -124,7 +125,9 @@ def _with_parsed(header: Header, parsed: headers.Jpeg | headers.Png | None, data
     header = header._replace(width=parsed.width, height=parsed.height, orientation=parsed.orientation)
     if isinstance(parsed, headers.Png):
         return header._replace(trailing_bytes=parsed.trailing)
-    return header._replace(mode=parsed.mode, frames=1, trailing_bytes=headers.jpeg_trailing(data, parsed))
+    return header._replace(
+        mode=parsed.mode, frames=parsed.pictures, trailing_bytes=headers.jpeg_trailing(data, parsed)
+    )
 
 
 def _refused(header: Header) -> Decoded | None:
@@ -170,7 +173,10 @@ def _decode_unusual_jpeg(data: bytes, header: Header, parsed: headers.Jpeg) -> D
 def _decode_png(data: bytes, header: Header, parsed: headers.Png) -> Decoded:
     luma, seen = pillow_luma(data)
     if seen.width is not None:
-        header = header._replace(width=seen.width, height=seen.height, mode=seen.mode, frames=seen.frames)
+        mode = seen.mode
+        if parsed.depth == 16 and mode and "16" not in mode:
+            mode = "I;16" if mode == "I" else f"{mode};16"
+        header = header._replace(width=seen.width, height=seen.height, mode=mode, frames=seen.frames)
     damage_at = None if parsed.damage_at is None else parsed.damage_at / len(data)
     return _judged(luma._replace(damage=parsed.damage or luma.damage), header, damage_at)
 
@@ -199,6 +205,7 @@ class _Features(NamedTuple):
 
     brightness: float
     contrast: float
+    span: float
     sharpness: float | None
     pixel_digest: str
     hashes: tuple[int, ...]
@@ -230,6 +237,7 @@ def _measurement(decoded: Decoded, features: _Features | None, described: bytes)
     return known._replace(
         brightness=features.brightness,
         contrast=features.contrast,
+        span=features.span,
         sharpness=features.sharpness,
         pixel_digest=features.pixel_digest,
         hashes=features.hashes,
@@ -257,6 +265,7 @@ def _features(batch: Sequence[Decoded]) -> list[_Features]:
         _Features(
             brightness=float(means[index]) / 255,
             contrast=float(deviations[index]) / 255,
+            span=float(np.ptp(lumas[index])) / 255,
             sharpness=sharpness[index],
             pixel_digest=_pixel_digest(decoded.header, lumas[index]),
             hashes=tuple(hashes[index]),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Source
 
 #: The fields of a `Dataset` that are frames.
-_FRAMES = ("images", "boxes", "unread", "references", "membership")
+_FRAMES = ("images", "boxes", "shape_flaws", "unread", "references", "membership")
 
 #: Only the search for duplicates uses this column, and it is over.
 _NOT_KEPT = "keypoints"
@@ -132,6 +132,7 @@ def unpack(data: bytes, root: str) -> CachedEvidence | None:
         format=head.format,
         images=frames["images"],
         boxes=frames["boxes"],
+        shape_flaws=frames["shape_flaws"],
         unread=frames["unread"],
         references=frames["references"],
         membership=frames["membership"],

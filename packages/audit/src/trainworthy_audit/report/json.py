@@ -97,6 +97,7 @@ def head(audit: AuditResult) -> dict[str, Any]:
         "dataset": {
             "root": dataset.root,
             "format": dataset.format,
+            "task": dataset.task,
             "fingerprint": audit.fingerprint,
             "images": dataset.images.height,
             "boxes": dataset.boxes.height,

@@ -2,7 +2,8 @@
 
 ## What it does
 Finds names that are blank or placeholders ("-"), that occur twice in their list, that have spaces around them or
-several in a row, or that contain invisible characters. It also finds ids that are declared twice.
+several in a row, or that contain invisible characters. It also finds ids that are declared twice, and such names in
+annotations that spell each label out, as those of Pascal VOC do.
 
 ## Why it hurts training
 In a list without numbers, the line is the id: a blank line moves every class below it by one. With a repeated
@@ -22,13 +23,13 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from trainworthy_audit.evidence import findings
 from trainworthy_audit.types import Box, Example, NameList, Picture, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import polars as pl
 
     from trainworthy_audit.types import Evidence
 
@@ -37,7 +38,14 @@ JOINERS = "\u200c\u200d"
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each bad name of each list, with everything that is wrong with it."""
+    """One finding for each bad name of each list, with everything that is wrong with it.
+
+    Labels that are in no list, as Pascal VOC has them, are looked at as they stand in the annotations.
+    """
+    return findings.join([_in_lists(evidence), _in_annotations(evidence)])
+
+
+def _in_lists(evidence: Evidence) -> pl.DataFrame:
     return findings.join(
         [
             findings.one(
@@ -54,22 +62,54 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     )
 
 
+def _in_annotations(evidence: Evidence) -> pl.DataFrame:
+    """One finding for each label that no list declares, at the first box that has it."""
+    declared = {name for names in evidence.dataset.names for _, name, _ in names.names}
+    labels = (
+        evidence.boxes.drop_nulls("label")
+        .group_by("label", maintain_order=True)
+        .agg(pl.first("path", "annotation", "line", "split"), pl.len().alias("boxes"))
+    )
+    found = []
+    for label, path, annotation, line, split, boxes in labels.iter_rows():
+        wrong = [] if label in declared else _wrong(label)
+        if wrong:
+            found.append(
+                findings.one(
+                    f"the label {_quoted(label)} of {boxes:,} box{'es' if boxes != 1 else ''} {' and '.join(wrong)}",
+                    image=path,
+                    annotation=annotation,
+                    line=line,
+                    label=label,
+                    split=split,
+                    text=label,
+                )
+            )
+    return findings.join(found)
+
+
+def _wrong(name: str) -> list[str]:
+    """What is wrong with a name by itself, phrases."""
+    wrong = []
+    if not any(character.isalnum() for character in name):
+        wrong.append("is blank" if not name.strip() else "is not a name")
+    elif name != name.strip():
+        wrong.append("has spaces around it" if "\n" not in name else "has spaces and line breaks around it")
+    if re.search(r"\S\s{2,}\S", name):
+        wrong.append("has several spaces in a row")
+    hidden = [character for character in name.strip("\r\n") if _hidden(character)]
+    if hidden:
+        wrong.append(
+            f"contains {', '.join(f'U+{ord(character):04X}' for character in hidden)}, which cannot be seen"
+        )
+    return wrong
+
+
 def _bad(names: NameList) -> Iterator[tuple[int, str, int | None, list[str]]]:
     by_name: dict[str, int] = {}
     by_id: dict[int, str] = {}
     for number, name, line in names.names:
-        wrong = []
-        if not any(character.isalnum() for character in name):
-            wrong.append("is blank" if not name.strip() else "is not a name")
-        elif name != name.strip():
-            wrong.append("has spaces around it")
-        if re.search(r"\S\s{2,}\S", name):
-            wrong.append("has several spaces in a row")
-        hidden = [character for character in name if _hidden(character)]
-        if hidden:
-            wrong.append(
-                f"contains {', '.join(f'U+{ord(character):04X}' for character in hidden)}, which cannot be seen"
-            )
+        wrong = _wrong(name)
         if name.strip() and name.strip() in by_name:
             wrong.append(f"is already the name of id {by_name[name.strip()]}")
         if number in by_id:
@@ -106,5 +146,4 @@ RULE = Rule(
         files={"data/obj.names": "cat\ndog \n"},
         expect=({"image": None, "annotation": "data/obj.names", "line": 2, "text": "dog "},),
     ),
-    needs=("names",),
 )

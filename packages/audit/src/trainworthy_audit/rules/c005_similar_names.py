@@ -57,8 +57,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     }
     found = []
     labels = {*counts, *places}
-    pairs = [*similar(labels, int(options["typo-letters"])), *_spaced(labels, places)]
-    for one, other, how in pairs:
+    for one, other, how in similar(labels, int(options["typo-letters"])):
         rare, common = sorted((one, other), key=lambda name: (counts.get(name, 0), name))
         source, line = places.get(rare, (None, None))
         found.append(
@@ -90,13 +89,6 @@ def similar(names: Iterable[str], typo_letters: int) -> Iterator[tuple[str, str,
             if (one, other) not in reported and one.strip() != other.strip():
                 reported.add((one, other))
                 yield one, other, how
-
-
-def _spaced(labels: Iterable[str], declared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Pairs that differ only in outer spaces and are in no list: those in lists are reported by C003."""
-    for one, other in _equal(sorted(labels), str.strip):
-        if all(name == name.strip() or name not in declared for name in (one, other)):
-            yield one, other, "differ only in the spaces around them"
 
 
 def _joined(name: str) -> str:

@@ -4,8 +4,9 @@
 Finds images that show nearly the same picture: saved again, resized, brighter or darker, cropped by up to a third
 of their area or more, mirrored, rotated by quarter turns or a few degrees, framed by plain bars, overwritten in
 part, or taken a moment later from the same place. Candidates are found by their perceptual hashes and by keypoints
-that match in both; a candidate counts only if the pictures themselves, after registration, agree. The finding says
-what was done to how many; the report shows both pictures. Exact copies are reported by D001.
+that match in both; a candidate counts only if the pictures themselves, after registration, agree, and more than
+pictures of this dataset agree by chance: a plain background does not count. The finding says what was done to how
+many; the report shows both pictures. Exact copies are reported by D001.
 
 ## Why it hurts training
 A thousand frames of one parked car contain about as much information as ten. The dataset looks larger than it is,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 #: How relations are called after a number of pairs.
 WORDS = {
     "near": "changed in part",
+    "scene": "of the same place",
     "contrast": "of other contrast",
     "rotated a little": "rotated by some degrees",
 }

@@ -4,7 +4,9 @@
 Finds scenes that are in more than one split: one image listed in two, exact copies and near-duplicates of
 which one is in training and another in validation, augmented copies of one source image (recognised by their
 names, `NAME_jpg.rf.HASH.jpg`, as Roboflow writes them), and images of one recording, where `group_regex`
-says how a path names its recording. All images that are connected are one finding.
+says how a path names its recording. All images that are connected are one finding. Two pictures are copies
+if their own detail agrees, not only the background that pictures of the dataset share, and if their boxes do not
+lie elsewhere; other pictures of one place are reported by D007, recordings that only names suggest by D008.
 
 ## Why it hurts training
 Validation measures how the network does on images that it has never seen. Scenes from training it has memorised:
@@ -16,8 +18,7 @@ model disappoints in production.
 
 ## When it is wrong
 When different images have the same source name, because several folders with a `1.jpg` each were uploaded to one
-project; and when images of one place are meant to be in both, since the model will work in that place. Otherwise
-split by recording.
+project. Otherwise split by recording.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.evidence import findings, scenes
-from trainworthy_audit.splits import ROLES, role
+from trainworthy_audit.evidence import findings, scenes, spans
 from trainworthy_audit.types import Box, Example, Picture, Rule
 
 if TYPE_CHECKING:
@@ -48,28 +48,10 @@ KINDS = {
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each scene, at an image in the split that is used last (test, else validation)."""
-    found = scenes.links(evidence, recordings=True)
-    order = sorted(evidence.dataset.splits, key=lambda name: ROLES.index(role(name)))
-    rank = {name: number for number, name in enumerate(order)}
-    members = (
-        evidence.dataset.membership.unique()
-        .join(scenes.scene_of(evidence, found), on="image")
-        .join(evidence.images.select("image", "path"), on="image")
-        .with_columns(pl.col("split").replace_strict(rank, return_dtype=pl.UInt32).alias("rank"))
-        .sort("scene", "rank", "image")
-    )
-    last = pl.col("path").filter(pl.col("rank") == pl.col("rank").max()).first()
-    groups = (
-        members.group_by("scene", maintain_order=True)
-        .agg(
-            last.alias("path"),
-            pl.col("split").last(),
-            pl.col("path").filter(pl.col("path") != last).unique(maintain_order=True).alias("others"),
-            pl.col("split").n_unique().alias("splits"),
-        )
-        .filter(pl.col("splits") > 1)
-        .join(_counts(members), on="scene", maintain_order="left")
-        .join(_reasons(found, members), on="scene", how="left", maintain_order="left")
+    found = scenes.links(evidence, recordings=True).filter(pl.col("relation") != scenes.SCENE)
+    members = spans.members(evidence, scenes.scene_of(evidence, found))
+    groups = spans.across(members).join(
+        _reasons(found, members), on="scene", how="left", maintain_order="left"
     )
     return findings.rows(
         groups,
@@ -84,19 +66,6 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         limit=1,
         unit="splits",
         related=pl.col("others"),
-    )
-
-
-def _counts(members: pl.DataFrame) -> pl.DataFrame:
-    """One row a scene: 'train (3 images), valid (1 image)'."""
-    plural = pl.when(pl.col("count") == 1).then(pl.lit("image")).otherwise(pl.lit("images"))
-    return (
-        members.group_by("scene", "rank", "split")
-        .agg(pl.len().alias("count"))
-        .sort("scene", "rank")
-        .with_columns(pl.format("{} ({} {})", "split", "count", plural).alias("count"))
-        .group_by("scene", maintain_order=True)
-        .agg(pl.col("count").str.join(", ").alias("counts"))
     )
 
 

@@ -87,15 +87,16 @@ def _copies(evidence: Evidence) -> pl.DataFrame:
     """One row a copy: `copy`, `boxes`, and the copy of it that has the most boxes: `best`, `best_boxes`."""
     pairs = evidence.duplicates.filter(pl.col("relation").is_in(scenes.IDENTICAL))
     whole_files = pl.Series(list(evidence.dataset.unreadable_annotation), dtype=pl.UInt32)
-    broken = pl.concat([evidence.dataset.unread["image"].drop_nulls(), whole_files])
-    best = pl.col("boxes").arg_max()
+    left_out = scenes.left_out(evidence)  # D010 reports these
+    broken = pl.concat([evidence.dataset.unread["image"].drop_nulls(), whole_files, left_out])
+    most = pl.col("boxes") == pl.col("boxes").max()
     return (
         scenes.scene_of(evidence, pairs)
         .join(evidence.boxes.group_by("image").len("boxes"), on="image", how="left", maintain_order="left")
         .with_columns(pl.col("boxes").fill_null(0))
         .filter(~pl.col("image").is_in(broken.implode()), pl.len().over("scene") > 1)
         .with_columns(
-            pl.col("image").get(best).over("scene").alias("best"),
+            pl.col("image").filter(most).first().over("scene").alias("best"),
             pl.col("boxes").max().over("scene").alias("best_boxes"),
         )
         .filter(pl.col("image") != pl.col("best"))

@@ -35,6 +35,8 @@ PROMISED = {
     **dict.fromkeys((".tif", ".tiff"), "tiff"),
     **dict.fromkeys((".bmp", ".dib"), "bmp"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "ppm"),
+    **dict.fromkeys((".jp2", ".j2k", ".jpx", ".j2c", ".jpf"), "jpeg2000"),
+    **dict.fromkeys((".heic", ".heif"), "heif"),
     **{f".{name}": name for name in ("png", "gif", "webp", "avif")},
 }
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.types import Evidence
 
+UNKNOWN = "which does not exist (1 to 8 do): each tool guesses for itself"
+
 SHOWN = {
-    0: "which does not exist (1 to 8 do): each tool guesses for itself",
     2: "shown mirrored left to right",
     3: "shown upside down",
     4: "shown mirrored top to bottom",
@@ -47,16 +48,11 @@ SHOWN = {
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image whose orientation is set to anything but 1."""
     turned = evidence.images.filter(pl.col("orientation") != 1).with_columns(
-        pl.col("orientation").replace_strict(SHOWN, default="", return_dtype=pl.String).alias("shown")
-    )
-    number = (
-        pl.when(pl.col("orientation") == 0)
-        .then(pl.lit("a value"))
-        .otherwise(pl.col("orientation").cast(pl.String))
+        pl.col("orientation").replace_strict(SHOWN, default=UNKNOWN, return_dtype=pl.String).alias("shown")
     )
     return findings.rows(
         turned,
-        pl.format("EXIF orientation is {}, {}", number, "shown"),
+        pl.format("EXIF orientation is {}, {}", "orientation", "shown"),
         measured=pl.col("orientation"),
         limit=1,
     )

@@ -58,13 +58,14 @@ KINDS = {
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each image, with its mode or its number of frames."""
     mode, frames = pl.col("mode"), pl.col("frames")
+    several = (frames > 1) & (pl.col("format") != "jpeg")  # of an MPO every loader reads the first: I011
     kind = mode.replace_strict(KINDS, default=None, return_dtype=pl.String)
     sixteen = pl.when(mode.str.contains("16")).then(pl.format("16 bits a channel ({})", mode))
-    unusual = evidence.images.filter(~mode.is_in(PLAIN) | (frames > 1)).with_columns(
+    unusual = evidence.images.filter(~mode.is_in(PLAIN) | several).with_columns(
         pl.when(~mode.is_in(PLAIN))
         .then(pl.coalesce(kind, sixteen, pl.format("mode {}", mode)))
         .alias("pixels"),
-        pl.when(frames > 1)
+        pl.when(several)
         .then(pl.format("{} frames, of which trainers read the first", frames))
         .alias("several"),
     )

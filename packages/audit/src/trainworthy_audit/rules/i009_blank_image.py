@@ -2,7 +2,8 @@
 
 ## What it does
 Finds images that are one colour, or so nearly that nothing can be seen in them: the spread (standard
-deviation) of their brightness is below a limit.
+deviation) of their brightness is below a limit, and no spot stands out from the rest: a lamp in the night, a bird in
+the sky.
 
 ## Why it hurts training
 A blank image with boxes teaches that nothing looks like something. Blank images are also caused by a lens cap, a
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each image whose spread of brightness, 0 to 1, is below the limit."""
-    blank = evidence.images.filter(pl.col("contrast") < options["contrast"])
+    """One finding for each image whose spread of brightness, 0 to 1, is below the limit, and nothing stands out."""
+    stands_out = (pl.col("span") > options["span"]).fill_null(value=False)
+    blank = evidence.images.filter(pl.col("contrast") < options["contrast"], ~stands_out)
     shade = (
         pl.when(pl.col("brightness") < 0.1)
         .then(pl.lit("black"))
@@ -78,6 +80,13 @@ RULE = Rule(
             "smallest standard deviation of the brightness, where black is 0 and white 1",
             "two or three of 256 grey levels: noise, averaged at the scale of measuring, is less; the "
             "emptiest of 1,900 real photographs, an aeroplane in a clear sky, has 0.021",
+        ),
+        Option(
+            "span",
+            0.15,
+            "largest difference between the brightest and the darkest spot, where black is 0 and white 1",
+            "a detector needs an object that differs from what is around it; noise and compression of a blank image, "
+            "averaged at the scale of measuring, stay below 0.1",
         ),
     ),
 )

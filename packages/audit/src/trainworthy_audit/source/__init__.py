@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.source import archive, remote
-from trainworthy_audit.source.entries import IMAGE_SUFFIXES, Entry, Listing, Locator
+from trainworthy_audit.source.entries import IMAGE_SUFFIXES, Entry, Listing, Locator, is_archive
 from trainworthy_audit.source.folder import list_folder
 from trainworthy_audit.source.reading import PIECE, digest, fetch
 from trainworthy_audit.source.remote import Url, is_url
@@ -131,6 +131,15 @@ def open_source(path: Path | Url, *, follow_links: bool = False) -> Source:
         return _source(path, archive.list_zip(path), zipped=True)
     if path.suffix.lower() == ".zip":
         raise archive.unreadable_zip(path)
+    if is_archive(str(path)):
+        target = path.with_name(path.name.partition(".")[0])
+        unpack = ["7z", "x", f"-o{target}", str(path)] if path.suffix.lower() in {".7z", ".rar"} else None
+        unpack = unpack or ["tar", "-xf", str(path), "--one-top-level=" + str(target)]
+        raise NoDatasetError(
+            f"{path} is an archive, and of archives only zips are read.\n"
+            f"  Unpack it, and audit the folder: trainworthy audit {shlex.quote(str(target))}",
+            next_step=shlex.join(unpack),
+        )
     raise NoDatasetError(
         f"{path} is a file, not a folder or zip of images and labels.",
         next_step=f"trainworthy audit {shlex.quote(str(path.parent))}",

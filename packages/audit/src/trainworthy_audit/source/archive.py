@@ -103,7 +103,7 @@ def _members(path: Path | Url, file: bytes) -> list[zipfile.ZipInfo]:
             f"{BOMB_RATIO} times as much, which images and labels do not do. Nothing was read.",
             next_step=_unzip("-v", path),
         )
-    files = [member for member in members if not member.is_dir()]
+    files = [member for member in members if member.filename and not member.is_dir()]
     if files and all(member.flag_bits & 1 for member in files):
         raise BadArchiveError(
             f"{path} is encrypted\n  None of its {len(files):,} files can be read without a password, and "

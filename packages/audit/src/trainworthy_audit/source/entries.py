@@ -10,6 +10,7 @@ IMAGE_SUFFIXES = frozenset(
     [
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".ppm",
         ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".mpo", ".dng", ".jp2",
+        ".j2k", ".jpx",
     ]
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from trainworthy_audit.types import (
     IMAGES,
     MEMBERSHIP,
     REFERENCES,
+    SHAPE_FLAWS,
     UNREAD,
     Dataset,
     DeclaredSplit,
@@ -57,6 +58,7 @@ class DatasetBuilder:
         self._declared_size: dict[int, tuple[float | None, float | None]] = {}
         self._boxes: dict[str, list[Any]] = {name: [] for name in _BOX_COLUMNS}
         self._box_frames: list[pl.DataFrame] = []
+        self._flaws: list[tuple[int, pl.DataFrame]] = []  # (box frame, SHAPE_FLAWS by the rows of that frame)
         self._unread: list[dict[str, Any]] = [
             {"annotation": path, "text": "", "reason": reason} for path, reason in source.unopened
         ]
@@ -118,8 +120,13 @@ class DatasetBuilder:
         for name, column in self._boxes.items():
             column.append(values.get(name))
 
-    def add_boxes(self, frame: pl.DataFrame) -> None:
-        """Add many boxes at once: a frame with columns of `types.BOXES`, `row` aside; missing ones are null."""
+    def add_boxes(self, frame: pl.DataFrame, flaws: pl.DataFrame | None = None) -> None:
+        """Add many boxes at once: a frame with columns of `types.BOXES`, `row` aside; missing ones are null.
+
+        `flaws`, if any, are `types.SHAPE_FLAWS`, their `row` counting within `frame`.
+        """
+        if flaws is not None and flaws.height:
+            self._flaws.append((len(self._box_frames), flaws))
         missing = [
             pl.lit(None, kind).alias(name) for name, kind in _BOX_COLUMNS.items() if name not in frame.columns
         ]
@@ -161,6 +168,7 @@ class DatasetBuilder:
             boxes=pl.concat([pl.DataFrame(self._boxes, schema=_BOX_COLUMNS), *self._box_frames])
             .with_row_index("row")
             .cast(BOXES),
+            shape_flaws=self._shape_flaws(),
             unread=pl.DataFrame(self._unread, schema=UNREAD),
             references=pl.DataFrame(self._references, schema=REFERENCES),
             membership=pl.DataFrame(list(self._membership), schema=MEMBERSHIP, orient="row"),
@@ -173,6 +181,14 @@ class DatasetBuilder:
             unreadable_annotation=frozenset(self.unreadable_annotation),
             leads=tuple(self.leads),
         )
+
+    def _shape_flaws(self) -> pl.DataFrame:
+        """`SHAPE_FLAWS` of all boxes: those that were added one by one come first."""
+        first = [len(self._boxes["image"])]
+        for frame in self._box_frames:
+            first.append(first[-1] + frame.height)
+        parts = [flaws.with_columns(pl.col("row") + first[index]) for index, flaws in self._flaws]
+        return pl.concat([pl.DataFrame(schema=SHAPE_FLAWS), *(part.cast(SHAPE_FLAWS) for part in parts)])
 
     def _images(self) -> pl.DataFrame:
         numbers = range(len(self.paths))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainworthy_audit.formats.shared.paths import file_name, slashes
+from trainworthy_audit.formats.shared.paths import file_name, folder, slashes
 from trainworthy_audit.source import IMAGE_SUFFIXES
 from trainworthy_audit.source.text import decode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trainworthy_audit.source import Source
 
 
@@ -28,7 +31,7 @@ _COCO = Kind("COCO")
 DETECTIONS = Kind("a detector's predictions, with a confidence in each row")
 IMAGE_LIST = Kind("a list of images")
 
-_EXPORT = "export it from there as COCO or Pascal VOC, or convert it with datumaro (`datum convert`)"
+_EXPORT = "convert it to COCO, Pascal VOC or YOLO, for instance with datumaro"
 _CVAT = Kind("CVAT", "export the task from CVAT as COCO 1.0 or Pascal VOC 1.1")
 _LABELME = Kind("LabelMe", "convert it with `labelme2coco` or labelme's own labelme2voc.py")
 _LABEL_STUDIO = Kind("Label Studio", "export the project from Label Studio as COCO, Pascal VOC or YOLO")
@@ -41,8 +44,8 @@ _OPENIMAGES = Kind("OpenImages", _EXPORT)
 _WIDER = Kind("WIDER FACE", _EXPORT)
 _MOT = Kind("MOT", _EXPORT)
 _TFRECORD = Kind("TFRecord", "export from the tool that made it as COCO or Pascal VOC")
-_CSV = Kind("a table of boxes", _EXPORT)
-_PER_IMAGE = Kind("a json of its own kind for each image", _EXPORT)
+_CSV = Kind("a table of boxes", "convert it to COCO, Pascal VOC or YOLO")
+_PER_IMAGE = Kind("a json of its own for each image", "convert it to COCO, Pascal VOC or YOLO")
 
 #: Of a file only its beginning is looked at, in bytes.
 HEAD = 2**14
@@ -139,3 +142,44 @@ def _of_table(head: str) -> Kind | None:
 def _is_image(written: str) -> bool:
     name = slashes(written).rpartition("/")[2].lower()
     return name[name.rfind(".") :] in IMAGE_SUFFIXES if "." in name else False
+
+
+#: So many folders of files are looked into, the fullest first.
+_LOOKED_INTO = 20
+
+#: Extensions of the files that are looked into.
+_SUFFIXES = frozenset(
+    {
+        ".txt",
+        ".xml",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".csv",
+        ".tsv",
+        ".vott",
+        ".tfrecord",
+        ".tfrecords",
+        ".record",
+    }
+)
+
+
+def describe(source: Source, paths: Iterable[str]) -> list[str]:
+    """A sentence for each format among the files that is not read: what it is, where, and what to do."""
+    by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in paths:
+        suffix = source.entries[path].suffix
+        if suffix in _SUFFIXES or ".tfrecord-" in file_name(path):
+            by_place[folder(path), suffix].append(path)
+    ranked = sorted(by_place.items(), key=lambda item: (-len(item[1]), item[0]))
+    sentences: dict[Kind, str] = {}
+    for (place, suffix), files in ranked[:_LOOKED_INTO]:
+        kind = recognise(source, files[0]) or recognise(source, files[len(files) // 2])
+        if kind is None or not kind.remedy or kind in sentences:
+            continue
+        shown = (
+            files[0] if len(files) == 1 else f"{len(files):,} {suffix} files in {place or 'the top folder'}"
+        )
+        sentences[kind] = f"It looks like {kind.title} ({shown}), which is not read: {kind.remedy}."
+    return list(sentences.values())

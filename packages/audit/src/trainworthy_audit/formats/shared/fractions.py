@@ -47,7 +47,7 @@ def _holds_pixels() -> pl.Expr:
         return (number.is_finite() & (number.abs() > PIXELS_FROM + ROUNDING)).fill_null(value=False)
 
     return (
-        pl.when(pl.col("shape") == "polygon")
+        pl.when(pl.col("shape").is_in(("polygon", "oriented")))
         .then(pl.any_horizontal(exceeds(edge) for edge in (x1, y1, x2, y2)))
         .otherwise(pl.any_horizontal(exceeds(number) for number in centre_and_size))
     )

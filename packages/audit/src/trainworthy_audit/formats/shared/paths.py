@@ -7,6 +7,8 @@ import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainworthy_audit.source import IMAGE_SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -67,6 +69,14 @@ def common_tail(one: Sequence[str], other: Sequence[str]) -> int:
 
 # ----------------------------------------------------------------------------------------------------------
 # Spellings
+
+
+def is_comment(row: str) -> bool:
+    """Whether a row of a list is a remark, or an entry that was commented out; not a file called `#12.jpg`."""
+    words = row.strip()
+    return words.startswith("#") and (
+        " " in words or "/" in words or not words.lower().endswith(tuple(IMAGE_SUFFIXES))
+    )
 
 
 def slashes(written: str) -> str:

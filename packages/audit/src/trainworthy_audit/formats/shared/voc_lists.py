@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import splits
@@ -10,6 +11,7 @@ from trainworthy_audit.formats.shared.paths import (
     basename,
     fold,
     folder,
+    is_comment,
     join,
     normalise,
     slashes,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 #: A list of ids in bytes: some ten million rows.
 MAX_LIST = 256 * 2**20
+
+Rows = dict[str, list[tuple[int, str]]]
 
 #: A row of 'cat_train.txt' (see `_is_class_file`).
 _ID_AND_MARK = re.compile(r"^(.*\S)\s+(-1|0|1)$")
@@ -47,14 +51,23 @@ def add_splits(
         for path, root in _list_files(builder.source)
         if any(within_folder(place, root) for place in annotation_folders)
     }
-    rows_of = _read_lists(builder, root_of)
-    names = splits.dividing(stem(path) for path in rows_of)
+    rows_of, class_rows_of = _read_lists(builder, root_of)
+    if not rows_of:  # each class has a list of its own for each split: together they are the split
+        rows_of = class_rows_of
+    split_of = {path: _split_of_class_list(path) if path in class_rows_of else stem(path) for path in rows_of}
+    names = splits.dividing(name for name in split_of.values() if name)
+    known: dict[str, set[str]] = defaultdict(set)
     for path, rows in rows_of.items():
-        split = stem(path) if stem(path) in names else None
+        split = split_of[path] if split_of[path] in names else None
         builder.content.add(path)
         if split is not None:
             builder.declare_split(split, path, path)
         for line, row in rows:
+            if path in class_rows_of:  # what another class's list of the split says already
+                written = _ID_AND_MARK.sub(r"\1", row)
+                if written in known[str(split)]:
+                    continue
+                known[str(split)].add(written)
             match = _listed_image(row, root_of[path], finder, image_of_stem)
             image = None if match is None else builder.number.get(match)
             outside = image is None and leaves_dataset(folder(path), row)
@@ -88,9 +101,9 @@ def _list_files(source: Source) -> Iterator[tuple[str, str]]:
     yield from ((path, root) for path, root in above_main if root not in roots_with_main)
 
 
-def _read_lists(builder: DatasetBuilder, paths: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
-    """{list: its rows (line, text) that are not blank}, of the lists that stand for splits."""
-    rows_of = {}
+def _read_lists(builder: DatasetBuilder, paths: Mapping[str, str]) -> tuple[Rows, Rows]:
+    """{list: its rows (line, text) that are not blank}, of lists that stand for splits, and of those of one class."""
+    rows_of, class_rows_of = {}, {}
     for path in paths:
         try:
             data = builder.source.read(path, MAX_LIST)
@@ -98,9 +111,17 @@ def _read_lists(builder: DatasetBuilder, paths: Mapping[str, str]) -> dict[str, 
             builder.add_unread(path, f"cannot be read: {error}")
             continue
         rows = [(line, row.strip()) for line, row in numbered_lines(data) if row.strip()]
+        rows = [(line, row) for line, row in rows if not is_comment(row)]
         if not _is_class_file(path, rows):
             rows_of[path] = rows
-    return rows_of
+        elif _split_of_class_list(path):
+            class_rows_of[path] = rows
+    return rows_of, class_rows_of
+
+
+def _split_of_class_list(path: str) -> str | None:
+    """'cat_train.txt' -> 'train', 'traffic_light_val.txt' -> 'val'; None where the name ends with no split."""
+    return splits.split_name(stem(path).rpartition("_")[2])
 
 
 def _is_class_file(path: str, rows: list[tuple[int, str]]) -> bool:

@@ -49,7 +49,7 @@ def build(source: Source, format_name: str, within: str, layout: Layout, others:
     _add_splits(builder, layout)
     label_files = [label for label, image in labels.pairs if image in builder.number]
     _add_names(builder, layout, others, label_files, within)
-    _add_label_files(builder, everything, labels)
+    _add_label_files(builder, everything, labels, layout)
     builder.leads += _without_labels(builder.paths, {image for _, image in labels.pairs})
     builder.notes += layout.notes
     builder.content |= layout.files
@@ -187,7 +187,9 @@ def _without_labels(images: list[str], labelled: set[str]) -> list[str]:
     return [f"no label in {named}{more}, where trainers look for them"]
 
 
-def _add_label_files(builder: DatasetBuilder, everything: list[str], labels: LabelFiles) -> None:
+def _add_label_files(
+    builder: DatasetBuilder, everything: list[str], labels: LabelFiles, layout: Layout
+) -> None:
     """Read the labels of the images that belong to the dataset, and note those of no image."""
     pairs: list[tuple[str, int | None]]
     pairs = [(label, builder.number[image]) for label, image in labels.pairs if image in builder.number]
@@ -210,4 +212,4 @@ def _add_label_files(builder: DatasetBuilder, everything: list[str], labels: Lab
             "have labels elsewhere."
         )
     names = builder.names[0].by_id() if builder.names else {}
-    add_labels(builder, sorted(pairs, key=lambda pair: pair[0]), names)
+    add_labels(builder, sorted(pairs, key=lambda pair: pair[0]), names, layout.kpt_shape)

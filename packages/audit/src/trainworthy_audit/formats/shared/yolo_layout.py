@@ -59,6 +59,7 @@ class Layout:
 
     source: str
     names: NameList | None = None
+    kpt_shape: tuple[int, int] | None = None  # how many keypoints an object has, of how many numbers
     parts: list[SplitPart] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -12,12 +12,14 @@ from trainworthy_audit.formats.shared.paths import (
     file_name,
     folder,
     is_absolute,
+    is_comment,
     normalise,
     slashes,
     within_folder,
 )
 from trainworthy_audit.formats.shared.yolo_layout import TEXT_LIMIT, ListedImage, Unread
-from trainworthy_audit.source.text import numbered_lines
+from trainworthy_audit.source import IMAGE_SUFFIXES
+from trainworthy_audit.source.text import BYTE_ORDER_MARKS, numbered_lines
 from trainworthy_audit.splits import split_of_folder
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.formats.shared.yolo_layout import Layout, SplitPart
     from trainworthy_audit.source import Source
+
+#: A path up to the first extension of an image.
+_IMAGE_PATH = re.compile(
+    rf".+?(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES, reverse=True)))})", re.IGNORECASE
+)
 
 #: More names than any path has: the score of a line that leads to an image just as it is written.
 _EXACT = 2**16
@@ -109,7 +116,16 @@ class Places:
             reason = f"the list cannot be read: {error.strerror or error}"
             layout.unread.append(Unread(part.source, reason, "", None))
             return
-        rows = [(number, line, _plain(line)) for number, line in numbered_lines(data) if line.strip()]
+        if data.startswith(BYTE_ORDER_MARKS):
+            layout.notes.append(
+                f"{part.source} begins with a byte order mark (UTF-8 or UTF-16): it was understood, but many trainers "
+                "refuse the file or lose its first line."
+            )
+        rows = [
+            (number, line, _plain(line))
+            for number, line in numbered_lines(data)
+            if line.strip() and not is_comment(line)
+        ]
         matches = [self._listed(path, bases) for _, _, path in rows]
         best_in: dict[str, int] = defaultdict(int)
         for (_, _, path), (_, shared, _) in zip(rows, matches, strict=True):
@@ -117,7 +133,21 @@ class Places:
         for (number, line, path), (image, shared, outside) in zip(rows, matches, strict=True):
             # Where other lines of this folder fit better, this one is missing: its namesake is another image.
             fits = image is not None and shared == best_in[folder(path)]
+            if shared != _EXACT and (count := self._glued(path)) > 1:
+                fits = False
+                layout.notes.append(
+                    f"{part.source}:{number} holds {count:,} paths in one line: the ends of lines are missing between "
+                    "them, and a trainer finds none of these images."
+                )
             part.listed.append(ListedImage(number, line, image if fits else None, outside))
+
+    def _glued(self, path: str) -> int:
+        """How many images of the dataset a line names one after the other, without anything between them."""
+        pieces = _IMAGE_PATH.findall(path)
+        if len(pieces) < 2 or "".join(pieces) != path:
+            return 0
+        names = {file_name(image).lower() for image in self.images.exact}
+        return len(pieces) if all(file_name(piece).lower() in names for piece in pieces) else 0
 
     def _listed(self, path: str, bases: Sequence[str]) -> tuple[str | None, int, bool]:
         """(image, how many names of its path agree, whether it was written so as to leave the dataset)."""

@@ -123,7 +123,7 @@ class Originals:
             if isinstance(shape, list | dict) and shape and self.untouched(row):
                 return shape
         else:
-            shape = self._polygon_of_row(row) if row["shape"] == "polygon" else None
+            shape = self._polygon_of_row(row) if row["shape"] in {"polygon", "oriented"} else None
         if not shape or not isinstance(shape, list | dict):
             return None
         return self._moved_mask(shape, row) if isinstance(shape, dict) else self._moved_polygons(shape, row)

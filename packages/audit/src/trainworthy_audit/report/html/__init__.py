@@ -1,7 +1,8 @@
 """The report as one HTML file: no network, every text escaped, bounded however large the dataset is.
 
-`pictures` decides which images it shows, and which part of each; `relations` how two of them are alike; `sections` lays
-out the findings; `page` fills in the template.
+`cards` decides which findings have a picture, `pictures` which images it shows, and which part of each; `relations`
+says how two of them are alike, `overlay` how one lies on the other; `sections` lays out the findings; `page` fills in
+the template.
 """
 
 from __future__ import annotations

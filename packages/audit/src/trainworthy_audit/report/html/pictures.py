@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit.report.html.cards import CARDS, pictured
 from trainworthy_audit.report.shared import jinja
 from trainworthy_audit.report.shared.groups import count
 from trainworthy_audit.report.shared.sanitize import clean
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from trainworthy_audit.report.shared.groups import Group
     from trainworthy_audit.types import AuditResult
 
-CARDS = {"error": 24, "warning": 16, "info": 8}  # findings of a rule that are shown with a picture
-PER_IMAGE = 3  # of them that may be of one image
 PICTURES = 140  # images that are embedded, each once
 PICTURE_BYTES = 4_800_000  # of JPEG in all; base64 adds a third
 SIDES = (800, 640, 480, 360)  # pixels of a picture's longer side: the first with which all of them fit
@@ -89,13 +88,6 @@ def choose(audit: AuditResult, rule_groups: list[Group], spot: list[str], relati
     present = set(audit.evidence.images["path"])
     ordered = dict.fromkeys([*spot[:early], *turns, *spot[early:]])
     return [path for path in ordered if path in present][:PICTURES]
-
-
-def pictured(group: Group) -> pl.DataFrame:
-    """The findings of a rule that may have a card: the worst, and not all of one image."""
-    turn = pl.int_range(pl.len()).over("image")
-    on_images = group.worst.filter(pl.col("image").is_not_null()).filter(turn < PER_IMAGE)
-    return on_images.head(CARDS[group.outcome.severity])
 
 
 def beside(row: Mapping[str, Any], relations: Relations) -> list[str]:

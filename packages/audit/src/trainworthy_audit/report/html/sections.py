@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit.report.html.pictures import (
-    CARDS,
-    Drawn,
-    Image,
-    View,
-    beside,
-    drawn,
-    hues_of,
-    pictured,
-    view_of,
-)
-from trainworthy_audit.report.html.relations import Overlay, Relations, overlay
+from trainworthy_audit.report.html.cards import CARDS, pictured
+from trainworthy_audit.report.html.overlay import Overlay, overlay
+from trainworthy_audit.report.html.pictures import Drawn, Image, View, beside, drawn, hues_of, view_of
 from trainworthy_audit.report.shared import groups, markdown
 
 if TYPE_CHECKING:
@@ -27,6 +18,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from trainworthy_audit.report.html.relations import Relations
     from trainworthy_audit.report.shared.groups import Group
     from trainworthy_audit.types import AuditResult, Outcome, Waiver
 

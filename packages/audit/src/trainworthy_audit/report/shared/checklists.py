@@ -68,7 +68,7 @@ DEBUGGING = (
     Item("Every annotation has its image, and every image its annotation", ("A002", "A003", "A006", "S004")),
     Item(
         "No duplicates, and validation is not too similar to training",
-        ("D001", "D002", "D003", "D004", "D006"),
+        ("D001", "D002", "D003", "D004", "D006", "D007", "D008", "D009", "D010"),
     ),
 )
 

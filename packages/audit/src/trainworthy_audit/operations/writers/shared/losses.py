@@ -33,6 +33,13 @@ def shapes(collection: Collection, originals: Originals, format_name: str) -> It
         yield f"{format_name} has no polygons or masks: of {count:,} objects only the boxes are kept."
 
 
+def keypoints(collection: Collection, format_name: str) -> Iterator[str]:
+    """One sentence about keypoints, which no writer writes."""
+    count = collection.boxes.filter(pl.col("shape") == "keypoints").height
+    if count:
+        yield f"The keypoints of {count:,} objects: {format_name} is written with their boxes only."
+
+
 def with_shape(collection: Collection) -> pl.DataFrame:
     """The boxes that may have a polygon or a mask beside them, as far as it is known without reading their files."""
     unknown = [
@@ -44,9 +51,10 @@ def with_shape(collection: Collection) -> pl.DataFrame:
 
 
 def extras(collection: Collection, format_name: str) -> Iterator[str]:
-    """What else annotations of other formats may hold."""
+    """What else annotations may hold that is not written."""
+    yield from keypoints(collection, format_name)
     there = {dataset.format for dataset in collection.datasets} - {format_name}
-    return (sentence for name, sentence in EXTRAS.items() if name in there)
+    yield from (sentence for name, sentence in EXTRAS.items() if name in there)
 
 
 def counted(lost: Counter[str]) -> Iterator[str]:
