@@ -595,3 +595,14 @@ def test_categories_that_cannot_be_read_make_no_complete_list(tmp_path: Path) ->
     dataset = one(tmp_path, whole(categories={"1": "cat"}))
     assert [(names.names, names.complete) for names in dataset.names] == [((), False)]
     assert dataset.unreadable_annotation == frozenset()
+
+
+def test_of_images_of_one_name_the_drawn_ones_are_not_meant(tmp_path: Path) -> None:
+    """A folder that is called like one of images, before one of visualisations, wherever they lie."""
+    entries = [{"id": number, "file_name": f"{number}.jpg", "width": 9, "height": 9} for number in range(4)]
+    annotations = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 3, 3]}]
+    whole = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    pictures = {f"set/{place}/{number}.jpg": b"x" for place in ("photos", "viz") for number in range(4)}
+    dataset = formats.read(open_source(put(tmp_path, {"labels/all.json": json.dumps(whole), **pictures})))
+    assert dataset.images["path"].to_list() == [f"set/photos/{number}.jpg" for number in range(4)]
+    assert dataset.references["image"].null_count() == 0

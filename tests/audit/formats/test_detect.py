@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -211,3 +213,50 @@ def test_multiformat(real: Path) -> None:
     """The same images in many formats are a question, which lists them."""
     with pytest.raises(AmbiguousFormatError, match=r"(?s)coco .*instances_default.*voc .*imagenet_format"):
         formats.read(open_source(real / "multiformat_voc100"))
+
+
+NAMES = ("a", "b", "c", "d")
+PICTURES: dict[str, str | bytes] = {f"photos/{name}.jpg": b"x" for name in NAMES}
+XMLS: dict[str, str | bytes] = {f"old/{name}.xml": XML for name in NAMES}
+ROWS: dict[str, str | bytes] = {f"photos/{name}.txt": "0 0.5 0.5 0.2 0.2\n" for name in NAMES}
+ENTRIES = [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate(NAMES)]
+WHOLE = json.dumps({"images": ENTRIES, "annotations": [], "categories": [{"id": 1, "name": "cat"}]})
+YAML = "train: {}\nnames: [cat]\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        PICTURES | XMLS | ROWS,
+        PICTURES | XMLS | {path.replace("old", "new"): XML for path in XMLS},
+        XMLS | {path.replace("photos", place): b"x" for path in PICTURES for place in ("one", "two")},
+        {"v1.json": WHOLE}
+        | {path.replace("photos", place): b"x" for path in PICTURES for place in ("one", "two")},
+        PICTURES | {"v1.json": WHOLE, "v2.json": WHOLE},
+        PICTURES | {"v1.json": WHOLE, "v2.json": WHOLE} | XMLS | {p.replace("old", "new"): XML for p in XMLS},
+        PICTURES
+        | ROWS
+        | {path.replace("photos", "drafts"): text for path, text in (PICTURES | ROWS).items()}
+        | {"one.yaml": YAML.format("photos"), "two.yaml": YAML.format("drafts")},
+    ],
+    ids=[
+        "formats",
+        "folders of xmls",
+        "folders of images",
+        "images of a json",
+        "jsons",
+        "jsons and xmls",
+        "yamls",
+    ],
+)
+def test_suggested_command_reads_the_dataset(files: dict[str, str | bytes], tmp_path: Path) -> None:
+    """Where a dataset can be read in several ways, the next command reads it in one of them."""
+    source = open_source(put(tmp_path, files))
+    with pytest.raises(AmbiguousFormatError) as refusal:
+        formats.read(source)
+    command, audit, place, *options = shlex.split(refusal.value.next_step or "")
+    assert (command, audit, place) == ("trainworthy", "audit", str(tmp_path))
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    assert given.keys() <= {"--format", "--annotations", "--images"}
+    names = (given.get(f"--{name}", "") for name in ("format", "annotations", "images"))
+    assert formats.read(source, *names).images.height == len(NAMES)

@@ -48,6 +48,7 @@ def test_document_has_the_promised_keys() -> None:
         "splits": {"train": 4, "val": 2},
         "unlisted": 0,
         "unread_files": [],
+        "task": "boxes",
     }
     assert document["rules"]["B001"] == {
         "name": "box-out-of-bounds",

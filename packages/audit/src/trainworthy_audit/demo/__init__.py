@@ -98,7 +98,9 @@ def audit(folder: Path, measurer: Measurer, *, command: str = "") -> AuditResult
     parts = {}
     for rule in catalogue().values():
         own = folder / folder_of(rule)
-        wanted = dataclasses.replace(config.load(own, file=_config_file(own)), select=(rule.code,))
+        wanted = dataclasses.replace(
+            config.load(own, file=_config_file(own)), select=(rule.code,), outside=None
+        )
         parts[folder_of(rule)] = auditing.audit(open_source(own), wanted, measurer)
     return merge(parts, folder, command)
 

@@ -22,6 +22,7 @@ from trainworthy_audit.formats.shared.selection import (
     Namesakes,
     images_of_annotations,
     refuse_competing_sets,
+    refuse_unclear_folders,
 )
 from trainworthy_audit.source.text import decode_text
 from trainworthy_audit.types import NameList
@@ -101,6 +102,7 @@ def _read(source: Source, within: str) -> Dataset:
     candidates = source.images()
     resolver, folders = Resolver(candidates), source.folders()
     matches = {parsed.path: _match_entries(parsed, resolver, folders) for parsed in files}
+    _refuse_unclear_images(source, matches)
     _refuse_competing_files(source, files, matches)
     annotated = {match.path for found in matches.values() for match in found if match.path is not None}
     images, left_out = images_of_annotations(source, candidates, annotated, within)
@@ -152,6 +154,14 @@ def _parse(source: Source, path: str) -> ParsedJson:
         return parsed
 
 
+def _refuse_unclear_images(source: Source, matches: Mapping[str, list[Match]]) -> None:
+    """Refuse folders of images of the same names, where nothing says for most entries which is meant."""
+    entries = [match for found in matches.values() for match in found]
+    tied = [match.tied for match in entries if match.path is None and len(match.tied) > 1]
+    if 2 * len(tied) > len(entries) and len(tied) >= 3:
+        refuse_unclear_folders(source, "coco", tied)
+
+
 def _refuse_competing_files(
     source: Source, files: list[ParsedJson], matches: Mapping[str, list[Match]]
 ) -> None:
@@ -191,8 +201,8 @@ def _search(written: str, bases: list[str], role: splits.Role, resolver: Resolve
         path, outside = resolver.find(name, bases)
         candidates = [path] if path is not None else resolver.named(name)
         fitting = [one for one in candidates if splits.compatible(splits.role_of_folder(one), role)]
-        if len(fitting) > 1:
-            fitting = [one for one in fitting if splits.role_of_folder(one) == role != "other"]
+        if len(fitting) > 1:  # rather one in a folder of this split than one in no split's
+            fitting = [one for one in fitting if splits.role_of_folder(one) == role != "other"] or fitting
         if len(fitting) == 1:
             return Match(fitting[0])
         tied = tied or tuple(fitting)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats.shared import yolo_labels
 from trainworthy_audit.formats.shared.builder import DatasetBuilder
-from trainworthy_audit.formats.shared.paths import folder, within_folder
+from trainworthy_audit.formats.shared.paths import folder, within_folder, without_extension
 from trainworthy_audit.formats.shared.selection import images_of_annotations
 from trainworthy_audit.formats.shared.yolo_layout import read_names, try_annotations
 from trainworthy_audit.formats.shared.yolo_rows import add_labels
@@ -50,6 +50,7 @@ def build(source: Source, format_name: str, within: str, layout: Layout, others:
     label_files = [label for label, image in labels.pairs if image in builder.number]
     _add_names(builder, layout, others, label_files, within)
     _add_label_files(builder, everything, labels, layout)
+    _note_labels_elsewhere(builder, labels)
     builder.leads += _without_labels(builder.paths, {image for _, image in labels.pairs})
     builder.notes += layout.notes
     builder.content |= layout.files
@@ -173,6 +174,22 @@ def _and_above(place: str) -> tuple[str, ...]:
 
 # ----------------------------------------------------------------------------------------------------------
 # Labels
+
+
+def _note_labels_elsewhere(builder: DatasetBuilder, labels: LabelFiles) -> None:
+    """Note the labels that were found by name, in folders in which trainers do not look for them."""
+    elsewhere = [
+        (label, yolo_labels.expected_place(image))
+        for label, image in labels.pairs
+        if image in builder.number
+        and without_extension(label) not in {yolo_labels.expected_place(image), without_extension(image)}
+    ]
+    if elsewhere:
+        found, expected = ({folder(pair[at]) or "the top folder" for pair in elsewhere} for at in (0, 1))
+        builder.notes.append(
+            f"{len(elsewhere):,} label files in {', '.join(sorted(found)[:_PLACES])} were found by the names of their "
+            f"images: trainers look in {', '.join(sorted(expected)[:_PLACES])} only, and would find none."
+        )
 
 
 def _without_labels(images: list[str], labelled: set[str]) -> list[str]:
