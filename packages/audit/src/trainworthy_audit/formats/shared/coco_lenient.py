@@ -98,7 +98,7 @@ def _not_utf8(data: bytes) -> int | None:
 
 
 def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 4000 else float(digits)
+    return int(digits) if len(digits) < 300 else float(digits)  # as numbers with an exponent are
 
 
 def _list(parsed: ParsedJson, whole: dict[str, Any], key: str) -> list[Any]:
