@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from support.pictures import encode, photo
 from trainworthy_audit.images.measurement import Measurement, measure
+from trainworthy_audit.images.preview import Preview
 from trainworthy_audit.measure import store as stores
 from trainworthy_audit.measure.parquet_store import ParquetStore
-from trainworthy_audit.measure.sqlite_store import SqliteStore
+from trainworthy_audit.measure.sqlite_store import NAME, SqliteStore
 from trainworthy_audit.measure.store import Store
 from trainworthy_audit.source import Entry, Locator
 from trainworthy_audit.types import PIXELS
@@ -133,3 +135,36 @@ def test_a_file_is_settled_once_the_clock_has_moved_on() -> None:
     """A file that was touched `RACY` nanoseconds or less before reading began may change and keep its times."""
     assert stores.settled(entry("a", touched=5), stores.RACY + 6)
     assert not stores.settled(entry("a", touched=5), stores.RACY + 5)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Damage
+
+
+@pytest.mark.parametrize("table", ["files", "measurements", "thumbnails", "pictures"])
+def test_a_flipped_bit_in_the_cache_costs_time_only(tmp_path: Path, table: str) -> None:
+    """A value of which one bit differs is as if it were not there; nothing wrong comes of it."""
+    kept, preview = measured(1), Preview(b"jpeg", 4, 3, 0.5)
+    digest = str(kept.digest)
+    first = SqliteStore(tmp_path)
+    first.keep([(entry("a"), kept)], LONG_AGO + 10**12)
+    first.keep_previews([(digest, preview)], 64)
+    first.close()
+    column = {"files": "digest", "measurements": "row", "thumbnails": "pixels", "pictures": "shot"}[table]
+    with sqlite3.connect(tmp_path / NAME) as database:
+        (value,) = database.execute(f"SELECT {column} FROM {table}").fetchone()
+    for at in range(0, len(value), max(1, len(value) // 20)):
+        flipped = bytearray(value)
+        flipped[at] ^= 1 << (at % 8)
+        with sqlite3.connect(tmp_path / NAME) as database:
+            database.execute(f"UPDATE {table} SET {column} = ?", (bytes(flipped),))
+        store = SqliteStore(tmp_path)
+        found = {
+            "files": store.digests([entry("a")]),
+            "measurements": store.measurements([digest]),
+            "thumbnails": store.thumbnails([digest]),
+            "pictures": store.previews([digest], 64),
+        }
+        store.close()
+        assert not found.pop(table)
+        assert all(found.values())

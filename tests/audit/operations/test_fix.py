@@ -285,7 +285,6 @@ def test_a_scene_moves_to_the_split_that_has_most_of_it(
 ) -> None:
     """The whole group goes there, to training on a tie, and no leak is left."""
     dataset = write(scene(*splits, kind=kind), tmp_path / "d")
-    home = "valid" if home == "val" and kind == "darknet" else home
     mended(dataset)
     after = run_audit(tmp_path / "fixed")
     assert not rows(after, "D003")
@@ -340,17 +339,18 @@ def test_extensions_follow_the_content(tmp_path: Path) -> None:
 def test_the_plan_has_safe_repairs_in_their_order() -> None:
     """What ids mean comes first, where images are last; unsafe repairs are in it only when asked for."""
     every = [repair.rule for repair in repairs.catalogue()]
-    assert every[0] == "C007"
+    assert every[:3] == ["A001", "A002", "C007"]  # what can be read after all, then what the ids mean
+    later = every[2:]
     assert every[-2:] == ["D001", "D003"]
     assert (
-        every.index("I002")
-        < every.index("A001")
-        < every.index("B008")
-        < every.index("B001")
-        < every.index("B002")
+        later.index("I002")
+        < later.index("A001")
+        < later.index("B008")
+        < later.index("B001")
+        < later.index("B002")
     )
     assert [repair.rule for repair in fix.plan(REPAIRED, unsafe=True)] == every
-    assert [repair.rule for repair in fix.plan(REPAIRED)] == every[1:]
+    assert [repair.rule for repair in fix.plan(REPAIRED)] == [code for code in every if code != "C007"]
     assert [repair.rule for repair in fix.plan({"B002", "C007"})] == ["B008", "B002"]
 
 
@@ -444,9 +444,9 @@ def test_documents_and_help_name_every_repair() -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     table = page[page.index("| rule | repair |") : page.index("A new dataset takes one reading")].strip()
     in_table = [code for line in table.splitlines() for code in re.findall(r"[A-Z]\d{3}", line.split("|")[1])]
-    assert sorted(in_table) == sorted(REPAIRED)
+    assert set(in_table) == REPAIRED
     summaries = dict(repairs.summaries())
-    assert sorted(", ".join(summaries).split(", ")) == sorted(REPAIRED)
+    assert set(", ".join(summaries).split(", ")) == REPAIRED
     assert summaries["C007"] == "Class ids are shifted by one. Only with --unsafe."
 
 
@@ -458,11 +458,12 @@ def test_a_size_is_left_where_exif_turns_the_image(tmp_path: Path) -> None:
     assert not [row for row in changes.rows if row["rule"] == "I004"]
 
 
-def test_a_size_is_corrected_where_boxes_fit_neither(tmp_path: Path) -> None:
-    """A box beyond both sizes speaks for none of them."""
+def test_a_size_and_its_boxes_are_left_where_they_fit_neither(tmp_path: Path) -> None:
+    """A box beyond both sizes speaks for none of them: its frame of reference is in doubt, and it is not clipped."""
     box = Box("cat", 120, 60, 250, 90)
     changes = mended(write(sizes(200, 300, box), tmp_path / "d"))
-    assert [row[1] for row in done(changes)] == ["B001", "I004"]
+    assert done(changes) == []
+    assert {"B001", "I004"} <= codes(run_audit(tmp_path / "fixed"))
 
 
 def test_only_selected_rules_are_answered(tmp_path: Path) -> None:

@@ -124,6 +124,6 @@ def test_images_of_no_split_are_counted_folder_by_folder(tmp_path: Path) -> None
     (tmp_path / "more/data.yaml").unlink()
     audit = run_audit(tmp_path)
     (finding,) = rows(audit, "S007")
-    assert finding["message"] == "1 images in more/images/spare are in no split (train, val)"
+    assert finding["message"] == "1 image in more/images/spare is in none of the splits: train, val"
     dataset = audit.evidence.dataset
     assert dataset.images.height == dataset.membership.height + dataset.unlisted == 3

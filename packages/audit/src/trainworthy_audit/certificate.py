@@ -16,7 +16,7 @@ from blake3 import blake3
 from trainworthy_audit import formats, waivers
 from trainworthy_audit.errors import CertificateError, TrainworthyError
 from trainworthy_audit.evidence import scenes
-from trainworthy_audit.source import digest
+from trainworthy_audit.source import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, digest
 from trainworthy_audit.source.plain_file import read_plain_file
 from trainworthy_audit.types import Severity  # noqa: TC001 - msgspec looks at it
 
@@ -376,8 +376,11 @@ def _digests(source: Source, paths: list[str]) -> dict[str, str]:
 
 
 def _of_file(source: Source, path: str) -> str:
+    entry = source.entries[path]
+    if entry.size > MAX_IMAGE_BYTES and entry.suffix in IMAGE_SUFFIXES:
+        return "unreadable"
     try:
-        return digest(source.entries[path].locator)
+        return digest(entry.locator)
     except OSError:
         return "unreadable"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import OutputError
+from trainworthy_audit.leftovers import TEMPORARY, owner, remove_leftovers
 from trainworthy_audit.source.plain_file import require_plain_file
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ MARKS = {
 MARKED_WITHIN = 4096  # bytes
 
 ELSEWHERE = "choose another folder: --out FOLDER"
-
-#: Files that are being written are called `.NAME.trainworthy-PID`; a killed process may leave one behind.
-TEMPORARY = ".trainworthy-"
 
 
 def folder_for(out: Path | None, name: str) -> Path:
@@ -127,7 +125,8 @@ def write(folder: Path, files: Mapping[str, str | Iterable[str] | None]) -> None
     try:
         for name, content in files.items():
             if content is not None:
-                temporary = folder / f".{name}{TEMPORARY}{os.getpid()}"
+                remove_leftovers(folder, f".{name}{TEMPORARY}")
+                temporary = folder / f".{name}{TEMPORARY}{owner()}"
                 written.append((temporary, folder / name))
                 _fill(temporary, [content] if isinstance(content, str) else content)
         with _alone(folder):
@@ -190,7 +189,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def replace_text(file: Path, text: str) -> None:
     """Write one file of the user's, all or nothing. Raises `OutputError`."""
-    temporary = file.with_name(f".{file.name}{TEMPORARY}{os.getpid()}")
+    remove_leftovers(file.parent, f".{file.name}{TEMPORARY}")
+    temporary = file.with_name(f".{file.name}{TEMPORARY}{owner()}")
     try:
         _fill(temporary, [text])
         os.replace(temporary, file)  # noqa: PTH105 - as above

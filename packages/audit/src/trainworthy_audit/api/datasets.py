@@ -22,16 +22,18 @@ def fix(
     out: str | PathLike[str] | None = None,
     *,
     unsafe: bool = False,
+    reading: str | None = None,
     dry_run: bool = False,
     zipped: bool = False,
     **options: Unpack[Settings],
 ) -> Changes:
     """Write a repaired copy of a dataset to `out`, and what cannot be repaired to OUT.quarantine beside it.
 
-    `unsafe` also moves class ids that look shifted by one; `dry_run` writes nothing and needs no `out`; `zipped`
-    writes a zip, and so does an `out` that ends in .zip. `select` and `ignore` choose by rule. What comes back lists
-    each change in `rows`, and is what changes.json holds. Raises `DatasetError` where it cannot be read or a person
-    has to choose first, and `OutputError`; then nothing is written.
+    `unsafe` also moves class ids that look shifted by one, and gives boxes in doubt the meaning that fits best;
+    `reading` gives them the one that it names: "corners", "sizes", "percent", "pixels", "turned" or "scaled".
+    `dry_run` writes nothing and needs no `out`; `zipped` writes a zip, and so does an `out` that ends in .zip. `select`
+    and `ignore` choose by rule. What comes back lists each change in `rows`, and is what changes.json holds. Raises
+    `DatasetError` where it cannot be read or a person has to choose first, and `OutputError`; then nothing is written.
     """
     from trainworthy_audit.operations import fix as operation
 
@@ -41,7 +43,14 @@ def fix(
     target, zipped = _target(Path(source.name if out is None else out), zipped=zipped)
     with open_measurer(source, options) as measurer:
         return operation.run(
-            source, settings, measurer, out=target, zipped=zipped, unsafe=unsafe, dry_run=dry_run
+            source,
+            settings,
+            measurer,
+            out=target,
+            zipped=zipped,
+            unsafe=unsafe,
+            reading=reading,
+            dry_run=dry_run,
         )
 
 

@@ -47,7 +47,7 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        with _notes_on_standard_error():
+        with _notes_on_standard_error(), _termination_as_interrupt():
             code = self._run(words, extra)
         sys.exit(console.flush(code))
 
@@ -180,6 +180,29 @@ def _notes_on_standard_error() -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Within, in the main thread, SIGTERM ends a command as Ctrl-C does: it removes what it has begun."""
+    import signal
+
+    own = os.getpid()
+
+    def end(number: int, _: object) -> None:
+        if os.getpid() != own:  # a forked worker
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print_reference(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's

@@ -17,9 +17,10 @@ _SINGULAR = {"images": "image", "boxes": "box", "classes": "class"}
 
 def show(changes: Changes, *, as_json: bool) -> int:
     """Print what was done, where it is listed, and the next command; return the exit code."""
+    code = console.REJECTED if changes.nothing_to_train_on else console.DONE
     if as_json:
         console.echo(changes.to_json().decode(), newline=False)
-        return console.DONE
+        return code
     counts = ", ".join(
         f"{count:,} {_SINGULAR.get(name, name) if count == 1 else name}"
         for name, count in changes.numbers.items()
@@ -28,13 +29,14 @@ def show(changes: Changes, *, as_json: bool) -> int:
     listed = (
         out.with_name(f"{out.stem}.changes.json") if out.suffix.lower() == ".zip" else out / "changes.json"
     )
-    console.echo(
-        console.visible(
-            f"{changes.command}: {out}: {counts}\n{changes.text()}changes: {listed}\n"
-            f"next: trainworthy audit {shlex.quote(str(out))}"
-        )
-    )
-    return console.DONE
+    text = f"{changes.command}: {out}: {counts}\n{changes.text()}changes: {listed}\n"
+    audited = str(out)
+    if changes.nothing_to_train_on:
+        text += "nothing is left to train on: the new dataset has no box\n"
+        audited = changes.sources[0]
+    next_step = changes.next_step or shlex.join(["trainworthy", "audit", audited])
+    console.echo(console.visible(f"{text}next: {next_step}"))
+    return code
 
 
 def preview(changes: Changes, *, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from trainworthy_audit.demo.examples import image_path, write
 from trainworthy_audit.demo.merging import merge
 from trainworthy_audit.demo.painting import paint
 from trainworthy_audit.errors import OutputError
+from trainworthy_audit.leftovers import owner, remove_leftovers
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 
@@ -54,7 +55,8 @@ def make(folder: Path) -> None:
 
 def _replace(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".trainworthy-demo-") as place:
+    remove_leftovers(folder.parent, ".trainworthy-demo-")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".trainworthy-demo-{owner()}-") as place:
         fresh = Path(place) / folder.name
         for rule in catalogue().values():
             write(rule.dirty, fresh / folder_of(rule))
@@ -98,7 +100,9 @@ def audit(folder: Path, measurer: Measurer, *, command: str = "") -> AuditResult
     parts = {}
     for rule in catalogue().values():
         own = folder / folder_of(rule)
-        wanted = dataclasses.replace(config.load(own, file=_config_file(own)), select=(rule.code,))
+        wanted = dataclasses.replace(
+            config.load(own, file=_config_file(own)), select=(rule.code,), outside=None
+        )
         parts[folder_of(rule)] = auditing.audit(open_source(own), wanted, measurer)
     return merge(parts, folder, command)
 

@@ -46,6 +46,9 @@ def rows(
         value = pl.col(column) if column in have else pl.lit(None)
         return value.cast(FINDINGS[name]).alias(name)
 
+    frame = (
+        frame.rechunk()
+    )  # polars panics where it formats text of a frame of several chunks, one of them empty
     return (
         frame.select(
             pl.lit(None, pl.String).alias("rule"),

@@ -141,7 +141,10 @@ def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:
     wanted = [load(name) for name in ([format_name] if format_name else names())]
     looked = "".join(f"\n    {one.title}: {one.looked_for}" for one in wanted)
     unopened = [f"{path}: {reason}." for path, reason in source.unopened[:5]]
-    others = foreign.describe(source, source.below(within))
+    fitting = [name for name in names() if format_name and load(name).sniff(source, within)]
+    others = [f"It fits --format {name}." for name in fitting] or foreign.describe(
+        source, source.below(within)
+    )
     notes = "".join(f"\n  {note}" for note in (*others, *source.notes, *unopened))
     if source.zipped:
         remedy = (

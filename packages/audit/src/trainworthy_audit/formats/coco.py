@@ -333,4 +333,5 @@ FORMAT = Format(
     read=_read,
     one_file_for_many_images=True,
     shapes_beside_boxes=True,
+    numbers="sizes",
 )

@@ -120,7 +120,9 @@ def _part(
     written, line = setting
     path = places.file(written, bases, bases[1:])
     if path is not None:
-        part = SplitPart(key, path, written=written, line=line)
+        # darknet knows validation as `valid` only; a list that is called val.txt says what its dataset calls it.
+        name = "val" if key == "valid" and stem(path) == "val" else key
+        part = SplitPart(name, path, written=written, line=line)
         places.read_list(part, layout, ("", folder(layout.source), folder(path)))
         return part
     layout.notes.append(f"The list {written}, which {layout.source} names for {key}, is not in the dataset.")
@@ -150,4 +152,5 @@ FORMAT = Format(
     sniff=_sniff,
     read=_read,
     unannotated_is_negative=True,
+    numbers="centre",
 )

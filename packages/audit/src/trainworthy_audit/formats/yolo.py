@@ -190,4 +190,5 @@ FORMAT = Format(
     sniff=seen,
     read=_read,
     unannotated_is_negative=True,
+    numbers="centre",
 )

@@ -16,7 +16,7 @@ from trainworthy_audit.images.measurement import THUMBNAIL, Measurement, measure
 from trainworthy_audit.images.preview import Preview
 from trainworthy_audit.measure.engines import Failure, local
 from trainworthy_audit.measure.sqlite_store import SqliteStore
-from trainworthy_audit.source import fetch
+from trainworthy_audit.source import fetch_image
 from trainworthy_audit.source.remote import is_url
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def failed(entry: Entry, failure: Failure) -> Measurement:
         "raised": failure.detail,
     }[failure.kind]
     try:
-        data = fetch(entry.locator)
+        data = fetch_image(entry.locator)
     except OSError as error:
         return measure_batch([unopened(error)])[0]
     return Measurement(

@@ -20,6 +20,7 @@ import polars as pl
 
 from trainworthy_audit.errors import OutputError, TrainworthyError
 from trainworthy_audit.images.measurement import THUMBNAIL, VERSION, Measurement
+from trainworthy_audit.leftovers import owner, remove_leftovers
 from trainworthy_audit.measure.store import file_key, settled
 from trainworthy_audit.types import PIXELS
 
@@ -54,7 +55,8 @@ class ParquetStore:
     keeps_evidence = False
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._temporary = None if folder else tempfile.TemporaryDirectory()
+        remove_leftovers(Path(tempfile.gettempdir()), "trainworthy-")
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix=f"trainworthy-{owner()}-")
         self.folder = folder or Path(self._temporary.name if self._temporary else "")
         self.notes: list[str] = []
         self.run = os.urandom(8)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from blake3 import blake3
 
 from trainworthy_audit.images.measurement import VERSION, Measurement
 from trainworthy_audit.images.preview import Preview
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Entry
 
 #: The file in the cache's folder. The number is that of its tables: other tables, another file.
-NAME = "measurements-1.sqlite"
+NAME = "measurements-2.sqlite"
 
 #: Where the file is larger, in bytes, the least recently used measurements are removed: about 450,000 images.
 LIMIT = 2 * 2**30
@@ -55,6 +56,31 @@ _PATIENCE = 30.0  # seconds that one audit waits for another one's write
 
 #: Measurements are written in groups of so many: what a killed audit loses.
 _GROUP = 256
+
+
+#: Bytes of the digest that each value begins with: over the value and its key, so that a flipped bit costs time only.
+SEAL = 8
+
+#: Bytes of the digest of a content.
+CONTENT = 32
+
+
+def _sealed(value: bytes, key: bytes) -> bytes:
+    """The value of this key as the cache keeps it."""
+    return blake3(key + value).digest(SEAL) + value
+
+
+def _opened(kept: Any, key: Any) -> bytes | None:  # noqa: ANN401 - whatever a damaged file holds
+    """The value of this key; None where it, or the key, is not what was kept."""
+    if not isinstance(kept, bytes) or not isinstance(key, bytes):
+        return None
+    value = kept[SEAL:]
+    return value if kept[:SEAL] == blake3(key + value).digest(SEAL) else None
+
+
+def _file_row(entry: Entry, digest: bytes) -> tuple[bytes, bytes]:
+    key = file_key(entry)
+    return key, _sealed(digest, key)
 
 
 class SqliteStore:
@@ -92,12 +118,17 @@ class SqliteStore:
         """{path: digest} of the files whose content is known without reading them."""
         paths = {file_key(entry): entry.path for entry in entries}
         rows = self._select("SELECT key, digest FROM files WHERE key IN ({})", paths)
-        return {paths[key]: digest.hex() for key, digest in rows}
+        known = ((paths[key], _opened(kept, key)) for key, kept in rows)
+        return {path: digest.hex() for path, digest in known if digest is not None and len(digest) == CONTENT}
 
     def measurements(self, digests: Iterable[str]) -> dict[str, Measurement]:
         """{digest: measurement, without its thumbnail} of the contents that are known."""
         query = "SELECT digest, row, used, version FROM measurements WHERE digest IN ({})"
-        rows = [row[:3] for row in self._select(query, map(bytes.fromhex, digests)) if row[3] == VERSION]
+        rows = [
+            (digest, row, used)
+            for digest, sealed, used, version in self._select(query, map(bytes.fromhex, digests))
+            if version == VERSION and (row := _opened(sealed, digest)) is not None
+        ]
         aged = [(self._today, digest) for digest, _, used in rows if used != self._today]
         self._write(("UPDATE measurements SET used = ? WHERE digest = ?", aged))
         return {digest.hex(): Measurement(*msgspec.msgpack.decode(row)) for digest, row, _ in rows}
@@ -108,11 +139,11 @@ class SqliteStore:
         for entry, measurement in measured:
             digest = bytes.fromhex(measurement.digest or "")
             if settled(entry, began):
-                files.append((file_key(entry), digest))
+                files.append(_file_row(entry, digest))
             if measurement.thumbnail:
-                thumbnails.append((digest, measurement.thumbnail))
+                thumbnails.append((digest, _sealed(measurement.thumbnail, digest)))
             row = msgspec.msgpack.encode(measurement._replace(thumbnail=None))
-            rows.append((digest, VERSION, self._today, row))
+            rows.append((digest, VERSION, self._today, _sealed(row, digest)))
         self._write(
             ("INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", thumbnails),
             ("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?, ?)", rows),
@@ -121,13 +152,16 @@ class SqliteStore:
 
     def keep_digests(self, read: Iterable[tuple[Entry, str]], began: int) -> None:
         """Keep the digests of files that were read after `began` and whose content was known already."""
-        files = [(file_key(entry), bytes.fromhex(digest)) for entry, digest in read if settled(entry, began)]
+        files = [_file_row(entry, bytes.fromhex(digest)) for entry, digest in read if settled(entry, began)]
         self._write(("INSERT OR REPLACE INTO files VALUES (?, ?)", files))
 
     def thumbnails(self, digests: Sequence[str]) -> dict[str, bytes]:
         """{digest: thumbnail} of the contents that are known and have one."""
         query = "SELECT digest, pixels FROM thumbnails WHERE digest IN ({})"
-        return {digest.hex(): pixels for digest, pixels in self._select(query, map(bytes.fromhex, digests))}
+        rows = self._select(query, map(bytes.fromhex, digests))
+        return {
+            digest.hex(): pixels for digest, kept in rows if (pixels := _opened(kept, digest)) is not None
+        }
 
     def previews(self, digests: Iterable[str], side: int) -> dict[str, Preview]:
         """{digest: preview of at most `side` pixels a side} of the contents that have one."""
@@ -135,14 +169,14 @@ class SqliteStore:
         rows = self._select(query, map(bytes.fromhex, digests))
         return {
             digest.hex(): Preview(*msgspec.msgpack.decode(preview))
-            for digest, preview, version in rows
-            if version == VERSION
+            for digest, kept, version in rows
+            if version == VERSION and (preview := _opened(kept, digest)) is not None
         }
 
     def keep_previews(self, previews: Iterable[tuple[str, Preview]], side: int) -> None:
         """Keep these, by the digests of the very bytes that they were made of."""
         rows = [
-            (bytes.fromhex(digest), side, VERSION, msgspec.msgpack.encode(preview))
+            (key := bytes.fromhex(digest), side, VERSION, _sealed(msgspec.msgpack.encode(preview), key))
             for digest, preview in previews
         ]
         self._write(("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", rows))
@@ -241,7 +275,9 @@ class SqliteStore:
         self._db.execute("DELETE FROM evidence")
         self._db.execute("DELETE FROM thumbnails WHERE digest NOT IN (SELECT digest FROM measurements)")
         self._db.execute("DELETE FROM pictures WHERE digest NOT IN (SELECT digest FROM measurements)")
-        self._db.execute("DELETE FROM files WHERE digest NOT IN (SELECT digest FROM measurements)")
+        self._db.execute(
+            f"DELETE FROM files WHERE substr(digest, {SEAL + 1}) NOT IN (SELECT digest FROM measurements)"  # noqa: S608
+        )
         self._db.execute("COMMIT")
         self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
 
@@ -320,9 +356,10 @@ def has_measurement(database: str, digest: str) -> bool:
     """Whether the cache file has a measurement of this content; False where it cannot be read."""
     try:
         found = _reader(database).execute(
-            "SELECT 1 FROM measurements WHERE digest = ? AND version = ?", (bytes.fromhex(digest), VERSION)
+            "SELECT row FROM measurements WHERE digest = ? AND version = ?", (bytes.fromhex(digest), VERSION)
         )
-        return found.fetchone() is not None
+        row = found.fetchone()
+        return row is not None and _opened(row[0], bytes.fromhex(digest)) is not None
     except sqlite3.Error:
         return False
 

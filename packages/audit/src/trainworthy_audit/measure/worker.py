@@ -12,7 +12,7 @@ from trainworthy_audit.images.phash import hash_file
 from trainworthy_audit.images.preview import make_preview
 from trainworthy_audit.measure import sqlite_store
 from trainworthy_audit.measure.protocol import prefetching
-from trainworthy_audit.source import Locator, fetch, remote
+from trainworthy_audit.source import Locator, fetch_image, remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ def measure_files(items: Iterable[Sequence[Any]], database: str | None) -> Itera
 
 def _decode(item: Sequence[Any], database: str | None) -> Decoded | str:
     try:
-        data = fetch(Locator(*item))
+        data = fetch_image(Locator(*item))
     except OSError as error:
         return unopened(error)
     digest = blake3(data).hexdigest()
@@ -59,7 +59,7 @@ def preview_files(
     """The digest of the file at each locator and the fields of its `Preview`; None where nothing can be shown."""
     for item in items:
         try:
-            data = fetch(Locator(*item))
+            data = fetch_image(Locator(*item))
             yield (blake3(data).hexdigest(), *make_preview(data, side))
         except (OSError, ValueError):  # what is wrong with the image was reported when it was measured
             yield None
@@ -70,7 +70,7 @@ def hash_files(items: Iterable[Sequence[Any]]) -> Iterator[list[int] | None]:
     """The eight hashes of the file at each locator: see `hash_file`; None where it cannot be decoded."""
     for item in items:
         try:
-            yield hash_file(fetch(Locator(*item)))
+            yield hash_file(fetch_image(Locator(*item)))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - decoders raise anything; it is reported where the image is measured

@@ -28,6 +28,7 @@ class Changes:
     rows: list[dict[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # what could not be taken along, a sentence each
     notes: list[str] = field(default_factory=list)  # what else is worth knowing, a sentence each
+    next_step: str = ""  # the command to run next, where it is not an audit of the new dataset
     numbers: dict[str, int] = field(default_factory=dict)  # of the new dataset: "images", "boxes", ...
 
     def add(
@@ -56,6 +57,11 @@ class Changes:
     def lose(self, sentences: Iterable[str]) -> None:
         """Note what could not be taken along, each sentence once."""
         self.lost += [sentence for sentence in dict.fromkeys(sentences) if sentence not in self.lost]
+
+    @property
+    def nothing_to_train_on(self) -> bool:
+        """Whether the new dataset holds no image, or no box."""
+        return not self.numbers.get("images", 1) or not self.numbers.get("boxes", 1)
 
     def counts(self) -> dict[str, int]:
         """{"clipped (B001)": 3, ...}: how many rows there are of each action and rule, in their order."""

@@ -130,7 +130,7 @@ def _boxes(evidence: Evidence) -> tuple[pl.DataFrame, list[str]]:
     if missing:
         lost.append(
             f"{_left_behind(missing, 'annotation', 'annotations')} of images that are not there (A002), with "
-            f"{without_image:,} boxes."
+            f"{without_image:,} box{'' if without_image == 1 else 'es'}."
         )
     if not_finite:
         lost.append(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import formats
-from trainworthy_audit.operations import writers, writing
+from trainworthy_audit.operations import faults, writers, writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import collect
 from trainworthy_audit.operations.image_sizes import from_headers
 from trainworthy_audit.operations.sink import check, open_sink
 
@@ -29,8 +28,8 @@ def run(
     """
     check(out, [source], zipped=zipped)
     dataset = formats.read(source, config.format, config.annotations, config.images)
-    collection = collect(from_headers(source, dataset, measurer), source)
-    changes = Changes("convert", sources=(str(source.path),))
+    changes = Changes("convert", sources=(str(source.path),), out=str(out))
+    collection = faults.screened(from_headers(source, dataset, measurer), source, config, changes, to=to)
     changes.notes.append(f"From {formats.title(dataset.format)} to {writers.load(to).title}.")
     with open_sink(out, [source], zipped=zipped) as sink:
         writing.write(collection, to, sink, changes)

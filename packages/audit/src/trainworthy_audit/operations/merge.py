@@ -12,9 +12,9 @@ from trainworthy_audit import auditing, duplicates, formats
 from trainworthy_audit import config as settings
 from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence import classes, scenes
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import Collection, collect
+from trainworthy_audit.operations.collection import Collection
 from trainworthy_audit.operations.sink import check, open_sink
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.rules.c005_similar_names import similar
@@ -57,7 +57,10 @@ def run(
         )
         for source, config in zip(sources, configs, strict=True)
     ]
-    parts = [collect(each, source) for each, source in zip(evidence, sources, strict=True)]
+    parts = [
+        faults.screened(each, source, config, changes, to=kind or evidence[0].dataset.format)
+        for each, source, config in zip(evidence, sources, configs, strict=True)
+    ]
     parts = _unite_labels(_rename_labels(parts, renames or {}, changes), configs[0], changes)
     _note_duplicates(evidence, sources, configs[0], measurer, changes)
     _note_size(evidence, configs[0], changes)

@@ -61,6 +61,17 @@ def fit(polygon: Any, row: Mapping[str, Any]) -> list[float] | None:  # noqa: AN
     return [float(value) for value in np.clip(stretched, low, high).ravel()]
 
 
+def stretch(polygon: Sequence[float], box: Sequence[float]) -> list[float]:
+    """The polygon stretched to the extent `box`: x1, y1, x2, y2; as it is where it has that, or no extent."""
+    points = np.array(polygon).reshape(-1, 2)
+    low, high = np.array(box[:2]), np.array(box[2:])
+    least, most = points.min(axis=0), points.max(axis=0)
+    if np.allclose([least, most], [low, high], rtol=1e-6, atol=1e-6) or (most - least <= 0).any():
+        return list(polygon)
+    stretched: list[float] = (low + (points - least) * ((high - low) / (most - least))).ravel().tolist()
+    return stretched
+
+
 def area(polygons: Sequence[Any]) -> float:
     """The area of all parts, in square pixels. Raises `MalformedError` where one is no polygon."""
     total = 0.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from trainworthy_audit.errors import DatasetError, OutputError
-from trainworthy_audit.output import TEMPORARY
+from trainworthy_audit.leftovers import TEMPORARY, owner, remove_leftovers
 from trainworthy_audit.source import fetch
 
 if TYPE_CHECKING:
@@ -240,8 +240,9 @@ def _changes_beside(out: Path) -> Path:
 
 
 def _beside(out: Path) -> Path:
-    """A temporary name, which a killed process leaves behind; no later one takes it again, whatever its number."""
-    return out.with_name(f".{out.name}{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+    """A temporary name that no later process takes again, whatever its number; what killed ones left is removed."""
+    remove_leftovers(out.parent, f".{out.name}{TEMPORARY}")
+    return out.with_name(f".{out.name}{TEMPORARY}{owner()}-{secrets.token_hex(4)}")
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     few = (
         evidence.boxes.drop_nulls("label")
         .group_by("label")
-        .agg(pl.col("image").n_unique().alias("images"))
+        .agg(pl.col("image").drop_nulls().n_unique().alias("images"))
         .filter(pl.col("images") < options["images-per-label"])
         .sort("images", "label")
     )

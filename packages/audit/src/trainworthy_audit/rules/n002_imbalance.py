@@ -36,7 +36,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     counts = (
         evidence.boxes.drop_nulls("label")
         .group_by("label")
-        .agg(pl.col("image").n_unique().alias("images"), pl.len().alias("boxes"))
+        .agg(pl.col("image").drop_nulls().n_unique().alias("images"), pl.len().alias("boxes"))
     )
     if counts.height < 2:
         return findings.NONE

@@ -45,9 +45,10 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
         by_folder,
         pl.concat_str(
             pl.col("count").cast(pl.String),
-            pl.lit(" images in "),
+            pl.when(pl.col("count") == 1).then(pl.lit(" image in ")).otherwise(pl.lit(" images in ")),
             "folder",
-            pl.lit(f" are in no split ({names})"),
+            pl.when(pl.col("count") == 1).then(pl.lit(" is in")).otherwise(pl.lit(" are in")),
+            pl.lit(f" none of the splits: {names}"),
         ),
         measured=pl.col("count"),
         limit=0,

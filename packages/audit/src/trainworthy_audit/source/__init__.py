@@ -16,13 +16,23 @@ from trainworthy_audit.errors import DatasetError, NoDatasetError
 from trainworthy_audit.source import archive, remote
 from trainworthy_audit.source.entries import IMAGE_SUFFIXES, Entry, Listing, Locator, is_archive
 from trainworthy_audit.source.folder import list_folder
-from trainworthy_audit.source.reading import PIECE, digest, fetch
+from trainworthy_audit.source.reading import MAX_IMAGE_BYTES, PIECE, digest, fetch, fetch_image
 from trainworthy_audit.source.remote import Url, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["IMAGE_SUFFIXES", "Entry", "Locator", "Source", "digest", "fetch", "open_source"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_IMAGE_BYTES",
+    "Entry",
+    "Locator",
+    "Source",
+    "digest",
+    "fetch",
+    "fetch_image",
+    "open_source",
+]
 
 
 @dataclass(frozen=True)

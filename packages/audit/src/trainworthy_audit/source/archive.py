@@ -68,7 +68,10 @@ def _list_members(path: Path | Url, file: bytes, zip_stamp: str, touched: int) -
         name = _member_name(member)
         parts = [part for part in name.split("/") if part not in {"", "."}]
         inner = "/".join(parts)
-        if name.endswith("/") or not parts:
+        if name.endswith("/"):
+            continue
+        if not parts:
+            listing.leave_out("members without a name in the zip", repr(name))
             continue
         if ".." in parts or name.startswith("/") or (len(parts[0]) == 2 and parts[0][1] == ":"):
             listing.escapes.append(name)

@@ -33,6 +33,26 @@ def fetch(locator: Locator, count: int = -1) -> bytes:
         return handle.read(count)
 
 
+#: An image file with more bytes is not read: 4 bytes for each of the pixels that are decoded at most, and more.
+MAX_IMAGE_BYTES = 2 * 2**30
+
+
+def fetch_image(locator: Locator) -> bytes:
+    """Read an image file. Raises `OSError` as `fetch`, also where it has more than `MAX_IMAGE_BYTES`."""
+    if not is_url(locator.file):
+        size = 0
+        if locator.member is None:
+            size = os.stat(locator.file).st_size  # noqa: PTH116 - the path is bytes
+        else:
+            with contextlib.suppress(Exception):  # `fetch` says what is wrong with the zip
+                size = open_zip(locator.file).getinfo(locator.member).file_size
+        if size > MAX_IMAGE_BYTES:
+            raise OSError(
+                f"it has {size:,} bytes, more than the {MAX_IMAGE_BYTES:,} that are read of an image"
+            )
+    return fetch(locator)
+
+
 def digest(locator: Locator) -> str:
     """blake3 of the bytes at `locator`, read in pieces, however large the file is. Raises `OSError`."""
     if is_url(locator.file) and locator.member is None:  # one request in place of one a piece

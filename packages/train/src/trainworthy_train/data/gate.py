@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from trainworthy_audit import admission
-from trainworthy_audit.source import fetch
+from trainworthy_audit.source import fetch_image
 from trainworthy_train.data import samples as sampling
 from trainworthy_train.data import splitting
 from trainworthy_train.errors import TrainingError
@@ -79,7 +79,7 @@ def admit(
 def read(sample: Sample) -> bytes:
     """The bytes of a sample's file. Raises `RefusedError` where they are not those that were certified."""
     try:
-        data = fetch(sample.locator)
+        data = fetch_image(sample.locator)
     except OSError as error:
         raise admission.changed_since(
             sample.path, f"can no longer be read: {error.strerror or error}"

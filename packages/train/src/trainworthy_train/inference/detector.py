@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import torch
 
@@ -159,7 +160,23 @@ def _read_weights(run: Run) -> dict[str, Any]:
         raise RunError(
             f'{file} is no file of weights of a run\n  Expected "schema": "{runs.WEIGHTS_SCHEMA}".'
         )
+    try:
+        header = {key: value for key, value in state.items() if key in _Weights.__struct_fields__}
+        msgspec.convert(header, _Weights)
+    except msgspec.ValidationError as error:
+        raise RunError(f"{file} is no file of weights of a run\n  {error}") from error
     return state
+
+
+class _Weights(msgspec.Struct):
+    """What is read of best.pt beside its tensors."""
+
+    model: str
+    classes: list[str] | tuple[str, ...]
+    image_size: int
+    epoch: int
+    state_dict: dict[str, Any]
+    map50: float | None = None
 
 
 def find_images(places: Iterable[Path]) -> list[Path]:

@@ -37,6 +37,30 @@ def write(predictions: Iterable[Prediction], classes: Sequence[str], out: Path, 
     path that was given. Raises `TrainingError` where `out` cannot be used, or none of the files is an image.
     """
     _require_empty(out)
+    try:
+        return _write(predictions, classes, out, drawings=drawings)
+    except OSError as error:
+        _remove_written(out)
+        raise TrainingError(
+            f"cannot write to {out}: {error.strerror or error}\n  Nothing that was begun is kept.",
+            next_step="choose another folder: --out DIR",
+        ) from error
+    except KeyboardInterrupt:
+        _remove_written(out)
+        raise
+
+
+def _remove_written(out: Path) -> None:
+    """Remove what was written into `out`, which was empty before, and `out` itself."""
+    with contextlib.suppress(OSError):
+        for file in list(out.iterdir()):
+            file.unlink()
+        out.rmdir()
+
+
+def _write(
+    predictions: Iterable[Prediction], classes: Sequence[str], out: Path, *, drawings: bool
+) -> Summary:
     summary = Summary()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -14,6 +14,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
+
 from trainworthy_train.types import Curves, Series
 
 if TYPE_CHECKING:
@@ -83,17 +85,55 @@ def _finite(value: Any, key: str, not_finite: list[str]) -> Any:  # noqa: ANN401
 # Reading
 
 
+_Figure = float | None
+_Figures = dict[str, _Figure]
+
+
+class _Event(msgspec.Struct):
+    event: str
+
+
+#: {kind of event: its fields, as far as they are read again}. What has another type is no line of ours.
+_FIELDS: Mapping[str, Any] = {
+    "step": msgspec.defstruct("_Step", [("step", int), ("loss", _Figure, None), ("lr", _Figure, None)]),
+    "epoch": msgspec.defstruct(
+        "_Epoch",
+        [
+            ("epoch", int),
+            ("step", int | None, None),
+            ("seconds", _Figure, None),
+            *((name, _Figure, None) for name in EPOCH_SERIES),
+            ("parts", _Figures, {}),
+            ("val_parts", _Figures, {}),
+            ("labels", dict[str, dict[str, Any]], {}),
+        ],
+    ),
+    "session": msgspec.defstruct(
+        "_Session",
+        [
+            ("planned_epochs", int | None, None),
+            ("steps_per_epoch", int | None, None),
+            ("certificate", dict[str, Any], {}),
+            ("hardware", dict[str, Any], {}),
+            ("time", str, ""),
+        ],
+    ),
+    "end": msgspec.defstruct("_End", [("why", str, ""), ("test", _Figures | None, None)]),
+}
+
+
 def read_events(file: Path) -> list[Event]:
-    """The lines of a log file in their order, but for torn ones; [] where there is no such file."""
+    """The lines of a log file in their order, but for torn ones and others that no run writes; [] without a file."""
     read = []
     with contextlib.suppress(FileNotFoundError), file.open("rb") as handle:
         for line in handle:
             try:
-                event = json.loads(line)
-            except ValueError:
+                event = msgspec.json.decode(line)
+                kind = msgspec.convert(event, _Event).event
+                msgspec.convert(event, _FIELDS.get(kind, _Event))
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(event, dict) and isinstance(event.get("event"), str):
-                read.append(event)
+            read.append(event)
     return read
 
 

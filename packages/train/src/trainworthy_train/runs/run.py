@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
+from trainworthy_audit.source.plain_file import read_plain_file
 from trainworthy_train.errors import RunError
 from trainworthy_train.runs import locking
 from trainworthy_train.runs.log import best_epoch, flatten, latest, read_events
@@ -36,6 +38,35 @@ CERTIFICATE = "certificate.json"
 State = Literal["running", "finished", "interrupted", "empty"]
 
 
+#: A record names the images that are never loaded, 100 bytes each; in bytes.
+MAX_RECORD = 2**30
+
+
+class _Dataset(msgspec.Struct):
+    root: str
+    classes: list[str]
+    images: dict[str, int]
+    boxes: dict[str, int] = {}
+    golden: str | None = None
+
+
+class _Certificate(msgspec.Struct):
+    file: str
+    fingerprint: str
+
+
+class _Record(msgspec.Struct):
+    """What is read of `run.json`."""
+
+    settings: dict[str, Any]
+    dataset: _Dataset
+    certificate: _Certificate
+    waived: list[Any] = []
+    never_loaded: dict[str, str] = {}
+    notes: list[str] = []
+    versions: dict[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Run:
     """One version of a run: its folder, and what is read from there, anew each time."""
@@ -60,11 +91,15 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The content of `run.json`, settings by their present names. Raises `RunError`."""
         try:
-            record = json.loads(self.file(RECORD).read_bytes())
-        except (OSError, ValueError) as error:
+            record = msgspec.json.decode(read_plain_file(self.file(RECORD), MAX_RECORD))
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.folder} is no run: {RECORD} cannot be read\n  {error}") from error
         if not isinstance(record, dict) or record.get("schema") != SCHEMA:
             raise RunError(f'{self.file(RECORD)} is no record of a run\n  Expected "schema": "{SCHEMA}".')
+        try:
+            msgspec.convert(record, _Record)
+        except msgspec.ValidationError as error:
+            raise RunError(f"{self.file(RECORD)} is no record of a run\n  {error}") from error
         return upgrade(record)
 
     def events(self) -> list[Event]:

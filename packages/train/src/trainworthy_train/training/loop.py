@@ -21,7 +21,7 @@ from trainworthy_train import runs
 from trainworthy_train.data.batches import Loader, LoaderOptions
 from trainworthy_train.data.feature_cache import FeatureCache
 from trainworthy_train.data.memory import keep_freed_memory
-from trainworthy_train.errors import RefusedError, TrainingError
+from trainworthy_train.errors import RefusedError, RunError, TrainingError
 from trainworthy_train.evaluate import evaluate
 from trainworthy_train.training import launch, optim
 from trainworthy_train.training.curve_watcher import CurveWatcher
@@ -473,8 +473,13 @@ def finish(setup: Setup, stop: StopReason, reason: str) -> TrainingResult:
 
 def evaluate_test(setup: Setup) -> dict[str, float]:
     """The figures of the best weights on the test images."""
-    best = torch.load(setup.job.run.file(runs.BEST), map_location=setup.job.fabric.device, weights_only=True)
-    setup.state.evaluated.load_state_dict(best["state_dict"])
+    file = setup.job.run.file(runs.BEST)
+    try:
+        best = torch.load(file, map_location=setup.job.fabric.device, weights_only=True)
+        setup.state.evaluated.load_state_dict(best["state_dict"])
+    except Exception as error:  # the reader raises whatever it meets
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise RunError(f"{file} was changed while its run went on: it cannot be read\n  {reason}") from error
     with setup.job.fabric.autocast():
         return figures(
             evaluate(setup.state.evaluated, setup.loaders.test, setup.job.dataset.classes, losses=False)

@@ -109,8 +109,9 @@ class TrainingState:
             self.optimizer.load_state_dict(content["optimizer"])
             self.progress = Progress(**content["progress"])
         except Exception as error:  # the reader raises whatever it meets
+            reason = (str(error).strip() or "it is not what this version wrote").splitlines()[0][:200]
             raise RunError(
-                f"{file} cannot be resumed from\n  {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
+                f"{file} cannot be resumed from\n  {type(error).__name__}: {reason}",
                 next_step="trainworthy train DATASET --continue-from RUN, which starts from its best weights",
             ) from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit.cli import changes, console, options
+from trainworthy_audit.operations.meanings import READINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,11 @@ class _Fix(options.Command):
 )
 @click.option("--ignore", metavar="CODES", callback=options.codes, help="Leave what these rules find alone.")
 @click.option("--unsafe", is_flag=True, help="Also apply repairs that may be wrong about the data.")
+@click.option(
+    "--reading",
+    type=click.Choice(READINGS),
+    help="What the numbers of boxes mean that are in doubt; fix names the readings that fit.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
 @options.json_option
 @options.grouping
@@ -59,8 +65,9 @@ def fix(
     """Write a repaired copy of a dataset, in the usual layout of its format.
 
     Repairs what the audit finds, by the rules listed below. Images that cannot be decoded, or that have labels which
-    cannot be read, are moved with their labels to the quarantine, PATH.quarantine. What else is wrong is listed, and
-    left for you.
+    cannot be read, are moved with their labels to the quarantine, PATH.quarantine. Boxes that may mean something else,
+    such as corners for sizes, are left as they are, unless --reading says what they mean. What else is wrong is listed,
+    and left for you.
     """
     from trainworthy_audit import api
 

@@ -98,7 +98,7 @@ def _not_utf8(data: bytes) -> int | None:
 
 
 def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 4000 else float(digits)
+    return int(digits) if len(digits) < 300 else float(digits)  # as numbers with an exponent are
 
 
 def _list(parsed: ParsedJson, whole: dict[str, Any], key: str) -> list[Any]:
@@ -170,6 +170,10 @@ def _box_columns(parsed: ParsedJson, annotations: list[Any]) -> BoxColumns | Non
         try:
             values = _object(raw)
             image_id = _identity(values, "image_id")
+            number = _number_of(image_id)
+            if image_id not in entry_of and number in entry_of:
+                image_id = number
+                _refuse_text(values, "image_id")
             sides, row = _box(values)
         except MalformedError as error:
             entry = None if image_id is None else entry_of.get(image_id)
@@ -212,6 +216,7 @@ def _integer(values: dict[str, Any], key: str) -> int:
         raise MalformedError(f"no {key}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    _refuse_text(values, key)
     if isinstance(value, bool) or not isinstance(value, int):
         raise MalformedError(f"{key} is not a whole number")
     if not -(2**63) <= value < 2**63:
@@ -222,6 +227,17 @@ def _integer(values: dict[str, Any], key: str) -> int:
 def _identity(values: dict[str, Any], key: str) -> int | str:
     value = values.get(key)
     return value if isinstance(value, str) else _integer(values, key)
+
+
+def _refuse_text(values: dict[str, Any], key: str) -> None:
+    if isinstance(values[key], str):
+        raise MalformedError(f"{key} is text, {_quoted(values[key])[:80]}, not a whole number")
+
+
+def _number_of(identity: int | str) -> int | None:
+    """The whole number that a text spells, as the id of an image may be."""
+    spelled = isinstance(identity, str) and identity.isascii() and identity.isdecimal() and len(identity) < 19
+    return int(identity) if spelled else None
 
 
 def _flag(value: Any) -> float | None:  # noqa: ANN401

@@ -82,7 +82,11 @@ def read(parsed: ParsedJson, data: bytes) -> BoxColumns | None:
         ImageEntry(image.id, image.file_name, image.width, image.height) for image in file.images
     ]
     parsed.categories = [(category.id, printable(category.name)) for category in file.categories]
-    return _box_columns(file.annotations)
+    try:
+        return _box_columns(file.annotations)
+    except OverflowError:  # a flag of hundreds of digits
+        parsed.entries, parsed.categories = [], []
+        return None
 
 
 def _box_columns(annotations: list[Annotation]) -> BoxColumns:

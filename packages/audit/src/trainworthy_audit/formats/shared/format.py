@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,4 +34,6 @@ class Format:
     shapes_beside_boxes: bool = (
         False  # beside a box, its file may hold a polygon or a mask of the object (COCO)
     )
+    #: What the four numbers of a box mean: "corners" (VOC), "sizes" (x, y, width, height: COCO), "centre" (YOLO).
+    numbers: Literal["corners", "sizes", "centre"] = "corners"
     name: str = ""  # the module's name, as in `--format`; filled in by `formats.load`

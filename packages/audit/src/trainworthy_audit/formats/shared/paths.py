@@ -120,8 +120,18 @@ def fold(name: str) -> str:
 
 
 def printable(written: str) -> str:
-    r"""The text with lone surrogates, which JSON can hold and no file can, spelled as \uD800."""
-    return written if written.isascii() else written.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""The text without surrogates, which escapes of JSON and yaml can hold and no file can.
+
+    A pair, such as an emoji escaped in two parts, becomes its character; a lone one is spelled as \uD800.
+    """
+    if written.isascii():
+        return written
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        joined = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        return joined.encode("utf-8", "backslashreplace").decode()
+    return written
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -145,12 +155,13 @@ class Resolver:
     """
 
     def __init__(self, candidates: Iterable[str]) -> None:
-        self.exact: dict[str, str] = {}
+        self.exact: dict[str, str] = {}  # {spelling of a path: the path}
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in candidates:
             self.exact[path] = path
             self._by_name[fold(file_name(path))].append(path)
-        for path in list(self.exact):
+        self.candidates = tuple(self.exact)
+        for path in self.candidates:
             if not path.isascii():
                 self.exact.setdefault(composed(path), path)
 

@@ -105,7 +105,7 @@ class Places:
 
     def images_below(self, place: str) -> list[str]:
         """The images in a folder, at any depth."""
-        return [image for image in self.images.exact if within_folder(image, place)]
+        return [image for image in self.images.candidates if within_folder(image, place)]
 
     def read_list(self, part: SplitPart, layout: Layout, bases: Sequence[str]) -> None:
         """Read the list file of a split, one path of an image in each line, into `part.listed`."""
@@ -155,7 +155,7 @@ class Places:
             for base in bases:
                 inner = normalise(f"{base}/{path}")
                 if inner in self.images.exact:
-                    return inner, _EXACT, False
+                    return self.images.exact[inner], _EXACT, False
         image, outside = self.images.find(path, bases)
         if image is None:
             return None, 0, outside

@@ -21,9 +21,11 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.leftovers import owner, remove_leftovers
 from trainworthy_audit.measure import protocol
 from trainworthy_audit.measure.engines import Failure
 
@@ -343,7 +345,8 @@ class _Worker:
 def _count() -> tuple[str, mmap.mmap]:
     """A file for the count of items started, and its content."""
     try:
-        handle, file = tempfile.mkstemp(prefix="trainworthy-")
+        remove_leftovers(Path(tempfile.gettempdir()), "trainworthy-")
+        handle, file = tempfile.mkstemp(prefix=f"trainworthy-{owner()}-")
         with os.fdopen(handle, "wb") as opened:
             opened.write(bytes(protocol.COUNT))  # now: a full disk would be a SIGBUS once it is mapped
         return file, protocol.map_count(file)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from trainworthy_audit import auditing, formats
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect, keep
-from trainworthy_audit.operations.fix import quarantine, repairs, report
+from trainworthy_audit.operations.fix import quarantine, readings, repairs, report
+from trainworthy_audit.operations.fix.repair import Stage
 from trainworthy_audit.operations.fix.state import RepairState
 from trainworthy_audit.operations.sink import FolderSink, check, open_sink
 
@@ -35,12 +37,14 @@ def run(
     out: Path,
     zipped: bool = False,
     unsafe: bool = False,
+    reading: str | None = None,
     dry_run: bool = False,
 ) -> Changes:
     """Write a repaired copy of the dataset to `out`, and what was set aside to the quarantine beside it.
 
-    The rules that `config` selects are answered, with its thresholds. With `dry_run` nothing is written. Raises
-    `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
+    The rules that `config` selects are answered, with its thresholds. Boxes whose frame of reference is in doubt are
+    changed only by the `reading` that is named, or with `unsafe`: see `readings`. With `dry_run` nothing is written.
+    Raises `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
     """
     place = quarantine.folder_for(out)
     if not dry_run:
@@ -50,13 +54,23 @@ def run(
     before = auditing.gather(source, dataset, config, measurer)
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
     state = RepairState(before, config, changes, measurer.thumbnails)
-    report.require_decisions(state, unsafe=unsafe)
-    apply(plan(state.selected, unsafe=unsafe), state)
+    faults.require_decisions(before, config, but={"C007"} if unsafe else ())
+    repairs_in_order = plan(state.selected, unsafe=unsafe)
+    apply((repair for repair in repairs_in_order if repair.stage == Stage.ROWS), state)
+    readings.settle(state, reading=reading, unsafe=unsafe)
+    apply((repair for repair in repairs_in_order if repair.stage != Stage.ROWS), state)
+    # What is not selected is not repaired; written anew, it would be gone all the same.
+    for image, (code, why) in faults.unfit(state.evidence, config).items():
+        state.quarantine_images(code, [(image, why)])
+    faults.note_settled(state.evidence, config, changes, state.removed, but=state.selected - {"A005"})
     report.note_results(state, before)
     set_aside = quarantine.collect(state, before)
     collection = _collected(state, source)
     if set_aside and not dry_run:
         changes.notes.append(f"What was set aside lies in {place}, under the paths that it had.")
+    if len(state.readings_that_fit) == 1:
+        (fitting,) = state.readings_that_fit
+        changes.next_step = _with_reading(source, out, fitting)
     if not dry_run:
         _write(source, collection, changes, set_aside, out=out, zipped=zipped)
     return changes
@@ -84,7 +98,10 @@ def _collected(state: RepairState, source: Source) -> Collection:
     columns: dict[str, dict[int, Any]] = {"name": state.file_names}
     declared = _declared_sizes(state)
     for index, side in enumerate(("width", "height")):
-        columns[side] = columns[f"from_{side}"] = {image: size[index] for image, size in declared.items()}
+        columns[side] = {image: size[index] for image, size in declared.items()}
+        drawn_on = {image: placement.before[index] for image, placement in state.placements.items()}
+        columns[f"from_{side}"] = columns[side] | drawn_on
+    columns["orientation"] = {image: placement.orientation for image, placement in state.placements.items()}
     images = whole.images.with_columns(
         pl.col("image")
         .replace_strict(new, default=pl.col(name), return_dtype=whole.images.schema[name])
@@ -95,6 +112,15 @@ def _collected(state: RepairState, source: Source) -> Collection:
     kept = keep(dataclasses.replace(whole, images=images), images.filter(state.kept)["image"])
     used = set(kept.images["split"])
     return dataclasses.replace(kept, splits=tuple(name for name in kept.splits if name in used))
+
+
+def _with_reading(source: Source, out: Path, reading: str) -> str:
+    """The command that reads the boxes in doubt so, into a new place."""
+    number, place = 1, out.with_name(f"{out.stem}-{reading}{out.suffix}")
+    while place.exists() or quarantine.folder_for(place).exists():
+        number += 1
+        place = out.with_name(f"{out.stem}-{reading}-{number}{out.suffix}")
+    return shlex.join(["trainworthy", "fix", str(source.path), "--reading", reading, "--out", str(place)])
 
 
 def _declared_sizes(state: RepairState) -> dict[int, tuple[int, int]]:

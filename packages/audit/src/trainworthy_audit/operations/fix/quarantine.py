@@ -47,7 +47,10 @@ def collect(state: RepairState, evidence: Evidence) -> list[dict[str, Any]]:
         listed = [] if found is None else found.select("box", "line", "class_id", "label", *EDGES).to_dicts()
         rows.append({"rule": code, "why": why, "image": path, "files": [path, *own], "boxes": listed})
     if "A002" in state.selected and not shared:
-        without_image = annotations.filter(pl.col("image").is_null(), ~pl.col("outside"))
+        mended = state.evidence.dataset.references
+        without_image = mended.filter(pl.col("kind") == "annotation").filter(
+            pl.col("image").is_null(), ~pl.col("outside")
+        )
         for path in without_image["source"].unique().sort():
             why = "no image of this name is in the dataset"
             state.changes.add("set aside", rule="A002", path=path, to=path, why=why)

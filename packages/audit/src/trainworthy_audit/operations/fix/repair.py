@@ -21,6 +21,7 @@ QUARANTINE = (
 class Stage(IntEnum):
     """When a repair is applied: each stage relies on those before it."""
 
+    ROWS = auto()  # what can be read after all
     CLASS_IDS = auto()  # what the ids mean
     IMAGES = auto()  # whole images are set aside
     LABELS = auto()  # likewise, for what their annotations say

@@ -4,42 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.errors import DatasetError
+from trainworthy_audit.operations.faults import SETTLED, blocks, findings
 from trainworthy_audit.operations.fix import repairs
 
 if TYPE_CHECKING:
     from trainworthy_audit.operations.fix.state import RepairState
     from trainworthy_audit.types import Evidence, Rule
-
-#: What is wrong about the ids of the whole dataset. A new dataset takes one reading of them for right, and its
-#: audit would find nothing any more; so a person has to choose.
-UNDECIDED = {
-    "C002": "--ignore C002 takes the list that is named first for right",
-    "C007": "--unsafe moves the ids by one, --ignore C007 takes them as they stand",
-}
-
-#: What writing the dataset anew settles or leaves out, whether wanted or not.
-SETTLED = {
-    "A002": "not in the new dataset, since there is no image",
-    "A005": "the boxes of all annotations of an image were put together",
-    "A006": "each new annotation names the image that it was read for",
-    "A007": "not read, hence not in the new dataset",
-    "C003": "the names were taken as they were read",
-    "S004": "the new lists name the images that are there, each once",
-}
-
-
-def require_decisions(state: RepairState, *, unsafe: bool) -> None:
-    """Raise `DatasetError` where every label is in doubt, and writing anew would decide in passing."""
-    for code, choices in UNDECIDED.items():
-        if code == "C007" and unsafe:
-            continue
-        for finding in state.findings(code).head(1).iter_rows(named=True):
-            raise DatasetError(
-                f"{code} must be decided first: {finding['annotation'] or 'the names'}: {finding['message']}\n"
-                f"  A new dataset would take one reading for right. Nothing was written.\n  Choose: {choices}.",
-                next_step=f"trainworthy rule {code}",
-            )
 
 
 def note_results(state: RepairState, before: Evidence) -> None:
@@ -47,6 +17,7 @@ def note_results(state: RepairState, before: Evidence) -> None:
     _note_emptied_images(state, before)
     _note_split_sizes(state, before)
     _note_unresolved(state)
+    _note_gone(state, before)
 
 
 def _note_emptied_images(state: RepairState, before: Evidence) -> None:
@@ -83,19 +54,30 @@ def _note_unresolved(state: RepairState) -> None:
     for rule in state.config.rules():
         code = rule.code
         count, example = state.unresolved[code], ""
-        if code not in repaired and _worth_naming(rule, state):
-            findings = [
+        if (code not in repaired or code in SETTLED) and _worth_naming(rule, state):
+            rows = [
                 row
                 for row in state.findings(code).iter_rows(named=True)
                 if not state.is_removed(row["image"])
             ]
-            count = len(findings)
-            if findings:
-                first = findings[0]
+            count = len(rows)
+            if rows:
+                first = rows[0]
                 example = f", such as {first['image'] or first['annotation']}: {first['message']}"
         if count:
             outcome = SETTLED.get(code, "left for a person")
             state.changes.notes.append(f"{code} {rule.name}, {count:,} found: {outcome}{example}")
+
+
+def _note_gone(state: RepairState, before: Evidence) -> None:
+    """Name the errors that are gone with what was repaired: a dataset without any box has some, once they are read."""
+    named = state.changes.to_json().decode()
+    for rule in state.config.rules():
+        if rule.code in named or not blocks(state.config, rule.code) or state.config.lacks(rule):
+            continue
+        count = findings(before, state.config, rule.code).height
+        if count and state.findings(rule.code).is_empty():
+            state.changes.notes.append(f"{rule.code} {rule.name}, {count:,} found: no longer")
 
 
 def _worth_naming(rule: Rule, state: RepairState) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trainworthy_audit import auditing
 from trainworthy_audit.auditing import NEEDS
 from trainworthy_audit.evidence.findings import NONE
 from trainworthy_audit.operations.collection import EDGES, shares_annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from trainworthy_audit.config import Config
     from trainworthy_audit.duplicates import Thumbnails
     from trainworthy_audit.operations.changes import Changes
-    from trainworthy_audit.types import Evidence
+    from trainworthy_audit.operations.placement import Placement
+    from trainworthy_audit.types import Dataset, Evidence
 
 
 class RepairState:
@@ -29,7 +31,8 @@ class RepairState:
 
     `quarantine` has the rule and the reason for each image that is set aside; these are among the `removed`.
     `file_names` are the new names of images, `resized` those whose declared size is replaced by the measured one;
-    `unresolved` counts findings that are left for a person, by rule.
+    `unresolved` counts findings that are left for a person, by rule. `doubtful` are the boxes, by `row`, that no repair
+    may change: see `readings`; `placements` says where the boxes of images move that were drawn on another picture.
     """
 
     def __init__(
@@ -48,6 +51,9 @@ class RepairState:
         self.file_names: dict[int, str] = {}
         self.resized: set[int] = set()
         self.unresolved: Counter[str] = Counter()
+        self.doubtful: set[int] = set()
+        self.placements: dict[int, Placement] = {}
+        self.readings_that_fit: set[str] = set()
         self._thumbnails = thumbnails
         self._number = dict(evidence.images.select("path", "image").iter_rows())
 
@@ -65,6 +71,10 @@ class RepairState:
         if not applicable or not (always or code in self.selected):
             return NONE
         return rule.check(self.evidence, self.config.options_of(rule))
+
+    def box_findings(self, code: str) -> pl.DataFrame:
+        """What a rule finds now, less what it finds of boxes that no repair may change."""
+        return self.findings(code).filter(~pl.col("row").is_in(list(self.doubtful)))
 
     def image_findings(self, code: str, *, always: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
         """(image, finding) for each finding of a rule on an image that is not removed."""
@@ -111,6 +121,14 @@ class RepairState:
                 chosen.setdefault(image, reason)
         self.quarantine |= {image: (code, chosen[image]) for image in sorted(chosen)}
         self.remove_images(chosen)
+
+    def set_dataset(self, dataset: Dataset) -> None:
+        """Replace the dataset by one that has more boxes or other images of them; before anything else is changed."""
+        evidence = auditing.joined(dataset, self.evidence.pixels, self.evidence.duplicates)
+        edges = [pl.col(edge).alias(f"from_{edge}") for edge in EDGES]
+        self.evidence = dataclasses.replace(
+            self.evidence, dataset=dataset, images=evidence.images, boxes=evidence.boxes.with_columns(edges)
+        )
 
     def set_boxes(self, boxes: pl.DataFrame) -> None:
         """Replace the boxes: the columns of `Evidence.boxes`, `row` telling which is which."""

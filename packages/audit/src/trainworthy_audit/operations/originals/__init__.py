@@ -137,7 +137,9 @@ class Originals:
         if number is None or number > len(rows):
             return None
         polygon = yolo.polygon(rows[number - 1], self.placement(row["image"]).before)
-        return None if polygon is None else [polygon]
+        return (
+            None if polygon is None else [polygons.stretch(polygon, [row[f"from_{edge}"] for edge in EDGES])]
+        )
 
     def _moved_polygons(self, shape: list[Any], row: Mapping[str, Any]) -> list[list[float]] | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,13 @@ class Json:
             if image is not None:
                 self._image_at.setdefault(image, at)
         boxes: dict[str, int] = defaultdict(int)
+        # An id that is text where that of the image is a number: `fix` reads such annotations after all.
+        text_ids = {identity: image for identity, image in images.items() if isinstance(identity, int)}
         for at, raw in enumerate(self._annotations):
             identity = _identity(_keys(raw, _AnnotationKeys).image_id)
             image = None if identity is None else images.get(identity)
+            if image is None and isinstance(identity, str) and identity.strip().isdecimal():
+                image = text_ids.get(int(identity))
             if image is not None:
                 self._annotation_at[image, boxes[image]] = at
                 boxes[image] += 1
@@ -91,7 +96,7 @@ def _split(data: bytes) -> tuple[Entry, Sequence[Any], Sequence[Any]]:
     images, annotations = (
         found if isinstance(found := whole.pop(key, None), list) else [] for key in ("images", "annotations")
     )
-    return whole, images, annotations
+    return _writable(whole) or {}, images, annotations
 
 
 def _keys(raw: Any, kind: type[Any]) -> Any:  # noqa: ANN401 - any json
@@ -117,5 +122,33 @@ def _decoded(entries: Sequence[Any], at: int | None) -> Entry:
     if at is None:
         return {}
     entry = entries[at]
-    found = msgspec.json.decode(entry) if isinstance(entry, msgspec.Raw) else entry
+    try:
+        found = msgspec.json.decode(entry) if isinstance(entry, msgspec.Raw) else entry
+        msgspec.json.encode(found)
+    except (
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ):  # numbers or characters that JSON can spell and not hold
+        found = _writable(entry)
     return found if isinstance(found, dict) else {}
+
+
+def _writable(entry: Any) -> Any:  # noqa: ANN401 - any json
+    """An entry with surrogates spelled out, and as null what no number can be; None where it is nested too deeply."""
+    try:
+        return _without_odd_values(json.loads(bytes(entry)) if isinstance(entry, msgspec.Raw) else entry)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_odd_values(value: Any) -> Any:  # noqa: ANN401 - any json
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _without_odd_values(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_odd_values(part) for part in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return None
+    return None if isinstance(value, float) and not math.isfinite(value) else value

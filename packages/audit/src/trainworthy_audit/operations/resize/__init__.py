@@ -14,9 +14,9 @@ from trainworthy_audit import dihedral, formats
 from trainworthy_audit.errors import DatasetError
 from trainworthy_audit.measure.engines import Failure
 from trainworthy_audit.measure.engines.local import Engine
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import EDGES, collect
+from trainworthy_audit.operations.collection import EDGES
 from trainworthy_audit.operations.image_sizes import from_pixels
 from trainworthy_audit.operations.placement import Placement
 from trainworthy_audit.operations.resize.pixels import WRITTEN
@@ -61,9 +61,14 @@ def run(
     evidence = from_pixels(
         source, formats.read(source, config.format, config.annotations, config.images), measurer
     )
-    changes = Changes("resize", sources=(str(source.path),))
+    changes = Changes("resize", sources=(str(source.path),), out=str(out))
     plans = _plans(evidence, max_side, changes)
-    collection = _resized(collect(evidence, source), plans)
+    moved = {image for image, plan in plans.items() if plan.orientation == plan.placement.orientation}
+    screened = faults.screened(evidence, source, config, changes, to=evidence.dataset.format, rewritten=moved)
+    paths = evidence.images["path"]
+    number = dict(screened.images.select("path", "image").iter_rows())
+    plans = {number[paths[image]]: plan for image, plan in plans.items() if paths[image] in number}
+    collection = _resized(screened, plans)
     with Engine(workers) as engine, open_sink(out, [source], zipped=zipped) as sink:
         pixels = _Pixels(source, collection, plans, engine, progress)
         writing.write(dataclasses.replace(collection, pixels=pixels), evidence.dataset.format, sink, changes)
@@ -100,7 +105,8 @@ def _plans(evidence: Evidence, max_side: int, changes: Changes) -> dict[int, Pla
     if drawn_upright:
         changes.notes.append(
             f"The annotations of {_images(drawn_upright)} declare the size of the upright picture (I004): their boxes "
-            "were taken to be drawn on that, and were not turned."
+            "were taken to be drawn on that, and were not turned; what reaches outside the stored pixels (B001) "
+            "lies inside the upright ones."
         )
     return plans
 

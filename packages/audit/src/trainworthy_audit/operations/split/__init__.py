@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trainworthy_audit import auditing, formats
 from trainworthy_audit.errors import ConfigError
-from trainworthy_audit.operations import writing
+from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
-from trainworthy_audit.operations.collection import collect
 from trainworthy_audit.operations.scene_groups import scene_groups
 from trainworthy_audit.operations.sink import check, open_sink
 from trainworthy_audit.operations.split.division import RATIOS, divide, label_pairs, shares
@@ -54,18 +54,26 @@ def run(
         source, formats.read(source, config.format, config.annotations, config.images), config, measurer
     )
     scenes = scene_groups(evidence, measurer.thumbnails, config.options_of(catalogue()["D002"]))
-    collection = collect(evidence, source)
+    changes = Changes("split", sources=(str(source.path),), out=str(out))
+    collection = faults.screened(evidence, source, config, changes, to=evidence.dataset.format)
     images = collection.images
+    paths = evidence.images.select("path", pl.col("image").alias("number"))
+    scene = scenes["scene"].to_numpy()[
+        images.join(paths, on="path", maintain_order="left")["number"].to_numpy()
+    ]
+    if images.is_empty():
+        with open_sink(out, [source], zipped=zipped) as sink:
+            writing.write(collection, evidence.dataset.format, sink, changes)
+        return changes
     if again:
         images = images.with_columns(pl.lit(None, pl.String).alias("split"))
-    division = divide(images, collection.boxes, scenes["scene"].to_numpy(), ratios, seed)
+    division = divide(images, collection.boxes, scene, ratios, seed)
     if not division.assigned.any():
         raise ConfigError(
             f"every image is in a split already: {_sizes(collection.images['split'], collection.splits)}\n"
             "  They are respected.",
-            next_step="trainworthy split DATASET --out DIR --again",
+            next_step=shlex.join(["trainworthy", "split", str(source.path), "--out", str(out), "--again"]),
         )
-    changes = Changes("split", sources=(str(source.path),), out=str(out))
     divided = dataclasses.replace(
         collection,
         images=collection.images.with_columns(division.split),
@@ -73,7 +81,12 @@ def run(
         lost=tuple(sentence for sentence in collection.lost if "(D003)" not in sentence or not again),
     )
     _record_moves(collection, divided, changes)
-    _warn_of_divided_scenes(scenes["scene"].to_numpy(), division.split, changes)
+    _warn_of_divided_scenes(scene, division.split, changes)
+    leaks = faults.findings(evidence, config, "D003").height
+    if again and leaks:
+        changes.notes.append(
+            f"Divided anew, with every scene in one split (D003): {leaks:,} were in several."
+        )
     _note_labels(divided, changes)
     changes.notes.append(f"Images by split: {_sizes(division.split, division.names)}. Seed {seed}.")
     with open_sink(out, [source], zipped=zipped) as sink:

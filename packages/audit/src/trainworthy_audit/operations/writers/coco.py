@@ -185,4 +185,4 @@ def _unknown_splits(collection: Collection) -> Iterator[str]:
         )
 
 
-WRITER = Writer("COCO", _place, _write)
+WRITER = Writer("COCO", _place, _write, declares_sizes=True)

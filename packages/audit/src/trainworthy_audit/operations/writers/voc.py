@@ -159,4 +159,4 @@ def _write_lists(collection: Collection, sink: Sink) -> None:
         sink.write(f"ImageSets/Main/{split}.txt", "".join(f"{one}\n" for one in ids).encode())
 
 
-WRITER = Writer("Pascal VOC", _place, _write, one_folder=True)
+WRITER = Writer("Pascal VOC", _place, _write, declares_sizes=True, one_folder=True)

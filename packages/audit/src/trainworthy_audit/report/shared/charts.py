@@ -83,7 +83,7 @@ def labels(audit: AuditResult, variety: pl.DataFrame) -> Labels:
     splits = evidence.dataset.splits[:SPLITS]
     boxes = evidence.boxes.filter(pl.col("label").is_not_null())
     table = boxes.group_by("label").agg(
-        pl.col("image").n_unique().alias("images"),
+        pl.col("image").drop_nulls().n_unique().alias("images"),
         pl.len().alias("boxes"),
         *((pl.col(flag) > 0).mean().alias(flag) for flag in ("truncated", "difficult")),
         *((pl.col("split") == name).sum().alias(f"split {index}") for index, name in enumerate(splits)),

@@ -6,13 +6,16 @@ import base64
 import contextlib
 import functools
 import hashlib
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import platformdirs
+from blake3 import blake3
 from markupsafe import Markup
 
 from trainworthy_audit import formats
@@ -63,13 +66,33 @@ class _Compiled(jinja2.FileSystemBytecodeCache):
     """Templates are compiled once, which takes longer than to fill one in; where nothing can be kept, every time."""
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError):
-            super().load_bytecode(bucket)
+        """Take compiled code only as it was kept: damaged code would crash the interpreter."""
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
+            kept = self._file(bucket).read_bytes()
+            if kept[:SEAL] == _seal(bucket, kept[SEAL:]):
+                bucket.bytecode_from_string(kept[SEAL:])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
+        code = bucket.bytecode_to_string()
+        file = self._file(bucket)
         with contextlib.suppress(OSError):
-            Path(self.directory).mkdir(parents=True, exist_ok=True, mode=0o700)
-            super().dump_bytecode(bucket)
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = file.with_name(f"{file.name}.{os.getpid()}")
+            temporary.write_bytes(_seal(bucket, code) + code)
+            temporary.replace(file)
+
+    def _file(self, bucket: Bucket) -> Path:
+        return Path(self.directory) / f"{bucket.key}.sealed"
+
+
+#: Bytes of the digest before compiled code.
+SEAL = 32
+
+
+def _seal(bucket: Bucket, code: bytes) -> bytes:
+    """A digest of the code, of the template that it was compiled from, and of what compiled it."""
+    made_by = f"{sys.version}\n{jinja2.__version__}\n{bucket.key}\n{bucket.checksum}\n"
+    return blake3(made_by.encode() + code).digest()
 
 
 @functools.cache

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _apply(state: RepairState) -> None:
-    findings = state.findings("B001").select("row", "message")
+    findings = state.box_findings("B001").select("row", "message")
     boxes = state.evidence.boxes.join(findings, on="row", how="left", maintain_order="left")
     found = pl.col("message").is_not_null()
     side = {"x": pl.col("image_width"), "y": pl.col("image_height")}

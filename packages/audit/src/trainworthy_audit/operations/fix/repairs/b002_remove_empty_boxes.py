@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _apply(state: RepairState) -> None:
-    state.remove_boxes("removed", "B002", state.findings("B002"))
+    state.remove_boxes("removed", "B002", state.box_findings("B002"))
 
 
 REPAIR = Repair("B002", "Empty boxes are removed.", Stage.BOXES, _apply)

@@ -21,4 +21,5 @@ class Writer:
     write: Callable[
         [Collection, Sink], list[str]
     ]  # writes all but the images; returns what the format cannot hold
+    declares_sizes: bool = False  # whether annotations state the size of their image
     one_folder: bool = False  # whether images of all splits lie in one folder, and need different names
