@@ -121,7 +121,7 @@ def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     lost = [sentence] if count else []
     if changed := int(with_corners["moved"].sum()):
         lost.append(
-            f"Up to half a pixel of {changed:,} box{'es' if changed > 1 else ''} that end within a pixel outside the image: "
+            f"Up to half a pixel of {changed:,} box{'es' if changed > 1 else ''} that end just outside the image: "
             "corners between 0 and 1 would say that all of them count from 0."
         )
     return with_corners, lost
