@@ -24,6 +24,14 @@ def test_boxes_without_a_label_are_no_label() -> None:
     assert found("N001", given) == found("N002", given) == []
 
 
+def test_boxes_of_missing_images_count_as_no_image() -> None:
+    """A label all of whose images are missing occurs in none; it is rare, not uneven."""
+    boxes = [box(0, 1, 1, 9, 9), *(box(None, 1, 1, 9, 9, label="dog") for _ in range(20))]
+    given = evidence([{"path": "a.jpg"}], boxes)
+    assert [(row["label"], row["measured"]) for row in found("N001", given)] == [("dog", 0), ("cat", 1)]
+    assert found("N002", given) == []
+
+
 def test_imbalance_names_both_labels_by_the_worse_ratio() -> None:
     """Images and boxes are compared each; the larger ratio is told. One label alone is never uneven."""
     images = [{"path": f"{n}.jpg"} for n in range(24)]

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for the dataset, which names the most frequent and the rarest label."""
     counts = (
-        evidence.boxes.drop_nulls("label")
+        evidence.boxes.drop_nulls(["label", "image"])  # boxes of images that are missing teach nothing
         .group_by("label")
-        .agg(pl.col("image").drop_nulls().n_unique().alias("images"), pl.len().alias("boxes"))
+        .agg(pl.col("image").n_unique().alias("images"), pl.len().alias("boxes"))
     )
     if counts.height < 2:
         return findings.NONE
