@@ -159,7 +159,7 @@ def test_what_could_not_be_read_is_left_behind_and_said(tmp_path: Path) -> None:
     )
     changes = converted(tmp_path / "old", "coco", tmp_path / "new")
     assert changes.lost == [
-        "Left behind: 1 annotation of images that are not there (A002), with 1 boxes.",
+        "Left behind: 1 annotation of images that are not there (A002), with 1 box.",
     ]
     listed = [(row["action"], row["rule"], row["path"]) for row in changes.rows if row["rule"]]
     assert listed == [
