@@ -132,11 +132,14 @@ def deny(monkeypatch: pytest.MonkeyPatch, name: str, path: bytes) -> None:
 
 
 def test_unreadable_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label file whose bytes cannot be had costs itself, and blocks."""
+    """A label file whose bytes cannot be had blocks: a link that leads out, and with such links followed the file."""
     data = write()
     Path("data/labels/train/a.txt").unlink()
     Path("data/labels/train/a.txt").symlink_to("/proc/self/mem")  # regular, listed, and not to be read
     result = audit(data)
+    assert result.exit_code == 1, result.output
+    assert [finding["annotation"] for finding in findings("A007")] == ["labels/train/a.txt"]
+    result = audit(data, "--follow-links")
     assert result.exit_code == 1, result.output
     assert [finding["annotation"] for finding in findings("A001")] == ["labels/train/a.txt"]
 

@@ -80,7 +80,7 @@ def test_untouched_dataset_verifies(data: Path, tmp_path: Path) -> None:
     proof = issue(data)
     found = verify(data, proof)
     assert found.holds
-    assert found == certificate.Verification((), (), (), (), 7, str(data))
+    assert found == certificate.Verification((), (), (), (), 7, root=str(data))
     shutil.copytree(data, tmp_path / "copy")
     assert verify(tmp_path / "copy", proof).holds
 
@@ -95,7 +95,9 @@ def test_changed_byte_with_unchanged_size_and_time_is_caught(data: Path) -> None
     victim.write_bytes(content)
     os.utime(victim, ns=(info.st_atime_ns, info.st_mtime_ns))
     assert (victim.stat().st_size, victim.stat().st_mtime_ns) == (info.st_size, info.st_mtime_ns)
-    assert verify(data, proof) == certificate.Verification(("images/train/b.jpg",), (), (), (), 7, str(data))
+    assert verify(data, proof) == certificate.Verification(
+        ("images/train/b.jpg",), (), (), (), 7, root=str(data)
+    )
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -354,7 +356,7 @@ def test_description_names_a_few_files_and_counts_the_rest(data: Path) -> None:
     """However many files changed, the message stays short."""
     proof = issue(data)
     many = tuple(f"images/{number:04}.jpg" for number in range(1000))
-    told = str(certificate.Verification(many, (), ("x.txt",), (), 5011, str(data), proof))
+    told = str(certificate.Verification(many, (), ("x.txt",), (), 5011, root=str(data), certificate=proof))
     assert told == (
         "error: certificate no longer describes this dataset\n"
         "  1,000 of 5,011 files changed: images/0000.jpg, images/0001.jpg, images/0002.jpg, images/0003.jpg, "

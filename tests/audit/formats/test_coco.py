@@ -289,10 +289,10 @@ def test_box_from_masks(tmp_path: Path) -> None:
         (thing(2, bbox=None, segmentation=[[1, 2, 3, 4, 5, None]]), "polygon holds what is not a number"),
         (thing(2, bbox=None, segmentation={"size": [0, 0], "counts": "x"}), "RLE has no size"),
         (thing(2, category_id=None), "no category_id"),
-        (thing(2, category_id="cat"), "category_id is not a whole number"),
+        (thing(2, category_id="cat"), 'category_id is text, "cat", not a whole number'),
         (thing(2, category_id=1.5), "category_id is not a whole number"),
         (thing(2, category_id=2**64), "category_id does not fit into 64 bits"),
-        (thing("x"), "id is not a whole number"),
+        (thing("x"), 'id is text, "x", not a whole number'),
     ],
 )
 def test_bad_annotation_costs_only_itself(tmp_path: Path, bad: dict[str, Any], reason: str) -> None:

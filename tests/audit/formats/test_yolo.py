@@ -656,3 +656,34 @@ def test_a_split_beside_the_yaml_that_is_missing_is_said(tmp_path: Path, key: st
     (missing,) = [row for row in lists if row["image"] is None]
     assert (missing["written"], missing["split"], missing["outside"]) == ("../valid/images", key, False)
     assert not any("taken to mean" in note for note in dataset.notes)
+
+
+def test_numbers_without_a_name_are_said(tmp_path: Path) -> None:
+    """A gap in a mapping of names, however long; not where all numbers from 0 on are there."""
+    names = {"gap": "{0: a, 1: b, 7: c}", "long": "{0: a, 900000000: b}", "none": "{1: b, 0: a}"}
+    notes = {}
+    for case, written in names.items():
+        files = TWO | {"data.yaml": f"train: images/train\nval: images/val\nnames: {written}\n"}
+        notes[case] = " ".join(formats.read(open_source(put(tmp_path / case, files)), "yolo").notes)
+    assert "names skip the numbers 2, 3, 4, 5, 6:" in notes["gap"]
+    assert "names skip the numbers 1, 2, 3, 4, 5, 6, 7, 8, ...:" in notes["long"]
+    assert "names skip" not in notes["none"]
+
+
+def test_upper_case_folders_are_said(tmp_path: Path) -> None:
+    """Images and Labels are paired, and a note says where trainers look."""
+    files = {path.replace("images", "Images").replace("labels", "Labels"): data for path, data in TWO.items()}
+    yaml = {"data.yaml": "train: Images/train\nval: Images/val\nnames: [cat]\n"}
+    dataset = formats.read(open_source(put(tmp_path / "upper", files | yaml)), "yolo")
+    assert dataset.boxes.height == 2
+    assert any("they look for Images/train/a.txt" in note for note in dataset.notes)
+    yaml = {"data.yaml": "train: images/train\nval: images/val\nnames: [cat]\n"}
+    usual = formats.read(open_source(put(tmp_path / "usual", TWO | yaml)), "yolo")
+    assert not any("letter case" in note for note in usual.notes)
+
+
+def test_a_yaml_without_the_usual_keys_is_said(tmp_path: Path) -> None:
+    """Nothing of it is used, and a note says so."""
+    files = TWO | {"data.yaml": "images: images/train\nvalidation: images/val\nlabels: [cat]\n"}
+    dataset = formats.read(open_source(put(tmp_path, files)))
+    assert any(note.startswith("data.yaml was not used") for note in dataset.notes)

@@ -105,12 +105,16 @@ def voc_datasets(draw: st.DrawFn) -> dict[str, str | bytes]:
 def test_voc_coco_yolo_voc_gives_the_same_boxes(
     files: dict[str, str | bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """After three conversions every box is where it was, to a hundredth of a pixel, with its label and split."""
+    """After three conversions every box is where it was, to a hundredth of a pixel, with its label and split.
+
+    An edge that ends within a pixel outside the image moves by up to half a pixel, which is said.
+    """
     home = tmp_path_factory.mktemp("chain")
     put(home / "voc", files)
     for here, there in pairwise(("voc", "coco", "yolo", "again")):
-        converted(home / here, "voc" if there == "again" else there, home / there)
-    same(content(evidence(home / "voc")), content(evidence(home / "again")))
+        changes = converted(home / here, "voc" if there == "again" else there, home / there)
+    within = 0.51 if any("half a pixel" in sentence for sentence in changes.lost) else 0.01
+    same(content(evidence(home / "voc")), content(evidence(home / "again")), within)
 
 
 def test_flags_survive_coco(tmp_path: Path) -> None:

@@ -115,13 +115,18 @@ def coco_datasets(draw: st.DrawFn) -> dict[str, str | bytes]:
 def test_boxes_stay_where_they_are_through_every_chain_of_formats(
     files: dict[str, str | bytes], chain: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """To each format in any order and back to COCO: every box is where it was, to 0.01 px, with its label."""
+    """To each format in any order and back to COCO: every box is where it was, to 0.01 px, with its label.
+
+    Pascal VOC moves an edge that ends within a pixel outside the image by up to half a pixel, and says so.
+    """
     home = tmp_path_factory.mktemp("chain")
     places = [home / "start", *(home / name / "new" for name in chain), home / "end"]
     put(places[0], files)
+    within = 0.01
     for (here, there), name in zip(pairwise(places), [*chain, "coco"], strict=True):
-        converted(here, name, there)
-    same(content(evidence(places[0])), content(evidence(places[-1])))
+        changes = converted(here, name, there)
+        within += 0.5 * any("half a pixel" in sentence for sentence in changes.lost)
+    same(content(evidence(places[0])), content(evidence(places[-1])), within)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

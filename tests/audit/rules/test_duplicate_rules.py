@@ -247,3 +247,25 @@ def test_copies_of_the_raccoons_agree() -> None:
         ("raccoon-11", 1), ("raccoon-120", 1), ("raccoon-52", 1), ("raccoon-65", 1),
     ]  # fmt: skip
     assert not rows(audit, "D004")
+
+
+def test_one_place_in_two_splits_is_no_copy() -> None:
+    """Pictures of one place are D007 and not D003; copies among them are D003 and not counted again."""
+    paths = ("train/a.jpg", "train/b.jpg", "val/c.jpg", "val/a_copy.jpg")
+    place = [(0, 1, "scene"), (1, 2, "scene")]
+    assert found("D003", evidence(images(*paths), pairs=place)) == []
+    (row,) = found("D007", evidence(images(*paths), pairs=place))
+    assert row["message"] == "the same place, with other objects, is in train (2 images), val (1 image)"
+    (row,) = found("D007", evidence(images(*paths), pairs=[*place, (0, 3, "mirrored")]))
+    assert row["message"] == "the same place, with other objects, is in train (1 image), val (1 image)"
+    assert len(found("D003", evidence(images(*paths), pairs=[*place, (0, 3, "mirrored")]))) == 1
+
+
+def test_recordings_that_names_suggest() -> None:
+    """D008 names recordings in several splits and how to say so; one in one split is none, and a regex ends it."""
+    paths = [f"train/clip1_{n:03d}.jpg" for n in range(4)] + [f"val/clip2_{n:03d}.jpg" for n in range(4)]
+    assert found("D008", evidence(images(*paths))) == []
+    (row,) = found("D008", evidence(images(*paths, "val/clip1_009.jpg")))
+    assert "clip1 in train (4 images), val (1 image)" in row["message"]
+    assert "--group-regex '" in row["message"]
+    assert found("D008", evidence(images(*paths, "val/clip1_009.jpg"), group_regex="(clip.)")) == []

@@ -50,7 +50,7 @@ def test_annotations_that_hold_nothing_block(kind: str, tmp_path: Path) -> None:
 def test_validation_without_a_box_blocks_once(kind: str, tmp_path: Path) -> None:
     """In every format, and S003 does not say the same again; one box is enough."""
     bare = run_audit(write(pair(CAT, (), kind), tmp_path / "bare"))
-    assert [row["split"] for row in rows(bare, "S005")] == ["valid" if kind == "darknet" else "val"]
+    assert [row["split"] for row in rows(bare, "S005")] == ["val"]
     assert "S003" not in codes(bare)
     assert "S005" not in codes(run_audit(write(pair(kind=kind), tmp_path / "labelled")))
 

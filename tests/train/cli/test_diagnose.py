@@ -254,7 +254,9 @@ def test_a_run_of_ours_is_told_by_what_it_was_trained_on() -> None:
         "rules": {code: {"name": "x", "status": "passed"} for code in ("D001", "D002")},
     }
     (file.parent / "audit.json").write_text(json.dumps(audited))
-    record = {"schema": "trainworthy.run/1", "dataset": {"images": {"train": 12, "val": 38}}}
+    trained = {"root": "nuts", "classes": ["nut"], "images": {"train": 12, "val": 38}}
+    proof = {"file": "reports/nuts/certificate.json", "fingerprint": "blake3:0"}
+    record = {"schema": "trainworthy.run/1", "settings": {}, "dataset": trained, "certificate": proof}
     (file.parent / "run.json").write_text(json.dumps(record))
     assert any("only 12 distinct training images" in one["what"] for one in document("nuts")["evidence"])
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trainworthy_audit as tw
 from support import tiny
 from support.helpers import measurer, put, run_audit
 from support.pictures import encode, photo
@@ -172,6 +173,16 @@ def test_images_whose_boxes_are_lost_are_not_negatives(data: Path) -> None:
     Path("reports/data/certificate.json").write_text(certificate.dump(waive(data, "A001", date(2999, 1, 1))))
     dataset = gate.admit(data)
     assert "A001" in dataset.excluded["images/train/train02.png"]
+
+
+def test_an_image_without_annotation_is_no_negative_in_pascal_voc(data: Path) -> None:
+    """Nothing says that it shows no object: it is not trained on, and the reason is given."""
+    tw.convert(data, "voc", to="voc")
+    Path("voc/Annotations/train02.xml").unlink()
+    tiny.certify(Path("voc"), Path("reports"))
+    dataset = gate.admit(Path("voc"))
+    assert dataset.excluded == {"JPEGImages/train02.png": "nothing says what it shows (A003)"}
+    assert "JPEGImages/train02.png" not in {one.path for one in dataset.samples["train"]}
 
 
 def test_boxes_are_clipped_and_empty_ones_left_out(data: Path) -> None:

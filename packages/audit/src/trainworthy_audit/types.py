@@ -107,7 +107,7 @@ UNREAD = pl.Schema(
 
 #: One row each time a file of the dataset mentions an image. The kinds: "annotation" (this file, or this entry of a
 #: COCO file, annotates the image), "name" (a mention inside it that is not needed: VOC's <filename>), "list" (a split's
-#: list, or a folder that the split names), "member" (a member of a zip that would leave its folder).
+#: list, or a folder that the split names), "member" (a zip member that would leave its folder), "link" (one that does).
 REFERENCES = pl.Schema(
     {
         "kind": pl.String,

@@ -82,7 +82,13 @@ def compare(
     here = bandpass(fixed)
     there, valid = warp(bandpass(moving), affine)
     background, _ = warp(backgrounds[1], affine)
-    rests = [without(each, backgrounds[0], background, valid) for each in (here, there)]
+    rests = [here, there]
+    known = np.flatnonzero(np.abs(backgrounds[0]).max(axis=(1, 2)) + np.abs(background).max(axis=(1, 2)))
+    if len(known):
+        shared = backgrounds[0][known], background[known], valid[known]
+        rests = [each.copy() for each in rests]
+        for each in rests:
+            each[known] = without(each[known], *shared)
     squashed = [squash(each) * valid for each in rests]
     energy = [_by_block(each**2) for each in squashed]
     shown = np.maximum(*energy) > _LEAST_ENERGY

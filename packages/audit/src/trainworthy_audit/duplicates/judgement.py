@@ -42,6 +42,9 @@ _BLOCKS = (16, 24, 32)
 _DIFFERENCE = (0.015, 0.03, 0.2)
 _DETAIL = (0.85, 0.7, 0.6)
 
+#: Much detail that differs by at most the first and correlates by the second is enough.
+_CERTAIN = (0.04, 0.93)
+
 #: The sine of the angle by which copies are rotated at most, of pictures that are unlike by chance, and alike.
 _ROTATION = (0.3, 0.1)
 
@@ -79,7 +82,9 @@ def judge(look: Look) -> Numbers:
     own &= detail.detail >= np.interp(detail.blocks, _BLOCKS, _DETAIL)
     same = (fit.similarity >= _NOTHING_DIFFERS[0]) & (fit.agreeing >= _NOTHING_DIFFERS[1])
     same &= detail.structure >= _SAME_EDGES
-    copy = np.where(detail.blocks < _NO_DETAIL, same, own & (fit.agreeing >= agreeing))
+    certain = (detail.blocks >= _BLOCKS[-1]) & (detail.difference <= _CERTAIN[0])
+    certain &= detail.detail >= _CERTAIN[1]  # grey levels may differ then: the one is saturated
+    copy = np.where(detail.blocks < _NO_DETAIL, same, own & (certain | (fit.agreeing >= agreeing)))
     copy &= 1 - fit.similarity <= LEFT_OPEN * (1 - chance)
     copy &= _rotation(affine) <= np.interp(chance, _CHANCE, _ROTATION)
     copy &= (detail.blocks >= _BLOCKS[0]) | _as_they_are(affine)

@@ -37,6 +37,9 @@ _ROBOFLOW = re.compile(r"\.\./(train|valid|val|test)/images/?$")
 #: More classes than a yaml without names is believed to have.
 _MAX_COUNT = 10_000
 
+#: So many numbers without a name are listed.
+_SHOWN_NUMBERS = 8
+
 
 def _read(source: Source, within: str) -> Dataset:
     """Read what the yaml describes. Raises `AmbiguousFormatError` where several describe different images."""
@@ -126,8 +129,22 @@ def _names(places: Places, settings: Settings, layout: Layout) -> NameList | Non
             else "expected the number of a class and its name"
         )
         layout.unread.append(Unread(settings.path, reason, f"{key}: {name or ''}".rstrip(), name_line))
+    if gaps := _gaps({number for number, _, _ in names}):
+        layout.notes.append(
+            f"{settings.path}: names skip {gaps}: trainers that count the classes, or take the names for a list, give "
+            "the classes behind the gap other numbers."
+        )
     complete = not settings.broken and len(names) == len(pairs)
     return NameList(settings.path, tuple(names), count=count, complete=complete)
+
+
+def _gaps(numbers: set[int]) -> str:
+    """The numbers below the highest that have no name, for people: 'the numbers 3, 4, 5'; '' where there are none."""
+    if not numbers or len(numbers) == max(numbers) + 1:
+        return ""
+    missing = [number for number in range(min(max(numbers), _MAX_COUNT)) if number not in numbers]
+    shown = ", ".join(map(str, missing[:_SHOWN_NUMBERS])) + (", ..." if len(missing) > _SHOWN_NUMBERS else "")
+    return f"the number {shown}" if len(missing) == 1 else f"the numbers {shown}"
 
 
 def _numbered_names(settings: Settings, layout: Layout, count: int | None) -> NameList | None:

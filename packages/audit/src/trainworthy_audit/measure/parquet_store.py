@@ -167,6 +167,8 @@ class ParquetStore:
     def _is_whole(self, part: Path) -> bool:
         """Whether a part can be read; the images of one that cannot are measured again."""
         try:
+            if not set(SCHEMA.names()) <= set(_scan(part).collect_schema().names()):
+                return False  # of an earlier version, which measured less: nothing is wrong with it
             rows = _scan(part).select(*SCHEMA.names()).select(pl.len()).collect().item()
             if _grey(part).stat().st_size != rows * _GREY:
                 raise ValueError(f"{_grey(part).name} does not hold {rows} thumbnails")  # noqa: TRY301 - reported below

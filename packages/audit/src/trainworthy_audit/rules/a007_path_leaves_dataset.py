@@ -46,6 +46,13 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
                 "written",
             )
         )
+        .when(pl.col("kind") == "link")
+        .then(
+            pl.format(
+                "{} is a link that leads out of the dataset; it was not followed (--follow-links follows it)",
+                "written",
+            )
+        )
         .otherwise(pl.format("{} leads out of the dataset; it was not opened", "written"))
     )
     return findings.rows(leaving, message, text=pl.col("written"))

@@ -17,6 +17,9 @@ IMAGE_SUFFIXES = frozenset(
 #: Archives inside a dataset are not opened.
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
+#: What annotations are in.
+LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".yaml", ".yml"})
+
 #: A time that never comes, in nanoseconds since 1970.
 NEVER = 2**63 - 1
 
@@ -62,7 +65,9 @@ class Listing:
     """What is found below a root while it is listed, and what is left out, by reason."""
 
     entries: dict[str, Entry] = field(default_factory=dict)  # by path
-    escapes: list[str] = field(default_factory=list)  # zip members that would leave the folder: never read
+    escapes: list[str] = field(
+        default_factory=list
+    )  # zip members and links to data that leave the folder: never read
     unopened: list[tuple[str, str]] = field(default_factory=list)  # (path, why) of what may well be data
     left_out: dict[str, list[str]] = field(default_factory=dict)  # {reason: paths}
 

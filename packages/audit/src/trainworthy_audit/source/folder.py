@@ -13,6 +13,7 @@ from trainworthy_audit.source.entries import (
     BEYOND,
     HIDDEN,
     IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
     LEAVING,
     NESTED_ARCHIVES,
     Entry,
@@ -130,6 +131,8 @@ class _Walk:
                 yield entry
             else:
                 self.listing.leave_out(LEAVING if child.is_symlink() else BEYOND, path)
+                if child.is_symlink() and (entry.suffix in IMAGE_SUFFIXES or entry.suffix in LABEL_SUFFIXES):
+                    self.listing.escapes.append(path)  # a trainer would follow it
 
     def _outside(self, child: os.DirEntry[bytes], place: _Place) -> bytes | None:
         """None where `child` lies below the root, or links may lead anywhere; else the folder that a link led to.

@@ -172,7 +172,7 @@ class _Weights(msgspec.Struct):
     """What is read of best.pt beside its tensors."""
 
     model: str
-    classes: list[str] | tuple[str, ...]
+    classes: tuple[str, ...]
     image_size: int
     epoch: int
     state_dict: dict[str, Any]

@@ -157,8 +157,9 @@ class DatasetBuilder:
 
     def build(self) -> Dataset:
         """The finished dataset."""
-        for member in self.source.escapes:
-            self._references.append({"kind": "member", "source": member, "written": member, "outside": True})
+        kind = "member" if self.source.zipped else "link"
+        for path in self.source.escapes:
+            self._references.append({"kind": kind, "source": path, "written": path, "outside": True})
         if self.files_with_bom:
             self.notes.append(self._bom_note())
         return Dataset(

@@ -111,8 +111,14 @@ def _of_their_own(images: Sequence[str], annotated: set[str], folders: set[str])
         for place, repeats in further.items()
         if 2 * sum(repeats) <= len(repeats)
         and not any(_DERIVED.fullmatch(part) or _ABOUT.fullmatch(part) for part in place.split("/"))
-        and not (len(repeats) < len(annotated) and all(_above(place, other) for other in folders))
+        and not _beside_all(place, len(repeats), len(annotated), folders)
     }
+
+
+def _beside_all(place: str, images: int, annotated: int, folders: set[str]) -> bool:
+    """Whether this is a folder above all of the dataset, with pictures for its README rather than images."""
+    usual = place.rpartition("/")[2].lower() in _IMAGE_FOLDERS
+    return not usual and images < annotated and all(_above(place, other) for other in folders)
 
 
 def _above(place: str, other: str) -> bool:
@@ -178,6 +184,9 @@ _DERIVED = re.compile(
     r"segmentation(class|object)\w*|.*masks?|panoptic\w*|viz|vis|.*visuali[sz]\w*|.*drawn|.*preview\w*|debug|.*_boxes",
     re.IGNORECASE,
 )
+
+#: What folders of images are called; images right in one are of the dataset.
+_IMAGE_FOLDERS = {"images", "image", "imgs", "img", "jpegimages"}
 
 #: Folders of what is written about a dataset.
 _ABOUT = re.compile(r"docs?|documentation|assets|figures?|screenshots?", re.IGNORECASE)

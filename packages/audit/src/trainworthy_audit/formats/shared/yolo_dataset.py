@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from trainworthy_audit.errors import AmbiguousFormatError
 from trainworthy_audit.formats.shared import yolo_labels
 from trainworthy_audit.formats.shared.builder import DatasetBuilder
-from trainworthy_audit.formats.shared.paths import folder, within_folder, without_extension
+from trainworthy_audit.formats.shared.paths import (
+    file_name,
+    folder,
+    within_folder,
+    without_extension,
+)
 from trainworthy_audit.formats.shared.selection import images_of_annotations
 from trainworthy_audit.formats.shared.yolo_layout import read_names, try_annotations
 from trainworthy_audit.formats.shared.yolo_rows import add_labels
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
     from trainworthy_audit.formats.shared.yolo_layout import Layout
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import Dataset
+
+#: What the file that describes a dataset is called.
+_YAMLS = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"})
 
 #: Further from the labels than any names file is.
 _FAR = 99
@@ -53,6 +61,8 @@ def build(source: Source, format_name: str, within: str, layout: Layout, others:
     _note_labels_elsewhere(builder, labels)
     builder.leads += _without_labels(builder.paths, {image for _, image in labels.pairs})
     builder.notes += layout.notes
+    builder.notes += _case_notes(labels, builder)
+    builder.notes += _unused_yamls(source, layout, others)
     builder.content |= layout.files
     for path, reason, text, line in layout.unread:
         builder.add_unread(path, reason, text=text, line=line)
@@ -172,8 +182,38 @@ def _and_above(place: str) -> tuple[str, ...]:
     return (place, *_and_above(folder(place))) if place else ("",)
 
 
+def _unused_yamls(source: Source, layout: Layout, others: Sequence[Layout]) -> list[str]:
+    """A note for each data.yaml from which nothing was taken."""
+    used = layout.files | {one.source for one in others} | {one.source for one in (layout, *others)}
+    return [
+        f"{path} was not used: it has none of the keys train, val and names that trainers look for."
+        for path in source.entries
+        if path.count("/") <= 1 and file_name(path).lower() in _YAMLS and path not in used
+    ]
+
+
 # ----------------------------------------------------------------------------------------------------------
 # Labels
+
+
+def _case_notes(labels: LabelFiles, builder: DatasetBuilder) -> list[str]:
+    """A note where labels are paired with images only if upper and lower case are taken for the same."""
+    odd = [
+        (label, image)
+        for label, image in labels.pairs
+        if image in builder.number
+        and without_extension(label) not in {yolo_labels.expected_place(image), without_extension(image)}
+        and without_extension(label).lower() == yolo_labels.expected_place(f"/{image.lower()}").lstrip("/")
+    ]
+    if not odd:
+        return []
+    label, image = odd[0]
+    expected = f"{yolo_labels.expected_place(image)}.txt"
+    note = (
+        f"{len(odd):,} labels such as {label} lie in folders whose letter case keeps trainers from finding them: for "
+        f"{image} they look for {expected}. Name the folders images and labels."
+    )
+    return [note]
 
 
 def _note_labels_elsewhere(builder: DatasetBuilder, labels: LabelFiles) -> None:

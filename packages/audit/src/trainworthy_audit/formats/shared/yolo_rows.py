@@ -35,6 +35,9 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 #: So many label files are looked into, to tell which task their rows are made for.
 SAMPLE = 100
 
+#: Bytes of each that are looked at.
+SAMPLED = 2**14
+
 #: How much of what is no row at all is kept verbatim, in characters.
 KEPT = 1000
 
@@ -132,14 +135,15 @@ def add_labels(
 
 
 def _sample(builder: DatasetBuilder, labels: Sequence[tuple[str, int | None]]) -> list[list[float]]:
-    """The numbers of the rows of some label files, evenly chosen."""
+    """The numbers of the first rows of some label files, evenly chosen."""
     rows: list[list[float]] = []
     for path, _ in labels[:: max(1, len(labels) // SAMPLE)]:
         try:
-            content = decode_text(builder.source.read(path, FILE_LIMIT))
+            beginning = builder.source.head(path, SAMPLED)
         except OSError:
             continue
-        for line in content.splitlines():
+        lines = decode_text(beginning).splitlines()
+        for line in lines if len(beginning) < SAMPLED else lines[:-1]:  # the last one may be cut
             if len(line) <= LINE_LIMIT and line.strip():
                 try:
                     rows.append(_numbers(line.split()[1:]))

@@ -23,6 +23,9 @@ FLAGS = ("truncated", "difficult", "occluded")
 #: The least that corners can differ by. Corners that coincide mean a box without extent.
 STEP = 10.0**-DIGITS
 
+#: Pixels that a corner may be moved by without a word.
+NEAR = 0.01
+
 
 def _place(split: str | None, name: str) -> str:
     """Where an image goes."""
@@ -85,16 +88,16 @@ def _others(
 def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """`xmin`, `ymin`, `xmax`, `ymax` from edges, so that `formats.voc` has the edges back.
 
-    Counted from 1, a box of one pixel would have corners that coincide, which means none; and a corner of
-    exactly 0 would mean that corners count from 0. Both are avoided by the smallest step.
+    Counted from 1, a box of one pixel would have corners that coincide, which means none, and a corner from 0 to
+    below 1 would mean that corners count from 0. Both are avoided by the smallest steps where they are enough.
     """
     corners = {}
-    narrow = pl.lit(value=False)
+    narrow, moved = pl.lit(value=False), pl.lit(value=False)
     for side in "xy":
         low, high = pl.col(f"{side}1").round(DIGITS), pl.col(f"{side}2").round(DIGITS)
         extent = high - low
         narrow |= (extent > STEP / 2) & (extent < 1 - STEP / 2)
-        lower = _not_zero(low + 1)
+        lower = _counted_from_one(low + 1, 2 * STEP)
         upper = (
             pl.when(extent <= STEP / 2)
             .then(high + 1)
@@ -102,18 +105,32 @@ def _corners(boxes: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             .then(lower + STEP)
             .otherwise(high)
         )
-        corners[f"{side}min"], corners[f"{side}max"] = lower, _not_zero(upper)
-    with_corners = boxes.with_columns(narrow.alias("narrow"), **corners)
+        shown = (
+            pl.when(extent > STEP / 2)
+            .then(pl.max_horizontal(_counted_from_one(upper, STEP), lower + STEP))
+            .otherwise(_counted_from_one(upper, 2 * STEP))  # corners that coincide or are swapped stay so
+        )
+        moved |= ((lower - low - 1).abs() > NEAR) | ((extent >= 1 + STEP) & ((shown - high).abs() > NEAR))
+        corners[f"{side}min"], corners[f"{side}max"] = lower, shown
+    with_corners = boxes.with_columns(narrow.alias("narrow"), moved.alias("moved"), **corners)
     count = int(with_corners["narrow"].sum())
     sentence = (
         f"{count:,} box{'es' if count > 1 else ''} narrower than a pixel: corners that count from 1 hold whole "
         "pixels, so that each is one pixel wide or high."
     )
-    return with_corners, [sentence] if count else []
+    lost = [sentence] if count else []
+    if changed := int(with_corners["moved"].sum()):
+        lost.append(
+            f"Up to half a pixel of {changed:,} box{'es' if changed > 1 else ''} that end just outside the image: "
+            "corners between 0 and 1 would say that all of them count from 0."
+        )
+    return with_corners, lost
 
 
-def _not_zero(corner: pl.Expr) -> pl.Expr:
-    return pl.when(corner.abs() < STEP / 2).then(STEP).otherwise(corner)
+def _counted_from_one(corner: pl.Expr, below: float) -> pl.Expr:
+    """The same corner, or the nearer of 1 and just below 0 where it is from 0 to below 1."""
+    nearer = pl.when(corner < 0.5).then(-below).otherwise(1.0)
+    return pl.when((corner > -STEP / 2) & (corner < 1 - STEP / 2)).then(nearer).otherwise(corner)
 
 
 def _object() -> pl.Expr:
