@@ -145,8 +145,10 @@ def screened(
         if not declares or image in rewritten:
             left_out.setdefault(image, ("I004", why))
     paths = evidence.images["path"]
+    others = _others(evidence, config, left_out)
     for image, (code, why) in sorted(left_out.items()):
-        changes.add("left out", rule=code, path=paths[image], why=why)
+        also = f"; {', '.join(others[image])} beside it" if image in others else ""
+        changes.add("left out", rule=code, path=paths[image], why=f"{why}{also}")
     note_settled(evidence, config, changes, left_out)
     _note_replaced_sizes(evidence, config, changes, {*left_out, *sizes})
     collection = collect(_without(evidence, left_out), source)
@@ -157,6 +159,22 @@ def screened(
     kept = keep(collection, collection.images.filter(~pl.col("image").is_in(list(left_out)))["image"])
     emptied = set(collection.images["split"]) - set(kept.images["split"])
     return dataclasses.replace(kept, splits=tuple(name for name in kept.splits if name not in emptied))
+
+
+def _others(
+    evidence: Evidence, config: Config, left_out: Mapping[int, tuple[str, str]]
+) -> dict[int, list[str]]:
+    """{image: the codes of what else blocks it}: it is gone from the new dataset with its image."""
+    number = dict(evidence.images.select("path", "image").iter_rows())
+    found: dict[int, list[str]] = {}
+    for code in sorted(CARRIED) if left_out else ():
+        if not blocks(config, code) or config.lacks(catalogue()[code]):
+            continue
+        for path in findings(evidence, config, code)["image"].drop_nulls().unique():
+            image = number.get(path)
+            if image is not None and image in left_out and left_out[image][0] != code:
+                found.setdefault(image, []).append(code)
+    return found
 
 
 def note_settled(
