@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support import by_hand
 from support.frames import box, evidence, found
 
 
@@ -26,8 +27,8 @@ def test_boxes_without_a_label_are_no_label() -> None:
 
 def test_boxes_of_missing_images_count_as_no_image() -> None:
     """A label all of whose images are missing occurs in none; it is rare, not uneven."""
-    boxes = [box(0, 1, 1, 9, 9), *(box(None, 1, 1, 9, 9, label="dog") for _ in range(20))]
-    given = evidence([{"path": "a.jpg"}], boxes)
+    boxes = [by_hand.box(1, 1, 9, 9), *(by_hand.box(1, 1, 9, 9, "dog", image=None) for _ in range(20))]
+    given = by_hand.evidence(boxes)
     assert [(row["label"], row["measured"]) for row in found("N001", given)] == [("dog", 0), ("cat", 1)]
     assert found("N002", given) == []
 
