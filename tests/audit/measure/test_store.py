@@ -121,11 +121,22 @@ def test_parquet_of_the_release_before_is_read(tmp_path: Path) -> None:
     assert store.records([*entries, entry("new")]).missing() == []
 
 
-def test_parquet_with_other_columns_is_measured_again(tmp_path: Path) -> None:
-    """A part that lacks a column is said to be measured again, and does no harm."""
+def test_parquet_of_a_version_that_measured_less_is_measured_again(tmp_path: Path) -> None:
+    """A part that lacks a column is measured again, and no note says that something went wrong."""
     first = keep(ParquetStore(tmp_path), [entry("a")])
     (part,) = tmp_path.glob("*.parquet")
     pl.read_parquet(part).drop("sharpness").write_parquet(part)
+    store = ParquetStore(tmp_path)
+    assert store.notes == []
+    assert store.records([entry("a")]).missing() == [0]
+    assert keep(store, [entry("a")]).equals(first)
+
+
+def test_parquet_that_is_broken_is_measured_again(tmp_path: Path) -> None:
+    """A part that ends early is said to be measured again, and does no harm."""
+    first = keep(ParquetStore(tmp_path), [entry("a")])
+    (part,) = tmp_path.glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-20])
     store = ParquetStore(tmp_path)
     assert ["measured again" in note for note in store.notes] == [True]
     assert keep(store, [entry("a")]).equals(first)

@@ -10,7 +10,6 @@ import click
 from trainworthy_audit.cli import console, options
 from trainworthy_train.data.augmentation import NAMES
 from trainworthy_train.models import catalogue
-from trainworthy_train.runs.record import RENAMED_AUGMENTATIONS, upgrade_augmentation
 from trainworthy_train.training.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def _augmentations(ctx: click.Context, param: click.Parameter, value: tuple[str,
 
 
 def _present(word: str) -> str:
+    from trainworthy_train.runs.record import RENAMED_AUGMENTATIONS, upgrade_augmentation
+
     name, _, text = word.partition("=")
     if name not in RENAMED_AUGMENTATIONS:
         return word
