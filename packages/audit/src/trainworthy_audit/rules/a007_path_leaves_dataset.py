@@ -1,9 +1,11 @@
 """Path leaves the dataset.
 
 ## What it does
-Finds paths in annotations, lists and settings that leave the dataset by `..` and fit nothing inside it, and
-members of a zip that would be unpacked outside its folder. Nothing behind such a path is opened. Absolute paths
-and Windows paths of another machine are not reported: the files that they mean are looked for inside the dataset.
+Finds paths in annotations, lists and settings that leave the dataset by `..` and fit nothing inside it, symbolic
+links of images, labels and lists whose target lies elsewhere, and members of a zip that would be unpacked outside
+its folder. Nothing behind such a path is opened. Absolute paths and Windows paths of another machine are not
+reported: the files that they mean are looked for inside the dataset. Nor are links to folders elsewhere, of which
+images alone are read.
 
 ## Why it hurts training
 What lies outside was not audited, is not part of the certificate, and will be missing on the next machine. In a
@@ -13,7 +15,8 @@ dataset from somebody else it can also be an attempt to make tools read or overw
 `"file_name": "../../private/photo.jpg"` in a COCO file.
 
 ## When it is wrong
-When the dataset is spread over several folders on purpose. Audit the folder that holds them all.
+When the dataset is spread over several folders on purpose. Audit the folder that holds them all, or follow its
+links with `--follow-links`, which the certificate keeps.
 """
 
 from __future__ import annotations
