@@ -136,6 +136,7 @@ def test_a_pattern_is_one_file(source: Path, tmp_path: Path) -> None:
     assert "Nearly there (" in (tmp_path / "page/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_detector_is_one_file(source: Path, tmp_path: Path) -> None:
     """`train --help` lists it, and it is trained, put to use and shown like the others."""
     (source / "trainworthy_train/models/stubborn.py").write_text(DETECTOR)

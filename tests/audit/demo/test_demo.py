@@ -54,6 +54,7 @@ def test_findings_point_into_their_own_folder() -> None:
             assert finding["message"].startswith(f"{own}: ")
 
 
+@pytest.mark.slow
 def test_each_folder_can_be_audited_alone(tmp_path: Path) -> None:
     """With the settings that lie in it, each folder shows its own rule to a plain audit too."""
     demo.make(tmp_path / "dataset")
@@ -80,6 +81,7 @@ def test_merged_audit_is_consistent(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workplace")
 def test_demo_replaces_its_own_old_one() -> None:
     """Run again after a file was edited or removed, the demo is whole again."""

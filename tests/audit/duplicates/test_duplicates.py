@@ -199,6 +199,7 @@ def test_alike_hashes_of_different_pictures_are_told_apart() -> None:
 # Many images
 
 
+@pytest.mark.slow
 def test_frames_of_a_static_camera_are_one_group_and_few_pairs() -> None:
     """3,000 frames that nearly agree give 2,999 pairs, not four million."""
     rng = np.random.default_rng(0)

@@ -100,6 +100,7 @@ def voc_datasets(draw: st.DrawFn) -> dict[str, str | bytes]:
     return files | {f"ImageSets/Main/{split}.txt": text for split, text in lists.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files=voc_datasets())
 def test_voc_coco_yolo_voc_gives_the_same_boxes(

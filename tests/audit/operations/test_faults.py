@@ -87,7 +87,9 @@ def built(name: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["fix", "convert", "split", "resize"])
+@pytest.mark.parametrize(
+    "name", ["fix", "convert", *(pytest.param(name, marks=pytest.mark.slow) for name in ("split", "resize"))]
+)
 @pytest.mark.parametrize("code", BLOCKING)
 def test_an_error_is_carried_or_listed(code: str, name: str, tmp_path: Path) -> None:
     """Audit, operate, audit again: of what blocked, nothing is gone that changes.json does not name."""

@@ -125,6 +125,7 @@ def test_a_conversion_that_is_interrupted_at_any_step_leaves_nothing(
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fail", [full_disk, control_c])
 def test_a_repair_that_is_interrupted_at_any_step_leaves_neither_dataset_nor_quarantine(
     fail: Callable[[], None], tmp_path: Path

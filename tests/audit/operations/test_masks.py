@@ -124,6 +124,7 @@ FUZZ = """
 """
 
 
+@pytest.mark.slow
 def test_no_damaged_mask_crashes_the_process() -> None:
     """Thousands of sizes and counts that are no masks, in a process of its own: each is decoded or refused."""
     ended = subprocess.run(

@@ -110,6 +110,7 @@ def coco_datasets(draw: st.DrawFn) -> dict[str, str | bytes]:
     return files | {"annotations/instances.json": json.dumps(whole)}
 
 
+@pytest.mark.slow
 @SLOW
 @given(files=coco_datasets(), chain=st.permutations(writers.names()))
 def test_boxes_stay_where_they_are_through_every_chain_of_formats(
@@ -187,7 +188,7 @@ PICTURES = tuple(
 )
 
 
-@pytest.mark.parametrize("name", ["convert", "fix", "split", "resize"])
+@pytest.mark.parametrize("name", ["convert", "fix", "split", pytest.param("resize", marks=pytest.mark.slow)])
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_files_and_entries_changes_nothing(
