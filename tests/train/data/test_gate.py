@@ -175,6 +175,15 @@ def test_images_whose_boxes_are_lost_are_not_negatives(data: Path) -> None:
     assert "A001" in dataset.excluded["images/train/train02.png"]
 
 
+def test_an_image_of_unknown_size_is_not_loaded(data: Path) -> None:
+    """Boxes of an image whose size the certificate does not hold cannot be placed: it stands aside."""
+    file = Path("reports/data/certificate.json")
+    proof = certificate.read(file)
+    del proof["images"]["images/train/train00.png"]
+    file.write_text(certificate.dump(certificate.seal(proof)))
+    assert gate.admit(data).excluded == {"images/train/train00.png": "its size is not known"}
+
+
 def test_an_image_without_annotation_is_no_negative_in_pascal_voc(data: Path) -> None:
     """Nothing says that it shows no object: it is not trained on, and the reason is given."""
     tw.convert(data, "voc", to="voc")

@@ -33,6 +33,9 @@ def excluded_images(annotations: Dataset, proof: Mapping[str, Any]) -> dict[str,
         for path in annotations.images["path"].gather(images.drop_nulls().unique().sort()):
             excluded.setdefault(path, reason)
 
+    for path in annotations.images["path"]:
+        if path not in proof["images"]:
+            excluded.setdefault(path, "its size is not known")
     boxes = annotations.boxes
     exclude(annotations.unread["image"], "an annotation of it cannot be read (A001)")
     exclude(
@@ -45,9 +48,6 @@ def excluded_images(annotations: Dataset, proof: Mapping[str, Any]) -> dict[str,
     if not formats.load(annotations.format).unannotated_is_negative:
         unannotated = annotations.images.filter(pl.col("annotation").is_null())
         exclude(unannotated["image"], "nothing says what it shows (A003)")
-    for path in annotations.images["path"]:
-        if path not in proof["images"]:
-            excluded.setdefault(path, "its size is not known")
     return excluded
 
 
