@@ -203,6 +203,27 @@ def test_waiver_does_not_make_a_dataset_learnable() -> None:
         tw.require("data")
 
 
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [("0 0.5 0.5 0 0", "B002"), ("0 0.5 0.5 nan 0.1", "B003"), ("0 1.5 0.5 0.2 0.2", "B001")],
+)
+def test_waived_boxes_of_which_nothing_is_left_are_nothing_to_learn(row: str, rule: str) -> None:
+    """Boxes without area, without finite edges or wholly outside: accepted, and still none to train on."""
+    demo.write(SOUND, Path("data"))
+    for file in Path("data/labels").rglob("*.txt"):
+        file.write_text(f"{row}\n")
+    codes = {
+        finding["rule"]
+        for finding in tw.audit("data", workers=1).findings.filter(severity="error").to_dicts()
+    }
+    assert rule in codes
+    for code in codes:
+        tw.waive("data", code, reason="seen", author="me", expires=date(2999, 1, 1), workers=1)
+    assert tw.audit("data", workers=1, report=True).verdict == "approved-with-waivers"
+    with pytest.raises(tw.RefusedError, match="none of its 2 images has a box that training would use"):
+        tw.require("data")
+
+
 # ------------------------------------------------------------------------------------------------------------
 # A valid seal around something else: anybody can make one
 

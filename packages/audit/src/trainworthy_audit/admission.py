@@ -17,6 +17,7 @@ from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
 from trainworthy_audit.errors import CertificateError, RefusedError
 from trainworthy_audit.evidence import usable
+from trainworthy_audit.formats.shared.fractions import in_pixels
 from trainworthy_audit.measure.sqlite_store import SqliteStore
 from trainworthy_audit.report.json import read_head
 from trainworthy_audit.source import open_source
@@ -230,11 +231,11 @@ def _require_learnable(dataset: Dataset, proof: Mapping[str, Any], shown: str) -
 
     Certificates of earlier versions covered such datasets, and a waiver accepts findings, not that nothing is left.
     """
-    usable_images = dataset.images.filter(pl.col("path").is_in(list(proof["images"])))
-    usable_images = usable_images.filter(~pl.col("path").is_in(list(proof["quarantined"])))
-    boxes = usable.boxes(dataset.boxes)
+    boxes = usable.boxes(boxes_in_pixels(dataset, proof))
     left = boxes.filter(
-        pl.col("image").is_in(usable_images["image"].implode()), pl.col("label").is_not_null()
+        ~pl.col("path").is_in(list(proof["quarantined"])),
+        pl.col("label").is_not_null() & pl.col("finite"),
+        *(_shown(*edges) for edges in (("x1", "x2", "image_width"), ("y1", "y2", "image_height"))),
     )
     if left.height:
         return
@@ -248,6 +249,24 @@ def _require_learnable(dataset: Dataset, proof: Mapping[str, Any], shown: str) -
         + "\n  Training stops, because every image would be background.",
         next_step=f"trainworthy audit {shown}",
     )
+
+
+def boxes_in_pixels(dataset: Dataset, proof: Mapping[str, Any]) -> pl.DataFrame:
+    """The boxes in pixels with `path`, `finite`, `image_width` and `image_height`, but for those without an image."""
+    sizes = pl.DataFrame(
+        [(path, float(size[0]), float(size[1])) for path, size in proof["images"].items()],
+        schema={"path": pl.String, "image_width": pl.Float64, "image_height": pl.Float64},
+        orient="row",
+    )
+    images = dataset.images.select("image", "path")
+    images = images.join(sizes, on="path", how="left", maintain_order="left")
+    boxes = dataset.boxes.join(images, on="image", how="inner", maintain_order="left")
+    return in_pixels(boxes, fractions=dataset.fractions)
+
+
+def _shown(low: str, high: str, side: str) -> pl.Expr:
+    """Whether the image shows some of a box, along one side."""
+    return pl.col(high).clip(0.0, pl.col(side)) > pl.col(low).clip(0.0, pl.col(side))
 
 
 def _not_as_certified(source: Source, verification: Verification, shown: str) -> RefusedError:

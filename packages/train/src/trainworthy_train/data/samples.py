@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from trainworthy_audit import formats
-from trainworthy_audit.formats.shared.fractions import in_pixels
+from trainworthy_audit.admission import boxes_in_pixels
 from trainworthy_train.types import Sample
 
 if TYPE_CHECKING:
@@ -58,19 +58,6 @@ def describe_exclusions(excluded: Mapping[str, str]) -> list[str]:
         f"{count:,} image{'s are' if count > 1 else ' is'} never loaded: {reason}"
         for reason, count in counts.items()
     ]
-
-
-def boxes_in_pixels(annotations: Dataset, proof: Mapping[str, Any]) -> pl.DataFrame:
-    """The boxes in pixels with `path`, `finite`, `image_width` and `image_height`, but for those without an image."""
-    sizes = pl.DataFrame(
-        [(path, float(size[0]), float(size[1])) for path, size in proof["images"].items()],
-        schema={"path": pl.String, "image_width": pl.Float64, "image_height": pl.Float64},
-        orient="row",
-    )
-    images = annotations.images.select("image", "path")
-    images = images.join(sizes, on="path", how="left", maintain_order="left")
-    boxes = annotations.boxes.join(images, on="image", how="inner", maintain_order="left")
-    return in_pixels(boxes, fractions=annotations.fractions)
 
 
 def build_samples(
