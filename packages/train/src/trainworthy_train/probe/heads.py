@@ -1,0 +1,94 @@
+"""Light heads on a frozen backbone: trained on the encodings of some images, and what they say of others."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from trainworthy_train.models.small import Head, losses
+from trainworthy_train.training.ema import ExponentialMovingAverage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from trainworthy_train.probe.encodings import Encodings
+    from trainworthy_train.types import Array
+
+BATCH = 8
+LEARNING_RATE = 5e-3
+WEIGHT_DECAY = 1e-2
+EMA = 0.99
+
+
+class Outlook(NamedTuple):
+    """What a head says of one image, at each of its N points."""
+
+    scores: Array  # (N, classes) float32 0..1
+    boxes: Array  # (N, 4) float32, pixels of the square
+
+
+def train_head(
+    encodings: Encodings,
+    images: Sequence[int],
+    targets: Sequence[dict[str, Tensor]],
+    classes: int,
+    *,
+    epochs: int,
+    seed: int,
+    on_step: Callable[[], None] = lambda: None,
+) -> Head:
+    """A head trained on these images, of which `targets` has the objects, in pixels of the square.
+
+    Every second epoch shows them mirrored, where mirrored encodings are kept.
+    """
+    torch.manual_seed(seed)
+    head = Head(classes).to(memory_format=torch.channels_last)
+    decayed = [one for one in head.parameters() if one.ndim > 1]
+    others = [one for one in head.parameters() if one.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
+    average = ExponentialMovingAverage(head, EMA)
+    generator = np.random.default_rng(seed)
+    a_epoch = math.ceil(len(images) / BATCH)
+    step, steps = 0, epochs * a_epoch
+    head.train()
+    for epoch in range(epochs):
+        order = generator.permutation(np.asarray(images))
+        mirrored = generator.random(len(order)) < 0.5 if encodings.mirrored else np.zeros(len(order), bool)
+        del epoch
+        for start in range(0, len(order), BATCH):
+            chosen, flip = order[start : start + BATCH], mirrored[start : start + BATCH]
+            warmup = min(1.0, (step + 1) / a_epoch)
+            rate = LEARNING_RATE * warmup * 0.5 * (1 + math.cos(math.pi * step / steps))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            features = encodings.batch(chosen, flip)
+            goals = [encodings.mirror(targets[at]) if turned else targets[at] for at, turned in zip(chosen, flip, strict=True)]
+            parts = losses(*head(features), goals)
+            optimizer.zero_grad()
+            sum(parts.values()).backward()  # type: ignore[union-attr]
+            torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
+            optimizer.step()
+            average.update(step)
+            step += 1
+            on_step()
+    averaged = average.module
+    averaged.eval()
+    return averaged  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def look(head: Head, encodings: Encodings, images: Sequence[int]) -> list[Outlook]:
+    """What a head says of each image: the mean of its outlooks on it and on its mirror image, point by point."""
+    outlooks = []
+    for start in range(0, len(images), 16):
+        chosen = np.asarray(images[start : start + 16])
+        logits, boxes, _ = head(encodings.batch(chosen, np.zeros(len(chosen), bool)))
+        scores = logits.sigmoid()
+        outlooks += [Outlook(one.numpy(), box.numpy()) for one, box in zip(scores, boxes, strict=True)]
+    return outlooks
