@@ -111,6 +111,18 @@ def test_pictures_and_splits_are_found(
     assert dataset.boxes["image"].to_list() == [0]
 
 
+def test_percent_encoded_names_are_said(tmp_path: Path) -> None:
+    """A name as in a URL finds its picture, and a note says that trainers will not; a picture so named needs none."""
+    files = {"images/a b.jpg": b"", "images/c%20d.jpg": b""}
+    entries = [image(name="a%20b.jpg"), {**image(name="c%20d.jpg"), "id": 2}]
+    dataset = load(put(tmp_path, {**files, "labels.json": whole(entries)}))
+    (note,) = [note for note in dataset.notes if "percent" in note]
+    assert note == (
+        "labels.json: a file name is percent-encoded, as in a URL (a%20b.jpg is taken for images/a b.jpg); "
+        "trainers look for names as written."
+    )
+
+
 def test_same_names_in_split_folders_are_kept_apart(tmp_path: Path) -> None:
     """Each json finds the picture of its own split, whatever the two call their splits."""
     files = {

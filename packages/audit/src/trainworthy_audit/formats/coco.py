@@ -16,7 +16,7 @@ from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.coco_parsed import PLACE, ParsedJson, Problem
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.name_lists import add_names_beside
-from trainworthy_audit.formats.shared.paths import Resolver, file_name, folder, join
+from trainworthy_audit.formats.shared.paths import Resolver, file_name, folder, join, slashes
 from trainworthy_audit.formats.shared.portability import counted
 from trainworthy_audit.formats.shared.selection import (
     Namesakes,
@@ -254,9 +254,26 @@ def _add_file(builder: DatasetBuilder, parsed: ParsedJson, matches: list[Match],
         builder.names.append(
             NameList(parsed.path, names, split, complete=parsed.all_categories_read, in_annotations=True)
         )
+    builder.notes += _encoded_note(parsed, matches)
     if not parsed.has_annotations:
         builder.notes.append(f"{parsed.path} lists images and has no annotations.")
     _add_boxes(builder, parsed, images)
+
+
+def _encoded_note(parsed: ParsedJson, matches: list[Match]) -> list[str]:
+    """That file names are percent-encoded, as in a URL: they are understood here, and trainers do not look for them."""
+    encoded = [
+        f"{entry.name} is taken for {match.path}"
+        for entry, match in zip(parsed.entries, matches, strict=True)
+        if match.path is not None
+        and file_name(slashes(entry.name)) != file_name(match.path) == file_name(slashes(unquote(entry.name)))
+    ]
+    if not encoded:
+        return []
+    names = "a file name is" if len(encoded) == 1 else f"{len(encoded):,} file names are"
+    return [
+        f"{parsed.path}: {names} percent-encoded, as in a URL ({encoded[0]}); trainers look for names as written."
+    ]
 
 
 def _mark_unreadable(
