@@ -20,7 +20,7 @@ from trainworthy_audit.formats.shared.selection import (
     refuse_competing_sets,
     refuse_unclear_folders,
 )
-from trainworthy_audit.formats.shared.voc_images import ImageFinder
+from trainworthy_audit.formats.shared.voc_images import ImageFinder, declared_images
 from trainworthy_audit.formats.shared.voc_lists import add_splits, leaves_dataset
 from trainworthy_audit.formats.shared.voc_xml import FLAGS, MAX_XML, ParsedXml, XmlBox
 
@@ -75,8 +75,10 @@ def _read(source: Source, within: str) -> Dataset:
     """Read every xml below `within`, the lists of ids beside them, and the lists of names."""
     everything = source.images()
     candidates = [path for path in everything if not any(map(_MASK_FOLDERS.fullmatch, path.split("/")))]
-    finder = ImageFinder(candidates)
     files, notes = _parsed_files(source, within, candidates)
+    if source.annotations_only:
+        everything = candidates = declared_images(files)
+    finder = ImageFinder(candidates)
     images_of = {parsed.path: finder.annotated_by(parsed) for parsed in files}
     namesakes = Namesakes(images_of.values())
     images_of = {path: namesakes.choose(images) for path, images in images_of.items()}
@@ -209,4 +211,5 @@ FORMAT = Format(
     looked_for="a folder Annotations of .xml files beside a folder JPEGImages, or .xml files beside the images",
     sniff=_sniff,
     read=_read,
+    without_images=True,
 )

@@ -35,7 +35,11 @@ def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
     if evidence.dataset.images.height:
         return findings.NONE
     missing = evidence.dataset.references.filter(pl.col("image").is_null())["written"].n_unique()
-    mentioned = f": its files mention {missing:,} that are not here" if missing else ""
+    mentioned = (
+        f": its files mention {missing:,} that are not here; with --no-images the annotations alone are audited"
+        if missing
+        else ""
+    )
     return findings.one(f"the dataset has no image{mentioned}", measured=0, limit=1, unit="images")
 
 
