@@ -336,16 +336,14 @@ def _without_pixels(outcomes: Mapping[str, Outcome], evidence: Evidence) -> list
     unsized_images = images.filter(
         pl.any_horizontal(pl.col("declared_width", "declared_height").is_null())
     ).height
-    said = [
-        "Pixels, and whether the images exist: annotations were audited alone, so these rules did not run: "
-        f"{skipped('pixels')}."
-    ]
+    first = "Pixels, and whether the images exist: annotations were audited alone, so these rules did not run:"
+    said = [f"{first} {skipped('pixels')}."]
     if "D003" in outcomes and outcomes["D003"].status != "not-applicable":
         said.append("Copies of images in two splits (D003): by the names of their files only.")
     if evidence.in_shares:
         said.append(
-            f"What needs the sizes of images, which YOLO's labels do not declare: {skipped('sizes')}. B001 and B002 were "
-            "judged in shares of the image."
+            f"What needs the sizes of images, which YOLO's labels do not declare: {skipped('sizes')}. B001 and B002 "
+            "were judged in shares of the image."
         )
     elif unsized_images:
         said.append(

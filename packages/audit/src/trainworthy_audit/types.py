@@ -216,7 +216,8 @@ class Dataset:
 PIXELS = pl.Schema(
     {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "image": pl.UInt32,
-        # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"; null where images were left out
+        # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"; null where no image was
+        # looked at
         "status": pl.String,
         "reason": pl.String,  # why it is not ok, in the decoder's words if any; null where it is ok
         "damage_at": pl.Float64,  # share of the file before the damage, 0..1; null where unknown

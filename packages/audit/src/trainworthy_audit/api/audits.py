@@ -52,6 +52,7 @@ class Audit:
         fingerprint: BLAKE3 over the content of every file that training reads.
         not_checked: what nobody looked at in this audit, a sentence each.
         created: when, ISO 8601 in UTC.
+        annotations_only: whether no image was looked at; there is no certificate then.
         report: the folder that its report was last written to; None where it was not.
 
     """
@@ -78,6 +79,7 @@ class Audit:
         self.fingerprint: str = result.fingerprint
         self.not_checked: tuple[str, ...] = result.not_checked
         self.created: str = result.created
+        self.annotations_only: bool = dataset.annotations_only
 
     @property
     def approved(self) -> bool:

@@ -71,7 +71,7 @@ def read(source: Source, format_name: str = "", within: str = "", images: str = 
             *left_out,
             *dataset.notes,
             *unread_files.notes(source, unread),
-            *portability.notes(dataset),
+            *(() if source.annotations_only else portability.notes(dataset)),
         ),
     )
 
@@ -100,13 +100,15 @@ def _without_missing(dataset: Dataset) -> Dataset:
     """The dataset of annotations alone without the rows of lists that mean no annotated image: it may well exist."""
     import polars as pl
 
+    from trainworthy_audit.formats.shared import portability
+
     missing = (pl.col("kind") == "list") & pl.col("image").is_null() & ~pl.col("outside")
     lost = dataset.references.filter(missing)
     if lost.is_empty():
         return dataset
     note = (
-        f"{lost.height:,} rows of lists name images without an annotation, such as {lost['written'][0]} in "
-        f"{lost['source'][0]}: whether they exist was not checked, and they are not counted."
+        f"{portability.counted(lost.height, 'row')} of lists name images without an annotation, such as "
+        f"{lost['written'][0]} in {lost['source'][0]}: whether they exist was not checked, and none of them is counted."
     )
     unknown = set(lost["split"].drop_nulls()) - set(dataset.membership["split"])
     return replace(

@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 EDGES = ("left", "top", "right", "bottom")
 
+#: Where no size of an image is known, pixels of rounding are those of images this many pixels wide and high.
+UNSIZED_SIDE = 320
+
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     """One finding for each box, with how far its worst edge reaches outside, in pixels, or in shares of the side."""
-    pixels = 0.0 if evidence.in_shares else options["edge-pixels"]
+    pixels = options["edge-pixels"] / (UNSIZED_SIDE if evidence.in_shares else 1)
     unit = "of the image" if evidence.in_shares else "px"
     width, height = pl.col("image_width"), pl.col("image_height")
     beyond = {
