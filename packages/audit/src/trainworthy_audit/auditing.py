@@ -336,7 +336,9 @@ def _without_pixels(outcomes: Mapping[str, Outcome], evidence: Evidence) -> list
     unsized_images = images.filter(
         pl.any_horizontal(pl.col("declared_width", "declared_height").is_null())
     ).height
-    first = "Pixels, and whether the images exist: annotations were audited alone, so these rules did not run:"
+    first = (
+        "Pixels, and whether the images exist: annotations were audited alone, so these rules did not run:"
+    )
     said = [f"{first} {skipped('pixels')}."]
     if "D003" in outcomes and outcomes["D003"].status != "not-applicable":
         said.append("Copies of images in two splits (D003): by the names of their files only.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.formats.shared import yolo_dataset, yolo_labels, yolo_text, yolo_yaml
+from trainworthy_audit.formats.shared import foreign, yolo_dataset, yolo_labels, yolo_text, yolo_yaml
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.paths import folder, stem, within_folder, without_extension
 from trainworthy_audit.formats.shared.yolo_declared import with_declared_images
@@ -45,7 +45,15 @@ def _sniff(source: Source, within: str) -> str:
     if data:
         return data[0]
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
+    others = others or _other_labels(source, within)
     return names[0] if names and source.images() and not others else ""
+
+
+def _other_labels(source: Source, within: str) -> bool:
+    """Whether text files hold DOTA's labels: a list of names beside them is theirs."""
+    texts = yolo_text.text_files(source, within)
+    sample = texts[:: max(1, len(texts) // yolo_text.SAMPLE)]
+    return any(foreign.recognise(source, path) is foreign.DOTA for path in sample)
 
 
 def _read(source: Source, within: str) -> Dataset:
