@@ -270,9 +270,8 @@ def _add_box(parsed: ParsedXml, element: Any, box: Any, label: str, flags: dict[
         shape, corners = "oriented", oriented_corners(box)
         parsed.oriented[parsed.box_count], edges = corners, oriented.upright(corners)
     edges = edges or _corners(box)
-    parsed.boxes.append(
-        XmlBox(parsed.box_count, element.sourceline, *edges, label, *flags.values(), shape=shape)
-    )
+    read = XmlBox(parsed.box_count, element.sourceline, *edges, label, *flags.values())
+    parsed.boxes.append(read._replace(shape=shape))
     parsed.box_count += 1
 
 
