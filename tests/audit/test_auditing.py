@@ -127,6 +127,14 @@ def test_an_image_id_that_nothing_declares_is_still_found() -> None:
     ]
 
 
+def test_annotations_that_declare_nothing_are_not_approved(tmp_path: Path) -> None:
+    """A json without images is A008, by what it declares; one that cannot be read is blamed once, as A001."""
+    put(tmp_path, {"empty.json": whole([], []), "instances_cut.json": '{"images": ['})
+    [finding] = tw.audit(tmp_path / "empty.json", select=["A"]).findings.to_dicts()
+    assert (finding["rule"], finding["message"]) == ("A008", "the annotations declare no image")
+    assert tw.audit(tmp_path / "instances_cut.json", select=["A"]).findings["rule"].to_list() == ["A001"]
+
+
 def test_a_full_audit_has_no_mark_of_annotations_alone() -> None:
     """audit.json of an audit with images is as it was."""
     audit = tw.audit(alone("yolo", images=True))
