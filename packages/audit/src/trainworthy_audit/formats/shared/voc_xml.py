@@ -270,8 +270,10 @@ def _add_box(parsed: ParsedXml, element: Any, box: Any, label: str, flags: dict[
         shape, corners = "oriented", oriented_corners(box)
         parsed.oriented[parsed.box_count], edges = corners, oriented.upright(corners)
     edges = edges or _corners(box)
-    read = XmlBox(parsed.box_count, element.sourceline, *edges, label, *flags.values())
-    parsed.boxes.append(read._replace(shape=shape))
+    truncated, difficult, occluded = (flags[name] for name in FLAGS)
+    parsed.boxes.append(
+        XmlBox(parsed.box_count, element.sourceline, *edges, label, truncated, difficult, occluded, shape)
+    )
     parsed.box_count += 1
 
 
