@@ -101,7 +101,12 @@ class Verification:
 
 
 def due(audit: AuditResult) -> bool:
-    """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash."""
+    """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash.
+
+    One of annotations alone never does: nobody looked at what is trained on.
+    """
+    if audit.evidence.dataset.annotations_only:
+        return False
     return audit.verdict != "rejected" and not audit.crashed and not audit.switched_off
 
 
