@@ -91,9 +91,11 @@ def test_names_of_a_yaml(names: bytes) -> None:
         ('"area"', '"attributes": {"\\ud800": "\\udc00", "far": 1e400}, "area"'),
         ('"cat"', '"\\ud83d\\ude00"'),
         ('"cat"', '"\\ud800"'),
+        ('"area"', '"\\ud83d": 1, "area"'),
+        ('"image_id": 1', '"image_id": "' + "1" * 5000 + '", "x": "\\ud83d"'),
         ("{", '{"info": ' + "[" * 50_000 + "]" * 50_000 + ", "),
     ],
-    ids=["infinite", "digits", "flag", "attributes", "emoji", "surrogate", "nested"],
+    ids=["infinite", "digits", "flag", "attributes", "emoji", "surrogate", "key", "long id", "nested"],
 )
 def test_values_of_a_coco_json(change: tuple[str, str]) -> None:
     """Numbers that no number can be, characters that no file can hold, brackets without end."""
