@@ -95,9 +95,9 @@ class Source:
         """Every folder that holds a file, at any depth, the root as ''."""
         return set(self._folders)
 
-    def _fetch(self, path: str, count: int = -1) -> bytes:
+    def _fetch(self, path: str, *count: int) -> bytes:
         try:
-            return fetch(self.entries[path].locator, count)
+            return fetch(self.entries[path].locator, *count)
         except OSError:
             self.failures.add(path)
             raise
