@@ -64,6 +64,8 @@ class Source:
     is_file: bool = False
     digests: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """blake3 of every file that `read` has read, of the very bytes that it returned."""
+    failures: set[str] = field(default_factory=set, repr=False, compare=False)
+    """The files that `read` or `head` could not read, which may be readable the next time."""
 
     @property
     def name(self) -> str:
@@ -77,19 +79,22 @@ class Source:
         return Path.cwd() if isinstance(self.path, Url) else self.path.resolve().parent
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        """The bytes of a file of at most `limit`. Raises `OSError` where it cannot be read or is larger."""
+        """The bytes of a file of at most `limit`. Raises `OSError` where it cannot be read or is larger.
+
+        Raises `UnreachableError` where the store that holds it cannot be reached: that is no fault of the file.
+        """
         entry = self.entries[path]
         if limit is not None and entry.size > limit:
             raise OSError(f"{entry.size:,} bytes, more than the {limit:,} that are read of such a file")
         if is_url(entry.locator.file):
             remote.prefetch_texts(entry.locator.file, self._texts_from(path))
-        data = fetch(entry.locator)
+        data = self._fetch(path)
         self.digests[path] = blake3(data).hexdigest()
         return data
 
     def head(self, path: str, count: int = 4096) -> bytes:
         """The first `count` bytes of a file. Raises `OSError` where they cannot be read."""
-        return fetch(self.entries[path].locator, count)
+        return self._fetch(path, count)
 
     def below(self, within: str) -> list[str]:
         """The paths in the folder `within`, or that file alone; all of them for ''. Sorted."""
@@ -104,6 +109,13 @@ class Source:
     def folders(self) -> set[str]:
         """Every folder that holds a file, at any depth, the root as ''."""
         return set(self._folders)
+
+    def _fetch(self, path: str, *count: int) -> bytes:
+        try:
+            return fetch(self.entries[path].locator, *count)
+        except OSError:
+            self.failures.add(path)
+            raise
 
     def _texts_from(self, path: str) -> Iterator[bytes]:
         """The files that a reader of labels is likely to ask for next: those that follow in the listing."""
@@ -194,7 +206,8 @@ def _is_image(child: os.DirEntry[str]) -> bool:
 def open_source(path: Path | Url, *, follow_links: bool = False) -> Source:
     """List the folder or zip at `path`; with `follow_links` also what links lead to that leave the folder.
 
-    Raises `DatasetError` where there is none or it cannot be listed.
+    Raises `DatasetError` where there is none or it cannot be listed, and `UnreachableError` where its store does not
+    answer.
     """
     if isinstance(path, Url):
         if path.text.lower().endswith(".zip") and remote.is_file(path):
