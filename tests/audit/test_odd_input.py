@@ -95,6 +95,8 @@ def test_names_of_a_yaml(names: bytes) -> None:
         slow(('"area"', '"attributes": {"\\ud800": "\\udc00", "far": 1e400}, "area"'), "attributes"),
         slow(('"cat"', '"\\ud83d\\ude00"'), "emoji"),
         pytest.param(('"cat"', '"\\ud800"'), id="surrogate"),
+        slow(('"area"', '"\\ud83d": 1, "area"'), "key"),
+        slow(('"image_id": 1', '"image_id": "' + "1" * 5000 + '", "x": "\\ud83d"'), "long id"),
         slow(("{", '{"info": ' + "[" * 50_000 + "]" * 50_000 + ", "), "nested"),
     ],
 )

@@ -149,4 +149,4 @@ def test_the_format_means_nothing(held: tuple[Picture, ...]) -> None:
 
 def test_every_format_is_asked() -> None:
     """A format that is added is added here, too, or said to have no writer for examples."""
-    assert formats.names() == ("coco", "darknet", "voc", "yolo")
+    assert formats.names() == ("coco", "darknet", "dota", "voc", "yolo")

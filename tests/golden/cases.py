@@ -74,7 +74,7 @@ class Case:
 
 def every() -> dict[str, Case]:
     """All cases by their names."""
-    found = [*_datasets(), *_examples(), *_real(), *_logs(), *_training()]
+    found = [*_datasets(), *_real(), *_logs(), *_training()]
     return {case.name: case for case in found}
 
 
@@ -90,7 +90,7 @@ def _datasets() -> Iterator[Case]:
     yield Case("demo", lambda shop: observe.demo(shop.scratch("demo")))
     for name in _PARTNERS:
         yield Case(f"by-hand/{name}", functools.partial(_by_hand, name))
-    # Each by itself: `demo` and the tests of the rules have them in one.
+    # Each by itself; `demo` has them in one.
     yield Case("examples/all-clean", functools.partial(_bulk, "clean"), slow=True)
     yield Case("examples/all-dirty", functools.partial(_bulk, "dirty"), slow=True)
 
@@ -110,18 +110,6 @@ def _by_hand(name: str, shop: Workshop) -> Any:
 def _bulk(kind: str, shop: Workshop) -> Any:
     places = [place for name, place in shop.examples.items() if name.endswith(kind)]
     return observe.bulk(places, shop.scratch(f"all-{kind}"), shop.cache)
-
-
-def _examples() -> Iterator[Case]:
-    for code in datasets.codes():
-        for kind in ("clean", "dirty"):
-            yield Case(f"examples/{code}-{kind}", functools.partial(_example, code, kind), slow=True)
-
-
-def _example(code: str, kind: str, shop: Workshop) -> Any:
-    name = f"{code}-{kind}"
-    partners = (shop.examples[f"{code}-clean"],) if kind == "dirty" else ()
-    return observe.dataset(shop.examples[name], shop.scratch(name), shop.cache, partners=partners)
 
 
 # ------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from golden import cases, records
 @click.option("-k", "pattern", default="", help="Part of a case's name, or a shell pattern for all of it.")
 @click.option("--check", is_flag=True, help="Write nothing, and end with 1 where anything differs.")
 def main(*, pattern: str, check: bool) -> None:
-    """Record what the program does now. Cases are named like their records: by-hand/voc, examples/B001-dirty."""
+    """Record what the program does now. Cases are named like their records: by-hand/voc, real/bccd_voc."""
     every = cases.every()
     chosen = [case for name, case in every.items() if pattern in name or fnmatch.fnmatch(name, pattern)]
     if not chosen:

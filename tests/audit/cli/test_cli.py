@@ -486,7 +486,7 @@ def test_every_command_and_option_is_explained() -> None:
         (["audti"], "error: no such command: audti\n  Did you mean 'audit'?\n  next: trainworthy --help\n"),
         (["audit"], "error: Missing argument 'DATASET'.\n  next: trainworthy audit --help\n"),
         (["audit", "x", "--workers", "-1"], "--workers': -1 is not in the range x>=0."),
-        (["audit", "x", "--format", "vok"], "'vok' is not one of 'coco', 'darknet', 'voc', 'yolo'."),
+        (["audit", "x", "--format", "vok"], "'vok' is not one of 'coco', 'darknet', 'dota', 'voc', 'yolo'."),
     ],
 )
 def test_wrong_use_exits_2_with_the_next_command(words: list[str], text: str) -> None:

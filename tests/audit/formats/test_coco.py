@@ -16,7 +16,7 @@ from support.coco import image, thing, whole
 from support.helpers import put, write
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
-from trainworthy_audit.source import open_source
+from trainworthy_audit.source import open_annotations, open_source
 from trainworthy_audit.types import Box, Dataset, Example, Picture
 
 CAT = Box("cat", 20, 30, 80, 90, {"truncated": 1})
@@ -109,6 +109,18 @@ def test_pictures_and_splits_are_found(
     assert dataset.format == "coco"
     assert dataset.images.select("path", "annotation", "split").rows() == [(picture, annotation, split)]
     assert dataset.boxes["image"].to_list() == [0]
+
+
+def test_percent_encoded_names_are_said(tmp_path: Path) -> None:
+    """A name as in a URL finds its picture, and a note says that trainers will not; a picture so named needs none."""
+    files = {"images/a b.jpg": b"", "images/c%20d.jpg": b""}
+    entries = [image(name="a%20b.jpg"), {**image(name="c%20d.jpg"), "id": 2}]
+    dataset = load(put(tmp_path, {**files, "labels.json": whole(entries)}))
+    (note,) = [note for note in dataset.notes if "percent" in note]
+    assert note == (
+        "labels.json: a file name is percent-encoded, as in a URL (a%20b.jpg is taken for images/a b.jpg); "
+        "trainers look for names as written."
+    )
 
 
 def test_same_names_in_split_folders_are_kept_apart(tmp_path: Path) -> None:
@@ -606,3 +618,61 @@ def test_of_images_of_one_name_the_drawn_ones_are_not_meant(tmp_path: Path) -> N
     dataset = formats.read(open_source(put(tmp_path, {"labels/all.json": json.dumps(whole), **pictures})))
     assert dataset.images["path"].to_list() == [f"set/photos/{number}.jpg" for number in range(4)]
     assert dataset.references["image"].null_count() == 0
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Annotations alone
+
+
+def alone(folder: Path, files: dict[str, str | bytes]) -> Dataset:
+    return formats.read(open_annotations(put(folder, files)))
+
+
+def test_annotations_alone_declare_their_images(tmp_path: Path) -> None:
+    """Each entry is an image of the path that it writes, its drive or root left out; none is a file of the dataset."""
+    entries = [image(1, "b.jpg"), image(2, "sub/a.jpg"), image(3, "C:\\x\\c.jpg"), image(4, "/data/d.jpg")]
+    dataset = alone(tmp_path, {"instances.json": whole(entries, [thing(1, 2)])})
+    assert dataset.images["path"].to_list() == ["b.jpg", "data/d.jpg", "sub/a.jpg", "x/c.jpg"]
+    assert dataset.images["declared_width"].to_list() == [160.0] * 4
+    assert dataset.boxes["image"].to_list() == [2]
+    assert dataset.content == ("instances.json",)
+    assert dataset.annotations_only
+
+
+def test_a_path_that_leaves_the_dataset_declares_no_image(tmp_path: Path) -> None:
+    """A007 reports it, as beside the images."""
+    dataset = alone(tmp_path, {"instances.json": whole([image(1, "../../a.jpg")], [])})
+    assert dataset.images.is_empty()
+    assert dataset.references["outside"].to_list() == [True]
+
+
+def test_names_in_several_splits_are_kept_apart_without_images(tmp_path: Path) -> None:
+    """0.jpg of train and 0.jpg of val may lie in two folders: nothing says that they are one image, a note says so."""
+    files: dict[str, str | bytes] = {
+        "train.json": whole([image(1, "0.jpg"), image(2, "1.jpg")], [thing(1, 1)]),
+        "val.json": whole([image(1, "0.jpg")], [thing(1, 1)]),
+    }
+    dataset = alone(tmp_path, files)
+    assert dataset.images.select("path", "split").rows() == [
+        ("1.jpg", "train"),
+        ("train/0.jpg", "train"),
+        ("val/0.jpg", "val"),
+    ]
+    assert any(note.startswith("1 file name in several splits, such as 0.jpg") for note in dataset.notes)
+
+
+def test_versions_of_one_json_are_still_a_question(tmp_path: Path) -> None:
+    """Two jsons of the same images and no split: the command that is suggested leaves out images, too."""
+    content = whole([image(k, f"{k}.jpg") for k in range(4)], [])
+    with pytest.raises(AmbiguousFormatError) as caught:
+        alone(tmp_path, {"v1.json": content, "v2.json": content})
+    assert caught.value.next_step == (
+        f"trainworthy audit {tmp_path} --format coco --annotations v1.json --no-images"
+    )
+
+
+@pytest.mark.parametrize("name", ["truncated", "tr\\u0075ncated"])
+def test_flags_are_found_however_their_names_are_spelled(tmp_path: Path, name: str) -> None:
+    """The fast way looks for their names first; an escape in one does not hide it."""
+    content = whole([image(1)], [thing(1, 1, truncated=1)]).replace('"truncated"', f'"{name}"')
+    assert one(tmp_path, content).boxes["truncated"].to_list() == [1.0]

@@ -12,7 +12,7 @@ from support.helpers import put, write
 from support.voc import thing, xml
 from trainworthy_audit import formats
 from trainworthy_audit.errors import AmbiguousFormatError
-from trainworthy_audit.source import open_source
+from trainworthy_audit.source import open_annotations, open_source
 from trainworthy_audit.types import Box, Dataset, Example, Picture
 
 CAT = Box("cat", 20, 30, 80, 90, {"truncated": 1, "difficult": 0})
@@ -295,7 +295,8 @@ def test_size_that_is_no_number_is_unread(tmp_path: Path) -> None:
     ("bad", "reason"),
     [
         ("<object><name>cat</name></object>", "no <bndbox>"),
-        ("<object><name>cat</name><robndbox/></object>", "only <robndbox>"),
+        ("<object><name>cat</name><robndbox/></object>", "<robndbox> has no <cx>"),
+        ("<object><name>cat</name><polygon/></object>", "no <bndbox>, only <polygon>"),
         (thing(name=None), "no <name>"),
         (thing(name="  "), "no <name>"),
         (thing(x1="left"), "<xmin> is not a number: left"),
@@ -643,3 +644,70 @@ def test_multiformat_without_annotations_is_a_question(real: Path) -> None:
         AmbiguousFormatError, match=r"(?s)imagenet_format/Annotations.*pascalvoc_format.*--annotations"
     ):
         load(real / "multiformat_voc100/data/database")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Oriented boxes
+
+
+def turned(cx: Any = 60, cy: Any = 50, w: Any = 40, h: Any = 20, angle: Any = 0.0, more: str = "") -> str:
+    """An object as roLabelImg writes it."""
+    numbers = f"<cx>{cx}</cx><cy>{cy}</cy><w>{w}</w><h>{h}</h><angle>{angle}</angle>"
+    return f"<object><type>robndbox</type><name>ship</name>{more}<robndbox>{numbers}</robndbox></object>"
+
+
+def test_oriented_boxes_of_rolabelimg_are_read(tmp_path: Path) -> None:
+    """The box is the upright one around the corners, in pixels from 0; the shape and the task say what it was."""
+    dataset = one(tmp_path, xml(turned(), turned(angle=math.pi / 2), turned(angle=math.pi / 4)))
+    assert dataset.task == "oriented"
+    assert dataset.boxes.select("box", "label", "shape").rows() == [
+        (0, "ship", "oriented"),
+        (1, "ship", "oriented"),
+        (2, "ship", "oriented"),
+    ]
+    half = 30 / math.sqrt(2)
+    expected = [(40, 40, 80, 60), (50, 30, 70, 70), (60 - half, 50 - half, 60 + half, 50 + half)]
+    assert [pytest.approx(row) for row in edges(dataset)] == expected
+    assert (
+        "Oriented boxes: 3 of 3 objects have one. The upright box around is what is audited." in dataset.notes
+    )
+    assert not any("Corners count from" in note for note in dataset.notes)
+
+
+def test_upright_boxes_beside_oriented_ones_count_from_1(tmp_path: Path) -> None:
+    """What roLabelImg writes as <bndbox> is VOC's; an oriented box at 0 does not say that those count from 0."""
+    dataset = one(tmp_path, xml(thing(1, 1, 40, 50), turned(cx=20, cy=10)))
+    assert edges(dataset) == [(0, 0, 40, 50), (0, 0, 40, 20)]
+    assert dataset.boxes["shape"].to_list() == ["box", "oriented"]
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("robndbox", "oriented"), ("bndbox", "box")])
+def test_the_type_decides_where_an_object_has_both(tmp_path: Path, kind: str, shape: str) -> None:
+    """An object with a <bndbox> and a <robndbox> is what its <type> says, and one box."""
+    both = thing(more="<robndbox><cx>60</cx><cy>50</cy><w>40</w><h>20</h><angle>1</angle></robndbox>")
+    both = both.replace("<object>", f"<object><type>{kind}</type>")
+    assert one(tmp_path, xml(both)).boxes["shape"].to_list() == [shape]
+
+
+def test_an_oriented_box_without_extent_is_flawed(tmp_path: Path) -> None:
+    """A line is no rectangle (P005), however it is turned."""
+    dataset = one(tmp_path, xml(thing(), turned(h=0, angle=0.5), turned(angle=0.5)))
+    assert dataset.shape_flaws.select("row", "flaw").rows() == [(1, "not-a-rectangle")]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"), [({"w": "wide"}, "<w> is not a number: wide"), ({"angle": ""}, "no <angle>")]
+)
+def test_a_malformed_oriented_box_costs_only_itself(tmp_path: Path, bad: dict[str, str], reason: str) -> None:
+    """It is kept verbatim, and the box behind it keeps its number."""
+    dataset = one(tmp_path, xml(turned(**bad), turned()))
+    assert dataset.boxes["box"].to_list() == [1]
+    assert reason in dataset.unread["reason"][0]
+
+
+def test_annotations_alone_declare_the_images_of_their_names(tmp_path: Path) -> None:
+    """Without images, each xml stands for one, with the extension that <filename> says, where VOC keeps them."""
+    files = {"Annotations/a.xml": xml(thing(), filename="a.png"), "Annotations/b.xml": "<annotation/>"}
+    dataset = formats.read(open_annotations(put(tmp_path, files)), "voc")
+    assert dataset.images["path"].to_list() == ["JPEGImages/a.png", "JPEGImages/b.jpg"]
+    assert "JPEGImages/a.png" not in dataset.content

@@ -13,6 +13,7 @@ import pytest
 from support.helpers import write
 from support.pictures import encode, photo
 from trainworthy_audit import auditing, formats
+from trainworthy_audit import source as source_module
 from trainworthy_audit.config import Config
 from trainworthy_audit.measure import Measurer, evidence_cache
 from trainworthy_audit.measure import store as stores
@@ -186,3 +187,24 @@ def test_every_frame_comes_back_as_it_was(tmp_path: Path) -> None:
         assert frame.schema == getattr(made.dataset, field).schema
     for field in ("format", "names", "splits", "content", "fractions", "notes", "unreadable_annotation"):
         assert getattr(back.dataset, field) == getattr(made.dataset, field)
+
+
+def test_file_that_could_not_be_read_is_read_again(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its digest was had a moment later, evidence that lacks a file's content is not kept."""
+    folder = write(catalogue()["A001"].clean, tmp_path / "data")
+    source = open_source(folder)
+    label = next(path for path in source.entries if path.endswith((".txt", ".xml")))
+    real = source_module.fetch
+
+    def withhold(locator: Any, count: int = -1) -> bytes:
+        if locator == source.entries[label].locator:
+            raise OSError("withheld")
+        return real(locator, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source_module, "fetch", withhold)
+        assert "A001" in set(audited(folder, tmp_path / "cache").findings["rule"])
+    assert "A001" not in set(audited(folder, tmp_path / "cache").findings["rule"])
+    assert len(reads) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,9 @@ from PIL import Image
 from support.command import run
 from support.converting import STRUCTURAL, content, converted, evidence, same
 from support.helpers import codes, put, run_audit
-from trainworthy_audit import demo
+from trainworthy_audit import demo, formats
 from trainworthy_audit.operations import writers
+from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
 
 BOXES = (Box("cat", 10, 20, 60, 90, {"truncated": 1, "difficult": 0}), Box("dog", 40, 5, 150, 115))
@@ -259,3 +261,35 @@ def test_real_datasets_become_every_format(name: str, to: str, real: Path, tmp_p
     same(content(before.evidence, names), content(after.evidence))
     assert not codes(after) & STRUCTURAL
     assert codes(after) <= codes(before)
+
+
+_TURNED_XML = (
+    "<annotation><filename>a.png</filename><size><width>100</width><height>80</height></size><object>"
+    "<type>robndbox</type><name>ship</name><robndbox><cx>40</cx><cy>40</cy><w>20</w><h>20</h>"
+    f"<angle>{math.pi / 4}</angle></robndbox></object></annotation>"
+)
+_RISE = 10 * math.sqrt(2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        (
+            {"labelTxt/a.txt": f"40 {40 - _RISE} {40 + _RISE} 40 40 {40 + _RISE} {40 - _RISE} 40 ship 0\n"},
+            "dota",
+        ),
+        ({"Annotations/a.xml": _TURNED_XML}, "voc"),
+    ],
+)
+def test_oriented_boxes_keep_their_corners(labels: dict[str, str | bytes], kind: str, tmp_path: Path) -> None:
+    """What DOTA and roLabelImg hold as turned rectangles are such in YOLO, and in VOC's copy."""
+    put(tmp_path / "in", {"images/a.png": _png(100, 80), **labels})
+    assert formats.read(open_source(tmp_path / "in")).format == kind
+    converted(tmp_path / "in", "yolo", tmp_path / "yolo")
+    [row] = [file.read_text().split() for file in (tmp_path / "yolo").rglob("labels/**/a.txt")]
+    corners = sorted((float(x) * 100, float(y) * 80) for x, y in zip(row[1::2], row[2::2], strict=True))
+    expected = [(40 - _RISE, 40), (40, 40 - _RISE), (40, 40 + _RISE), (40 + _RISE, 40)]
+    assert [pytest.approx(corner, abs=1e-3) for corner in expected] == corners
+    if kind == "voc":
+        converted(tmp_path / "in", "voc", tmp_path / "voc")
+        assert formats.read(open_source(tmp_path / "voc")).boxes["shape"].to_list() == ["oriented"]

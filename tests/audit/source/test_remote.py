@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from support.command import run
 from support.helpers import put, write
+from support.object_store import Bucket, server
 from support.pictures import encode, photo
 from trainworthy_audit import auditing, certificate
 from trainworthy_audit.config import Config
@@ -39,51 +39,11 @@ BAD = Example(
 SOUND = Example((Picture("a.jpg", scene=1, boxes=(CAT,)), Picture("b.jpg", scene=2, boxes=(CAT,))))
 
 
-class Store:
-    """A bucket of an S3-compatible server of this process."""
-
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._client, self._bucket = client, bucket
-        self.url = f"s3://{bucket}"
-        client.create_bucket(Bucket=bucket)
-
-    def put(self, key: str, data: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
-
-    def delete(self, key: str) -> None:
-        self._client.delete_object(Bucket=self._bucket, Key=key)
-
-    def upload(self, folder: Path, prefix: str = "data") -> Url:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                self.put(f"{prefix}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-        found = parse_location(f"{self.url}/{prefix}/")
-        assert isinstance(found, Url)
-        return found
-
-
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """A client of an S3-compatible server of this process, with the environment that leads there."""
-    boto3 = pytest.importorskip("boto3")
-    moto = pytest.importorskip("moto.server")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "somebody",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        remote._files.cache_clear()
-        yield boto3.client("s3")
-        remote._files.cache_clear()
-    server.stop()
+    with server() as (_, made):
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +54,8 @@ def measurer(client: Any) -> Iterator[Measurer]:
 
 
 @pytest.fixture
-def store(client: Any, tmp_path: Path) -> Store:
-    return Store(client, f"bucket-{abs(hash(tmp_path))}")
+def store(client: Any, tmp_path: Path) -> Bucket:
+    return Bucket(client, f"bucket-{abs(hash(tmp_path))}")
 
 
 def findings(dataset: Path | Url, measurer: Measurer) -> tuple[list[dict[str, Any]], str]:
@@ -108,7 +68,7 @@ def findings(dataset: Path | Url, measurer: Measurer) -> tuple[list[dict[str, An
 # The same as a folder
 
 
-def test_bucket_gives_the_findings_of_a_folder(store: Store, tmp_path: Path, measurer: Measurer) -> None:
+def test_bucket_gives_the_findings_of_a_folder(store: Bucket, tmp_path: Path, measurer: Measurer) -> None:
     """A dataset on object storage has the findings and the fingerprint of the folder it was uploaded from."""
     folder = write(BAD, tmp_path / "data")
     found = findings(folder, measurer)
@@ -116,7 +76,7 @@ def test_bucket_gives_the_findings_of_a_folder(store: Store, tmp_path: Path, mea
     assert findings(store.upload(folder), measurer) == found
 
 
-def test_zip_in_a_bucket_is_read_in_place(store: Store, tmp_path: Path, measurer: Measurer) -> None:
+def test_zip_in_a_bucket_is_read_in_place(store: Bucket, tmp_path: Path, measurer: Measurer) -> None:
     """So has a zip, of which only the pieces that are asked for are fetched; its name loses `.zip`."""
     folder = write(BAD, tmp_path / "data")
     store.put("sets/data.zip", Path(shutil.make_archive(str(tmp_path / "z"), "zip", folder)).read_bytes())
@@ -126,7 +86,7 @@ def test_zip_in_a_bucket_is_read_in_place(store: Store, tmp_path: Path, measurer
 
 
 @pytest.mark.parametrize("name", ["a b", "a#b", "a?b", "a%20b", "é", "写真", "a+b", "a&b=c", "a..b"])
-def test_names_are_kept_as_they_are(store: Store, name: str) -> None:
+def test_names_are_kept_as_they_are(store: Bucket, name: str) -> None:
     """Whatever a key holds, its file is listed under it and can be read."""
     store.put(f"data/{name}/{name}.txt", name.encode())
     source = open_source(Url(f"{store.url}/data"))
@@ -134,7 +94,7 @@ def test_names_are_kept_as_they_are(store: Store, name: str) -> None:
     assert source.read(f"{name}/{name}.txt") == name.encode()
 
 
-def test_empty_files_and_beginnings(store: Store) -> None:
+def test_empty_files_and_beginnings(store: Bucket) -> None:
     """A file can be empty, and its beginning can be asked for, or more than it has."""
     store.put("data/empty.txt", b"")
     store.put("data/full.txt", b"hello")
@@ -144,7 +104,7 @@ def test_empty_files_and_beginnings(store: Store) -> None:
     assert (source.head("full.txt", 2), source.head("full.txt", 99)) == (b"he", b"hello")
 
 
-def test_hidden_files_and_archives_are_left_out(store: Store) -> None:
+def test_hidden_files_and_archives_are_left_out(store: Bucket) -> None:
     """As in a folder, what the system leaves behind does not count, and is said."""
     for key in ("data/.DS_Store", "data/a.jpg", "data/.git/x.jpg", "data/more.zip", "database/b.jpg"):
         store.put(key, b"x")
@@ -153,7 +113,7 @@ def test_hidden_files_and_archives_are_left_out(store: Store) -> None:
     assert len(source.notes) == 2
 
 
-def test_object_that_vanished_is_unreadable(store: Store, measurer: Measurer) -> None:
+def test_object_that_vanished_is_unreadable(store: Bucket, measurer: Measurer) -> None:
     """An object that is gone after it was listed costs itself."""
     for name in "abc":
         store.put(f"data/{name}.png", encode(photo(ord(name), (40, 40)), "png"))
@@ -175,7 +135,7 @@ def nothing_to_do(_: Engine, __: str, items: list[object], ___: list[object]) ->
 
 
 def test_unchanged_objects_are_not_fetched_again(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Listing the bucket tells what has changed, by entity tag: also other bytes of the same size."""
     store.put("data/a.png", encode(photo(1, (40, 40)), "png"))
@@ -200,7 +160,7 @@ def test_where_the_store_tells_nothing_the_cache_is_not_trusted() -> None:
     assert all(entry.stamp == "" and entry.touched_ns > 2**62 for entry in source.entries.values())
 
 
-def test_certificate_holds_until_an_object_changes(store: Store, tmp_path: Path, measurer: Measurer) -> None:
+def test_certificate_holds_until_an_object_changes(store: Bucket, tmp_path: Path, measurer: Measurer) -> None:
     """`verify` reads every object again: whatever the listing says, one changed byte is noticed."""
     url = store.upload(write(SOUND, tmp_path / "data"))
     proof = certificate.certify(auditing.audit(open_source(url), Config(), measurer))
@@ -216,7 +176,7 @@ def test_certificate_holds_until_an_object_changes(store: Store, tmp_path: Path,
 # The command
 
 
-def test_audit_and_verify_take_a_url(store: Store, workplace: Path) -> None:
+def test_audit_and_verify_take_a_url(store: Bucket, workplace: Path) -> None:
     """The report is named after the prefix and says the URL; `verify` then holds; waivers are looked for here."""
     url = store.upload(write(SOUND, workplace / "made"), "streets")
     result = run("audit", f"{url}/", "--workers", 1)
@@ -230,7 +190,7 @@ def test_audit_and_verify_take_a_url(store: Store, workplace: Path) -> None:
     assert "unknown key 'waivers'" in run("audit", url).stderr
 
 
-def test_measurements_are_kept_where_asked(store: Store, workplace: Path) -> None:
+def test_measurements_are_kept_where_asked(store: Bucket, workplace: Path) -> None:
     """With --measurements the folder has Parquet files, and a second audit finds the same."""
     url = store.upload(write(BAD, workplace / "made"))
     found = []
@@ -254,7 +214,7 @@ def test_measurements_are_kept_where_asked(store: Store, workplace: Path) -> Non
     ],
     ids=["prefix", "bucket", "protocol"],
 )
-def test_what_is_no_dataset(store: Store, url: str, error: type[DatasetError], message: str) -> None:
+def test_what_is_no_dataset(store: Bucket, url: str, error: type[DatasetError], message: str) -> None:
     """A prefix without files, a bucket that is not there and an unknown protocol end in one message."""
     with pytest.raises(error, match=message) as raised:
         open_source(Url(url.format(store=store.url)))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.helpers import put
 from trainworthy_audit import formats
 from trainworthy_audit.errors import BadArchiveError, DatasetError, NoDatasetError
-from trainworthy_audit.source import Source, fetch, open_source
+from trainworthy_audit.source import Source, fetch, open_annotations, open_dataset, open_source
 from trainworthy_audit.source.text import decode_text, numbered_lines
 
 XML = (
@@ -495,3 +495,27 @@ def test_source_is_compared_and_printed_without_what_was_read(tmp_path: Path) ->
     assert isinstance(first, Source)
     assert first == second
     assert "digests" not in repr(first)
+
+
+def test_annotations_are_listed_without_images(tmp_path: Path) -> None:
+    """Of a folder whatever is no image; of a json the file alone, named like it."""
+    put(tmp_path, {"a.jpg": b"x", "a.txt": "0", "sub/instances.JSON": "{}"})
+    folder = open_annotations(tmp_path)
+    assert (sorted(folder.entries), folder.annotations_only, folder.is_file) == (
+        ["a.txt", "sub/instances.JSON"],
+        True,
+        False,
+    )
+    file = open_annotations(tmp_path / "sub" / "instances.JSON")
+    assert (list(file.entries), file.name, file.is_file) == (["instances.JSON"], "instances", True)
+    assert file.read("instances.JSON") == b"{}"
+
+
+def test_a_json_is_opened_as_annotations_and_a_folder_as_it_is_asked_for(tmp_path: Path) -> None:
+    """`open_dataset` is what `audit` opens; a file of another kind is refused as ever."""
+    put(tmp_path, {"a.jpg": b"x", "instances.json": "{}", "a.txt": "0"})
+    assert not open_dataset(tmp_path).annotations_only
+    assert open_dataset(tmp_path, images=False).annotations_only
+    assert open_dataset(tmp_path / "instances.json").is_file
+    with pytest.raises(NoDatasetError, match="is a file, not a folder or zip"):
+        open_dataset(tmp_path / "a.txt")

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         OutputError,
         RefusedError,
         TrainworthyError,
+        UnreachableError,
     )
     from trainworthy_audit.operations.changes import Changes
     from trainworthy_audit.types import Outcome, Rule, Waiver
@@ -74,6 +75,7 @@ __all__ = [
     "Running",
     "Settings",
     "TrainworthyError",
+    "UnreachableError",
     "Verification",
     "Waiver",
     "__version__",

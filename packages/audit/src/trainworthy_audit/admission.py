@@ -135,10 +135,12 @@ def _why_not_certified(certificate: Path) -> tuple[str, bool]:
             if rule["severity"] == "error" and rule["findings"] > rule["waived"]
         }
         if head["verdict"] != "rejected":
-            return (
-                f"{certificate.parent} holds an audit without a certificate: not every blocking rule ran",
-                False,
+            why = (
+                "annotations were audited alone, and no image was looked at"
+                if head["dataset"].get("annotations_only")
+                else "not every blocking rule ran"
             )
+            return f"{certificate.parent} holds an audit without a certificate: {why}", False
     except (OSError, ValueError, KeyError, TypeError):
         return "", False
     named = ", ".join(f"{code} ({count:,})" for code, count in blocking.items())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 import time
 import traceback
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +19,11 @@ from trainworthy_audit import __version__, formats, waivers
 from trainworthy_audit.config import SEARCH
 from trainworthy_audit.evidence.findings import NONE
 from trainworthy_audit.evidence.scenes import boxes_in_shares
-from trainworthy_audit.formats.shared.fractions import in_pixels
+from trainworthy_audit.formats.shared.fractions import in_pixels, in_shares
 from trainworthy_audit.measure import evidence_cache
 from trainworthy_audit.rules import catalogue
-from trainworthy_audit.source import digest
-from trainworthy_audit.types import FINDINGS, PAIRS, AuditResult, Evidence, Outcome, empty
+from trainworthy_audit.source import digest, folder_with_images
+from trainworthy_audit.types import FINDINGS, PAIRS, PIXELS, AuditResult, Evidence, Outcome, empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,9 +47,12 @@ def audit(
     name: str = "",
     command: str = "",
 ) -> AuditResult:
-    """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all."""
+    """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all.
+
+    Where the source has `annotations_only`, nothing is measured, and rules that need pixels do not apply.
+    """
     config = config.enforce()
-    known = _known_hashes(source, config)
+    known = None if source.annotations_only else _known_hashes(source, config)
     evidence, digests = _evidence(source, config, measurer)
     evidence = _with_unheeded(evidence, config)
     if known is not None:
@@ -86,6 +91,8 @@ def audit(
 
 def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evidence, dict[str, str]]:
     """What rules look at, and the digests of all that training reads: from the cache, else read and measured."""
+    if source.annotations_only:
+        return _evidence_of_annotations(source, config)
     search = config.options_of(catalogue()[SEARCH])
     settings = {"format": config.format, "annotations": config.annotations, "images": config.images} | search
     key = evidence_cache.cache_key(source, settings)
@@ -103,6 +110,17 @@ def _evidence(source: Source, config: Config, measurer: Measurer) -> tuple[Evide
     if evidence_cache.is_reusable(source, new, began):
         evidence_cache.save(measurer.store, key, new)
     return evidence, digests
+
+
+def _evidence_of_annotations(source: Source, config: Config) -> tuple[Evidence, dict[str, str]]:
+    """The same without any pixels: images have the sizes that annotations declare, and boxes in shares none."""
+    format_name, within = ("", "") if source.is_file else (config.format, config.annotations)
+    dataset = formats.read(source, format_name, within)
+    pixels = dataset.images.select(
+        "image", *(pl.lit(None, kind).alias(name) for name, kind in PIXELS.items() if name != "image")
+    )
+    evidence = joined(dataset, pixels, empty(PAIRS), config)
+    return evidence, content_digests(source, evidence, source.digests)
 
 
 def _with_unheeded(evidence: Evidence, config: Config) -> Evidence:
@@ -167,11 +185,10 @@ def joined(
         pl.coalesce(pl.col("width").cast(pl.Float64), "declared_width").alias("image_width"),
         pl.coalesce(pl.col("height").cast(pl.Float64), "declared_height").alias("image_height"),
     )
+    shares = in_shares(dataset)
+    sides = [pl.lit(1.0).alias(side) if shares else pl.col(side) for side in ("image_width", "image_height")]
     boxes = dataset.boxes.join(
-        images.select("image", "path", "split", "image_width", "image_height"),
-        on="image",
-        how="left",
-        maintain_order="left",
+        images.select("image", "path", "split", *sides), on="image", how="left", maintain_order="left"
     )
     return Evidence(
         dataset=dataset,
@@ -182,6 +199,7 @@ def joined(
         labels=config.labels if config else (),
         group_regex=config.group_regex if config else "",
         unannotated_is_negative=formats.load(dataset.format).unannotated_is_negative,
+        in_shares=shares,
     )
 
 
@@ -214,6 +232,11 @@ def fingerprint(digests: Mapping[str, str]) -> str:
 
 #: What a rule may need of the evidence, and what is said where it is not there.
 NEEDS: Mapping[str, tuple[Callable[[Evidence], bool], str]] = {
+    "pixels": (
+        lambda e: not e.dataset.annotations_only,
+        "it needs images, and annotations were audited alone",
+    ),
+    "sizes": (lambda e: not e.in_shares, "it needs the sizes of images, which YOLO's labels do not declare"),
     "images": (lambda e: e.dataset.images.height > 0, "the dataset has no images"),
     "boxes": (lambda e: e.dataset.boxes.height > 0, "the dataset has no boxes"),
     "ids": (lambda e: e.dataset.boxes["class_id"].is_not_null().any(), "the format has names, not class ids"),
@@ -285,7 +308,7 @@ def switched_off(outcomes: Mapping[str, Outcome], config: Config) -> tuple[str, 
 
 def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[str, ...]:
     """Sentences that say what nobody looked at."""
-    said = []
+    said = _without_pixels(outcomes, evidence) if evidence.dataset.annotations_only else []
     deselected = [code for code in catalogue() if code not in outcomes]
     if deselected:
         said.append(f"Rules that were switched off: {', '.join(deselected)}.")
@@ -298,5 +321,54 @@ def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[s
     if unmeasured:
         images = "image" if unmeasured == 1 else "images"
         said.append(f"The pixels of {unmeasured:,} {images} that could not be decoded.")
-    said.append("Whether boxes fit their objects and labels are right: look at the spot check.")
+    look = "images" if evidence.dataset.annotations_only else "the spot check"
+    said.append(f"Whether boxes fit their objects and labels are right: look at {look}.")
     return tuple(said)
+
+
+def _without_pixels(outcomes: Mapping[str, Outcome], evidence: Evidence) -> list[str]:
+    """What was not checked because annotations were audited alone, and what a certificate takes."""
+
+    def skipped(need: str) -> str:
+        return ", ".join(code for code, outcome in outcomes.items() if need in outcome.rule.needs)
+
+    images = evidence.dataset.images
+    unsized_images = images.filter(
+        pl.any_horizontal(pl.col("declared_width", "declared_height").is_null())
+    ).height
+    first = (
+        "Pixels, and whether the images exist: annotations were audited alone, so these rules did not run:"
+    )
+    said = [f"{first} {skipped('pixels')}."]
+    if "D003" in outcomes and outcomes["D003"].status != "not-applicable":
+        said.append("Copies of images in two splits (D003): by the names of their files only.")
+    if evidence.in_shares:
+        said.append(
+            f"What needs the sizes of images, which YOLO's labels do not declare: {skipped('sizes')}. B001 and B002 "
+            "were judged in shares of the image."
+        )
+    elif unsized_images:
+        said.append(
+            f"Boxes against the size of their image, of {unsized_images:,} of {images.height:,} images that declare "
+            "none: B001, B006, B007, B009."
+        )
+    said.append(
+        "No certificate: training reads pixels, and nobody checked them. With the images there, "
+        f"`{complete_audit(evidence.dataset.root)}` checks them as well."
+    )
+    return said
+
+
+def complete_audit(root: str) -> str:
+    """The command that audits the images, too, of a dataset whose annotations were audited alone."""
+    place = Path(root)
+    if place.is_file() and not zipfile.is_zipfile(place):
+        nearby = folder_with_images(place)
+        root = "FOLDER" if nearby is None else _from_here(nearby)
+    return shlex.join(["trainworthy", "audit", root])
+
+
+def _from_here(place: Path) -> str:
+    """A folder's path as short as it can be written: from the current folder where it lies below it."""
+    here = Path.cwd()
+    return str(place.relative_to(here)) if place.is_relative_to(here) else str(place)

@@ -14,7 +14,7 @@ import polars as pl
 from blake3 import blake3
 
 from trainworthy_audit import formats, waivers
-from trainworthy_audit.errors import CertificateError, TrainworthyError
+from trainworthy_audit.errors import CertificateError, TrainworthyError, UnreachableError
 from trainworthy_audit.evidence import scenes
 from trainworthy_audit.source import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, digest
 from trainworthy_audit.source.plain_file import read_plain_file
@@ -101,7 +101,12 @@ class Verification:
 
 
 def due(audit: AuditResult) -> bool:
-    """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash."""
+    """Whether an audit earns a certificate: nothing blocks, and every blocking rule ran and did not crash.
+
+    One of annotations alone never does: nobody looked at what is trained on.
+    """
+    if audit.evidence.dataset.annotations_only:
+        return False
     return audit.verdict != "rejected" and not audit.crashed and not audit.switched_off
 
 
@@ -365,6 +370,8 @@ def _parse(source: Source, certificate: Mapping[str, Any]) -> tuple[Dataset | No
     within, images = (certificate["settings"].get(name, "") for name in ("annotations", "images"))
     try:
         dataset = formats.read(fresh, certificate["dataset"]["format"], within, images)
+    except UnreachableError:  # nothing is known then: the dataset may well be what was certified
+        raise
     except TrainworthyError as error:
         return None, {}, str(error).partition("\n")[0]
     return dataset, fresh.digests, ""

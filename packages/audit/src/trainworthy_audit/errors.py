@@ -6,6 +6,7 @@
     │   ├── NoDatasetError          there is nothing, or nothing that any format recognises
     │   ├── AmbiguousFormatError    several formats or sets of annotations fit; an option must decide
     │   └── BadArchiveError         the zip is broken, or would unpack into more than it should
+    ├── UnreachableError            a store or cluster does not answer: nothing is known of the dataset
     ├── ConfigError                 an option, a configuration file or a waiver file is wrong
     ├── CertificateError            the certificate cannot be read, or has been edited
     ├── OutputError                 a report cannot be written where it was asked for
@@ -43,6 +44,10 @@ class AmbiguousFormatError(DatasetError):
 
 class BadArchiveError(DatasetError):
     """The zip is broken, or would unpack into more than it should."""
+
+
+class UnreachableError(TrainworthyError):
+    """A store or a cluster does not answer as it should: nothing is known of the dataset, and it may work later."""
 
 
 class ConfigError(TrainworthyError):

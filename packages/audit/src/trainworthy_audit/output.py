@@ -42,7 +42,7 @@ def folder_for(out: Path | None, name: str) -> Path:
 def check_folder(folder: Path, source: Source) -> None:
     """Raise `OutputError` where a report in `folder` would change the dataset or somebody else's files."""
     target = Path(os.path.realpath(folder))
-    if not source.zipped and isinstance(source.path, Path):
+    if not (source.zipped or source.is_file) and isinstance(source.path, Path):
         dataset = {os.path.realpath(source.path), *_folders(source)}
         if any(str(place) in dataset for place in (target, *target.parents)):
             raise OutputError(

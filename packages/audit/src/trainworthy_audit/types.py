@@ -187,6 +187,8 @@ class Dataset:
     unread_files: tuple[str, ...] = ()
     #: Where the annotations of images without any may be, a phrase each: "labels/train: no such folder".
     leads: tuple[str, ...] = ()
+    #: No image was looked for: `images` are those that the annotations declare, whether they exist or not.
+    annotations_only: bool = False
 
     @property
     def unlisted(self) -> int:
@@ -214,7 +216,9 @@ class Dataset:
 PIXELS = pl.Schema(
     {  # type: ignore[arg-type] # mypy joins types and instances of types to `object`
         "image": pl.UInt32,
-        "status": pl.String,  # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"
+        # "ok", "damaged" (decodes in part or conceals damage), "unreadable", "too-large"; null where no image was
+        # looked at
+        "status": pl.String,
         "reason": pl.String,  # why it is not ok, in the decoder's words if any; null where it is ok
         "damage_at": pl.Float64,  # share of the file before the damage, 0..1; null where unknown
         "size_bytes": pl.UInt64,
@@ -292,6 +296,8 @@ class Evidence:
         False  # an image of a split without annotation is one without objects (YOLO)
     )
     known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
+    #: No size of an image is known (YOLO's annotations alone): edges are shares, as if each image measured 1 by 1.
+    in_shares: bool = False
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ SETS: dict[str, dict[str, str | bytes]] = {
         )
     },
     "KITTI": {"label_2/a.txt": "Car 0.00 0 -1.58 1.0 2.0 30.0 40.0 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59\n"},
-    "DOTA's oriented boxes": {"annfiles/a.txt": "1.0 2.0 30.0 2.0 30.0 40.0 1.0 40.0 plane 0\n"},
     "OpenImages": {
         "boxes.csv": "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\na,x,/m/01,1,0,1,0,1\n"
     },

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import sys
+import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ from support.helpers import TESTS, measurer, write
 from trainworthy_audit import auditing
 from trainworthy_audit.config import Config
 from trainworthy_audit.duplicates import hamming
-from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.errors import TrainworthyError, UnreachableError
 from trainworthy_audit.measure import Measurer
 from trainworthy_audit.measure import measurer as measuring
 from trainworthy_audit.measure.engines import Failure, load, ray
@@ -76,6 +79,78 @@ def test_cluster_of_another_version_is_refused() -> None:
         TrainworthyError, match=r"the Ray cluster has trainworthy-audit .*, this machine 0\.0"
     ):
         ray._serve("0.0", OBEY, ["a"], [])
+
+
+class WithoutHead:
+    """Stands for Ray while the head of its cluster is gone: whatever needs the head never returns."""
+
+    exceptions: Any = None
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.forever = threading.Event()
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        def wait(*_: object, **__: object) -> None:
+            self.asked.append(name)
+            self.forever.wait()
+
+        return wait
+
+
+@pytest.fixture
+def headless(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, WithoutHead]]:
+    """An engine that is connected to a cluster whose head has gone, and the Ray that it uses."""
+    fake = WithoutHead()
+    monkeypatch.setattr(ray, "_imported", lambda: fake)
+    for name, seconds in (("LOOK", 0.05), ("LOST", 0.2), ("LEAVE", 0.1)):
+        monkeypatch.setattr(ray, name, seconds)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    made = ray.Engine(2)
+    made._head, made._connected = ray._Head(f"127.0.0.1:{port}"), True
+    yield made, fake
+    fake.forever.set()
+
+
+def test_lost_head_ends_the_run(headless: tuple[Any, WithoutHead]) -> None:
+    """A call that waits for a head that is gone is given up, and so is leaving the cluster; the message says why."""
+    engine, fake = headless
+    with pytest.raises(UnreachableError, match=r"(?s)head of the Ray cluster is lost.*no verdict"):
+        list(engine.run(OBEY, ["a"]))
+    engine.close()
+    assert fake.asked == ["put", "shutdown"]
+
+
+def test_head_that_is_there_is_waited_for(headless: tuple[Any, WithoutHead]) -> None:
+    """However long a call takes, it is not given up while the head takes connections; its errors are raised."""
+    engine, _ = headless
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        engine._head = ray._Head(f"127.0.0.1:{server.getsockname()[1]}")
+        assert engine._watched(lambda: time.sleep(0.5) or "done") == "done"
+        with pytest.raises(ZeroDivisionError):
+            engine._watched(lambda: 1 // 0)
+
+
+def test_cluster_that_cannot_be_reached_names_the_token(
+    headless: tuple[Any, WithoutHead], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray refuses whoever lacks the token as if nothing were there: the message says which variables bring it."""
+    engine, fake = headless
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(fake, "is_initialized", lambda: False)
+    monkeypatch.setattr(fake, "init", refuse, raising=False)
+    engine._address = "head:6379"
+    with pytest.raises(
+        TrainworthyError, match=r"(?s)cannot reach the Ray cluster head:6379.*RAY_AUTH_MODE=token"
+    ):
+        engine._connect()
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,14 @@ def test_padded_header_without_time(tmp_path: Path) -> None:
     assert all(np.array_equal(plain.series[name].value, other.series[name].value) for name in plain.series)
 
 
+def test_decimal_commas_are_read(tmp_path: Path) -> None:
+    """A table that a spreadsheet saved again, with semicolons and decimal commas, gives the same curves."""
+    saved = ultralytics_csv(3).replace(",", ";").replace(".", ",")
+    plain, other = one(tmp_path / "a", ultralytics_csv(3)), one(tmp_path / "b", saved)
+    assert plain.series.keys() == other.series.keys()
+    assert all(np.array_equal(plain.series[name].value, other.series[name].value) for name in plain.series)
+
+
 def test_total_is_the_sum_of_parts(tmp_path: Path) -> None:
     """A loss that is logged in parts gets a total, for training and for validation."""
     curves = one(tmp_path, HEAD + row(1, 2.0))

@@ -14,6 +14,7 @@ from support.log_samples import (
     mmdetection_text,
     torchvision_console,
     ultralytics_console,
+    yolov5_txt,
     yolox,
 )
 from trainworthy_train.diagnosis.logs import LogError, read
@@ -90,6 +91,33 @@ def test_yolox_facts(tmp_path: Path) -> None:
         + "RuntimeError: CUDA out of memory. Tried to allocate 282.00 MiB\n",
     )
     assert curves.facts == {"classes": 3, "mosaic_off": 4, "pretrained": True, "out_of_memory": True}
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        (ultralytics_console(3), "with nc="),
+        (ultralytics_console(3), "Transferred "),
+        (ultralytics_console(3), "training for "),
+        (ultralytics_console(3), "  all   "),
+        (yolox(3), "num_classes       │ "),
+        (yolox(3), "epoch: "),
+        (yolov5_txt(3), "0/"),
+        (darknet(3), "seconds, "),
+    ],
+)
+def test_numbers_that_no_trainer_prints(tmp_path: Path, text: str, before: str, digits: int) -> None:
+    """A count of hundreds of digits, as a damaged file may hold it, is no count; the rest is read all the same."""
+    assert before in text
+    damaged = re.sub(rf"({re.escape(before)}\s*)\d+", rf"\g<1>{'9' * digits}", text)
+    assert damaged != text
+    (tmp_path / "results.txt").write_text(damaged)
+    try:
+        curves = read(tmp_path / "results.txt")
+    except LogError:
+        return
+    assert all(isinstance(run, Curves) for run in curves)
 
 
 def test_console_facts(tmp_path: Path) -> None:

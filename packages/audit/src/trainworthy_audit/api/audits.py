@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -15,12 +14,19 @@ from trainworthy_audit import certificate as certificates
 from trainworthy_audit import config as configs
 from trainworthy_audit import report as reports
 from trainworthy_audit.api.certificates import Certificate
-from trainworthy_audit.api.options import LOG, load_config, open_measurer, place, read_waivers
+from trainworthy_audit.api.options import (
+    LOG,
+    load_config,
+    open_audited,
+    open_measurer,
+    place,
+    read_waivers,
+)
 from trainworthy_audit.errors import RefusedError
 from trainworthy_audit.report.shared import index, notebook
 from trainworthy_audit.report.shared.groups import groups
 from trainworthy_audit.report.shared.groups import verdict as verdict_sentence
-from trainworthy_audit.source import open_source
+from trainworthy_audit.source import open_dataset, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.api.options import Location, Measuring, Running, Settings
     from trainworthy_audit.browse.publishing import Published
     from trainworthy_audit.measure import Measurer
+    from trainworthy_audit.report import Previews
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import AuditResult, Outcome, Verdict, Waiver
 
@@ -45,6 +52,7 @@ class Audit:
         fingerprint: BLAKE3 over the content of every file that training reads.
         not_checked: what nobody looked at in this audit, a sentence each.
         created: when, ISO 8601 in UTC.
+        annotations_only: whether no image was looked at; there is no certificate then.
         report: the folder that its report was last written to; None where it was not.
 
     """
@@ -71,6 +79,7 @@ class Audit:
         self.fingerprint: str = result.fingerprint
         self.not_checked: tuple[str, ...] = result.not_checked
         self.created: str = result.created
+        self.annotations_only: bool = dataset.annotations_only
 
     @property
     def approved(self) -> bool:
@@ -120,7 +129,7 @@ class Audit:
             sentence = verdict_sentence(self._result, groups(self._result))
             raise RefusedError(
                 f"{self.name} gets no certificate\n  {sentence}.",
-                next_step=f"trainworthy audit {shlex.quote(self._result.evidence.dataset.root)}",
+                next_step=auditing.complete_audit(self._result.evidence.dataset.root),
             )
         return Certificate(proof)
 
@@ -144,7 +153,7 @@ class Audit:
         """
         folder = "" if self.report is None else str(self.report)
         with open_measurer(self._source, self._measuring) as measurer:
-            previews = functools.partial(measurer.previews, self._source)
+            previews = _previews(measurer, self._source)
             yield from reports.load(kind).render(self._result, reports.Context(folder, previews, color))
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,6 +192,9 @@ def audit(
 ) -> Audit:
     """Audit a dataset: read it, measure its images, and run the rules.
 
+    A COCO json, or `images=False`, is audited alone: every rule that needs no pixels runs, on the images and sizes that
+    the annotations declare; `Audit.not_checked` names the others, and there is no certificate.
+
     `name` is the dataset's, in place of its folder's; `waivers` a file in place of NAME.waivers.toml beside the
     dataset. With `report` the report is written at once, as `Audit.write_report` does later, while the processes that
     measured still run: to reports/NAME for True, else to the folder that is named. For `options` see `Running`,
@@ -193,7 +205,7 @@ def audit(
     """
     where = place(dataset)
     settings = load_config(where, options)
-    source = open_source(where, follow_links=settings.follow_links)
+    source = open_audited(where, options, settings)
     named = source.name if name is None else name
     folder = None
     if report is not False:
@@ -220,7 +232,7 @@ def audit(
 def show_settings(dataset: Location, **options: Unpack[Settings]) -> str:
     """Every setting that an audit of `dataset` would have, and where each value comes from, as lines of text."""
     where = place(dataset)
-    open_source(where)
+    open_dataset(where)
     return configs.show(load_config(where, options))
 
 
@@ -271,11 +283,18 @@ def _report_folder(folder: str | PathLike[str] | None, name: str, source: Source
     return target
 
 
+def _previews(measurer: Measurer, source: Source) -> Previews:
+    """What gives reports their pictures: none of annotations alone."""
+    if source.annotations_only:
+        return reports.no_previews
+    return functools.partial(measurer.previews, source)
+
+
 def _write_report(
     result: AuditResult, source: Source, measurer: Measurer, folder: Path, *, listed: bool
 ) -> None:
     """Write every report that has a file, and the certificate; where it is `listed`, the list of reports too."""
-    context = reports.Context(str(folder), functools.partial(measurer.previews, source))
+    context = reports.Context(str(folder), _previews(measurer, source))
     files: dict[str, Iterable[str] | None] = {}
     for kind in map(reports.load, reports.names()):
         if kind.file:

@@ -6,14 +6,14 @@ import contextlib
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import platformdirs
 from blake3 import blake3
 
 from trainworthy_audit import config as configs
 from trainworthy_audit import waivers as waiving
-from trainworthy_audit.source import remote
+from trainworthy_audit.source import open_dataset, remote
 from trainworthy_audit.source.remote import Url
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class Settings(Measuring, total=False):
     """"voc", "coco", "yolo" or "darknet", where it is not recognised."""
     annotations: str | None
     """The folder or file of annotations to read, relative to the dataset."""
-    images: str | None
-    """The folder of images to read, relative to the dataset."""
+    images: str | Literal[False] | None
+    """The folder of images to read, relative to the dataset. False: annotations are audited alone, by `audit` and
+    `waive`, on the sizes that they declare; no image need be there, and no certificate follows."""
     follow_links: bool | None
     """Whether links that leave the dataset's folder are followed; else only images in linked folders are read."""
     select: Sequence[str] | None
@@ -102,7 +103,7 @@ def load_config(where: Path | Url, options: Mapping[str, Any]) -> Config:
     given = {
         name.replace("_", "-"): str(value) if name == "known_hashes" else value
         for name, value in options.items()
-        if value is not None and name not in _OTHERS
+        if value is not None and name not in _OTHERS and not (name == "images" and value is False)
     }
     file = options.get("config")
     return configs.load(
@@ -111,6 +112,11 @@ def load_config(where: Path | Url, options: Mapping[str, Any]) -> Config:
         given=given,
         origin="command line" if options.get("command") else "argument",
     )
+
+
+def open_audited(where: Path | Url, options: Mapping[str, Any], settings: Config) -> Source:
+    """What an audit looks at: annotations alone where `where` is a json, or `options` leave out the images."""
+    return open_dataset(where, follow_links=settings.follow_links, images=options.get("images") is not False)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from trainworthy_audit import auditing, output
 from trainworthy_audit import waivers as waiving
-from trainworthy_audit.api.options import load_config, open_measurer, place, read_waivers
-from trainworthy_audit.source import open_source
+from trainworthy_audit.api.options import load_config, open_audited, open_measurer, place, read_waivers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +61,7 @@ def waive(
     waiving.check(rule, reason=reason, author=author, expires=expires)
     where = place(dataset)
     settings = load_config(where, options | {"select": [rule], "ignore": []})
-    source = open_source(where, follow_links=settings.follow_links)
+    source = open_audited(where, options, settings)
     file, accepted = read_waivers(source, waivers, may_be_new=True)
     with open_measurer(source, options) as measurer:
         result = auditing.audit(source, settings, measurer, accepted=accepted)

@@ -19,7 +19,7 @@ import click
 from trainworthy_audit import __version__, installation, registry
 from trainworthy_audit.cli import console, options
 from trainworthy_audit.cli.console import DONE, INTERRUPTED, REJECTED
-from trainworthy_audit.errors import RefusedError, TrainworthyError
+from trainworthy_audit.errors import RefusedError, TrainworthyError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,8 @@ class Commands(click.Group):
         try:
             code = super().main(words, **(extra | {"standalone_mode": False, "obj": words}))
         except TrainworthyError as error:
-            code = console.fail(str(error), error.next_step)
+            again = shlex.join(["trainworthy", *words]) if isinstance(error, UnreachableError) else ""
+            code = console.fail(str(error), error.next_step or again)
             return REJECTED if isinstance(error, RefusedError) else code
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "trainworthy"

@@ -190,6 +190,27 @@ reading = stack(
     follow_links,
 )
 
+
+def no_images(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--no-images: `images` is False. It excludes --images."""
+
+    @functools.wraps(function)
+    def call(*args: Any, images: str | None, no_images: bool, **kwargs: Any) -> Any:  # noqa: ANN401 - any command
+        if no_images and images is not None:
+            raise ConfigError(
+                f"--no-images and --images {images} exclude one another\n"
+                "  --no-images audits annotations alone, --images names the folder of images to read.",
+                next_step="leave out one of them",
+            )
+        return function(*args, images=False if no_images else images, **kwargs)
+
+    return click.option(
+        "--no-images",
+        is_flag=True,
+        help="Audit the annotations alone, on the sizes that they declare. Gives no certificate.",
+    )(call)
+
+
 workers = click.option(
     "--workers",
     type=click.IntRange(min=0),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from trainworthy_audit import registry
 from trainworthy_audit.errors import AmbiguousFormatError, ConfigError, DatasetError, NoDatasetError
+from trainworthy_audit.formats.shared.next_steps import audit_command
 
 if TYPE_CHECKING:
     from trainworthy_audit.formats.shared.format import Format
@@ -53,7 +54,12 @@ def read(source: Source, format_name: str = "", within: str = "", images: str = 
     place = _place(source, within, "--annotations")
     source, left_out = asides.set_aside(source, place, _place(source, images, "--images"))
     source = _only_images(source, _place(source, images, "--images"))
-    dataset = load(format_name or detect(source, place)).read(source, place)
+    chosen = load(format_name or detect(source, place))
+    if source.annotations_only and not chosen.without_images:
+        raise _needs_images(source, chosen)
+    dataset = chosen.read(source, place)
+    if source.annotations_only:
+        dataset = _without_missing(dataset)
     if set(dataset.content) <= set(dataset.images["path"]):
         raise NoDatasetError(_nothing_fits(source, place, format_name), next_step=_try(source))
     unread = unread_files.of(source, dataset.content)
@@ -65,7 +71,7 @@ def read(source: Source, format_name: str = "", within: str = "", images: str = 
             *left_out,
             *dataset.notes,
             *unread_files.notes(source, unread),
-            *portability.notes(dataset),
+            *(() if source.annotations_only else portability.notes(dataset)),
         ),
     )
 
@@ -79,6 +85,37 @@ def _only_images(source: Source, place: str) -> Source:
     others = {path for path in source.images() if not within_folder(path, place)}
     return replace(
         source, entries={path: entry for path, entry in source.entries.items() if path not in others}
+    )
+
+
+def _needs_images(source: Source, chosen: Format) -> DatasetError:
+    return DatasetError(
+        f"{chosen.title} is not read without its images\n"
+        f"  Annotations alone are read of: {', '.join(one for one in names() if load(one).without_images)}.",
+        next_step=shlex.join(["trainworthy", "audit", str(source.path)]),
+    )
+
+
+def _without_missing(dataset: Dataset) -> Dataset:
+    """The dataset of annotations alone without the rows of lists that mean no annotated image: it may well exist."""
+    import polars as pl
+
+    from trainworthy_audit.formats.shared import portability
+
+    missing = (pl.col("kind") == "list") & pl.col("image").is_null() & ~pl.col("outside")
+    lost = dataset.references.filter(missing)
+    if lost.is_empty():
+        return dataset
+    note = (
+        f"{portability.counted(lost.height, 'row')} of lists name images without an annotation, such as "
+        f"{lost['written'][0]} in {lost['source'][0]}: whether they exist was not checked, and none of them is counted."
+    )
+    unknown = set(lost["split"].drop_nulls()) - set(dataset.membership["split"])
+    return replace(
+        dataset,
+        references=dataset.references.filter(~missing),
+        declared_splits=tuple(split for split in dataset.declared_splits if split.name not in unknown),
+        notes=(*dataset.notes, note),
     )
 
 
@@ -104,13 +141,26 @@ def detect(source: Source, within: str = "") -> str:
     if len(seen) == 1:
         return next(iter(seen))
     if not seen:
-        raise NoDatasetError(_nothing_fits(source, within), next_step=_try(source))
+        step = _try(source, NO_IMAGES) if _fits_alone(source, within) else _try(source)
+        raise NoDatasetError(_nothing_fits(source, within), next_step=step)
     listed = "\n".join(f"  {name:8} {what}" for name, what in seen.items())
     raise AmbiguousFormatError(
         f"{source.path} could be read in {len(seen)} ways:\n{listed}\n"
         "  Choose one with --format; --annotations FOLDER narrows down which labels are meant.",
         next_step=_one_of(source, list(seen), within),
     )
+
+
+#: The option with which annotations are audited alone.
+NO_IMAGES = "--no-images"
+
+
+def _fits_alone(source: Source, within: str) -> bool:
+    """Whether there is no image, and the annotations could be read without any."""
+    if source.annotations_only or source.images():
+        return False
+    alone = replace(source, annotations_only=True)
+    return any(load(name).without_images and load(name).sniff(alone, within) for name in names())
 
 
 def _one_of(source: Source, fitting: list[str], within: str) -> str:
@@ -146,7 +196,16 @@ def _nothing_fits(source: Source, within: str, format_name: str = "") -> str:
         source, source.below(within)
     )
     notes = "".join(f"\n  {note}" for note in (*others, *source.notes, *unopened))
-    if source.zipped:
+    if source.is_file:
+        remedy = "name a COCO json, or the folder that holds both images and labels."
+    elif source.annotations_only:
+        remedy = "name the folder that holds the annotations."
+    elif _fits_alone(source, within):
+        remedy = (
+            "put the images beside the annotations, or audit the annotations alone, without a certificate: "
+            f"{_try(source, NO_IMAGES)}"
+        )
+    elif source.zipped:
         remedy = (
             "in the folder that holds JPEGImages and Annotations, run\n"
             f"    zip -r {shlex.quote(source.path.name)} JPEGImages Annotations"
@@ -174,4 +233,4 @@ def _try(source: Source, *options: str) -> str:
     """The command to try next."""
     if not options:
         return "trainworthy audit --help"
-    return shlex.join(["trainworthy", "audit", str(source.path), *options])
+    return audit_command(source, *options)

@@ -16,7 +16,7 @@ from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.coco_parsed import PLACE, ParsedJson, Problem
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.name_lists import add_names_beside
-from trainworthy_audit.formats.shared.paths import Resolver, file_name, folder, join
+from trainworthy_audit.formats.shared.paths import Resolver, declared_path, file_name, folder, join, slashes
 from trainworthy_audit.formats.shared.portability import counted
 from trainworthy_audit.formats.shared.selection import (
     Namesakes,
@@ -99,13 +99,12 @@ def _read(source: Source, within: str) -> Dataset:
     paths, notes = _chosen(_files(source, within))
     files = [_parse(source, path) for path in paths]
     dividing = splits.dividing(parsed.split for parsed in files if parsed.split)
-    candidates = source.images()
-    resolver, folders = Resolver(candidates), source.folders()
-    matches = {parsed.path: _match_entries(parsed, resolver, folders) for parsed in files}
-    _refuse_unclear_images(source, matches)
+    matches, further = _declared(files) if source.annotations_only else (_found(source, files), [])
     _refuse_competing_files(source, files, matches)
     annotated = {match.path for found in matches.values() for match in found if match.path is not None}
-    images, left_out = images_of_annotations(source, candidates, annotated, within)
+    images, left_out = list(annotated), further
+    if not source.annotations_only:
+        images, left_out = images_of_annotations(source, source.images(), annotated, within)
     builder = DatasetBuilder(source, "coco", images)
     builder.notes += [*notes, *left_out]
     for parsed in files:
@@ -176,6 +175,40 @@ def _refuse_competing_files(
 
 # ----------------------------------------------------------------------------------------------------------
 # Which image an entry means
+
+
+def _found(source: Source, files: list[ParsedJson]) -> dict[str, list[Match]]:
+    """{json: the image that each of its entries means}, of those in the dataset."""
+    resolver, folders = Resolver(source.images()), source.folders()
+    matches = {parsed.path: _match_entries(parsed, resolver, folders) for parsed in files}
+    _refuse_unclear_images(source, matches)
+    return matches
+
+
+def _declared(files: list[ParsedJson]) -> tuple[dict[str, list[Match]], list[str]]:
+    """The same where no image is looked at: each entry means the image that it names. Beside it a note.
+
+    Files of one name in several splits may be one image or as many in folders that nobody sees: they are kept apart.
+    """
+    splits_of: dict[str, set[str | None]] = defaultdict(set)
+    named = {parsed.path: [declared_path(entry.name) for entry in parsed.entries] for parsed in files}
+    for parsed in files:
+        for path in named[parsed.path] if len(files) > 1 else ():
+            splits_of[path or ""].add(parsed.split)
+    shared = {path for path, those in splits_of.items() if path and len(those) > 1}
+    matches = {}
+    for parsed in files:
+        paths = named[parsed.path]
+        if shared:
+            paths = [join(parsed.split or "", path) if path in shared else path for path in paths]
+        matches[parsed.path] = [Match(path or None, outside=path is None) for path in paths]
+    note = (
+        f"{counted(len(shared), 'file name')} in several splits, such as {min(shared)}: whether "
+        "they are the same pictures is not known without them."
+        if shared
+        else ""
+    )
+    return matches, [note] * bool(note)
 
 
 def _match_entries(parsed: ParsedJson, resolver: Resolver, folders: set[str]) -> list[Match]:
@@ -254,9 +287,26 @@ def _add_file(builder: DatasetBuilder, parsed: ParsedJson, matches: list[Match],
         builder.names.append(
             NameList(parsed.path, names, split, complete=parsed.all_categories_read, in_annotations=True)
         )
+    builder.notes += _encoded_note(parsed, matches)
     if not parsed.has_annotations:
         builder.notes.append(f"{parsed.path} lists images and has no annotations.")
     _add_boxes(builder, parsed, images)
+
+
+def _encoded_note(parsed: ParsedJson, matches: list[Match]) -> list[str]:
+    """That file names are percent-encoded, as in a URL: they are understood here, and trainers do not look for them."""
+    encoded = [
+        f"{entry.name} is taken for {match.path}"
+        for entry, match in zip(parsed.entries, matches, strict=True)
+        if match.path is not None
+        and file_name(slashes(entry.name)) != file_name(match.path) == file_name(slashes(unquote(entry.name)))
+    ]
+    if not encoded:
+        return []
+    names = "a file name is" if len(encoded) == 1 else f"{len(encoded):,} file names are"
+    return [
+        f"{parsed.path}: {names} percent-encoded, as in a URL ({encoded[0]}); trainers look for names as written."
+    ]
 
 
 def _mark_unreadable(
@@ -333,5 +383,6 @@ FORMAT = Format(
     read=_read,
     one_file_for_many_images=True,
     shapes_beside_boxes=True,
+    without_images=True,
     numbers="sizes",
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.formats.shared import yolo_dataset, yolo_labels, yolo_text, yolo_yaml
+from trainworthy_audit.formats.shared import foreign, yolo_dataset, yolo_labels, yolo_text, yolo_yaml
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.paths import folder, stem, within_folder, without_extension
+from trainworthy_audit.formats.shared.yolo_declared import with_declared_images
 from trainworthy_audit.formats.shared.yolo_layout import (
     Layout,
     ListedImage,
@@ -35,6 +36,7 @@ def _sniff(source: Source, within: str) -> str:
     """Say which of darknet's files there are, or ''."""
     if yolo_yaml.seen(source, within):
         return ""
+    source = with_declared_images(source, within)
     data = _data_files(source, within)
     names = [path for path in source.entries if yolo_text.is_names(path) and within_folder(path, within)]
     if count := yolo_labels.count_labels(source, within):
@@ -43,11 +45,20 @@ def _sniff(source: Source, within: str) -> str:
     if data:
         return data[0]
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
+    others = others or _other_labels(source, within)
     return names[0] if names and source.images() and not others else ""
+
+
+def _other_labels(source: Source, within: str) -> bool:
+    """Whether text files hold DOTA's labels: a list of names beside them is theirs."""
+    texts = yolo_text.text_files(source, within)
+    sample = texts[:: max(1, len(texts) // yolo_text.SAMPLE)]
+    return any(foreign.recognise(source, path) is foreign.DOTA for path in sample)
 
 
 def _read(source: Source, within: str) -> Dataset:
     """Read names, lists and labels. Raises `AmbiguousFormatError` where several sets of them fit."""
+    source = with_declared_images(source, within)
     places = Places(source)
     layouts = [_layout(places, path) for path in _data_files(source, within)]
     layout, others = choose(source, layouts or [Layout("")])
@@ -152,5 +163,6 @@ FORMAT = Format(
     sniff=_sniff,
     read=_read,
     unannotated_is_negative=True,
+    without_images=True,
     numbers="centre",
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from trainworthy_audit.formats.shared import voc_xml
+from trainworthy_audit.formats.shared import oriented, voc_xml
 from trainworthy_audit.formats.shared.builder import DatasetBuilder
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.name_lists import add_names_beside
@@ -20,12 +20,13 @@ from trainworthy_audit.formats.shared.selection import (
     refuse_competing_sets,
     refuse_unclear_folders,
 )
-from trainworthy_audit.formats.shared.voc_images import ImageFinder
+from trainworthy_audit.formats.shared.shape_flaws import ShapeFlaws
+from trainworthy_audit.formats.shared.voc_images import ImageFinder, declared_images
 from trainworthy_audit.formats.shared.voc_lists import add_splits, leaves_dataset
 from trainworthy_audit.formats.shared.voc_xml import FLAGS, MAX_XML, ParsedXml, XmlBox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,8 +76,10 @@ def _read(source: Source, within: str) -> Dataset:
     """Read every xml below `within`, the lists of ids beside them, and the lists of names."""
     everything = source.images()
     candidates = [path for path in everything if not any(map(_MASK_FOLDERS.fullmatch, path.split("/")))]
-    finder = ImageFinder(candidates)
     files, notes = _parsed_files(source, within, candidates)
+    if source.annotations_only:
+        everything = candidates = declared_images(files)
+    finder = ImageFinder(candidates)
     images_of = {parsed.path: finder.annotated_by(parsed) for parsed in files}
     namesakes = Namesakes(images_of.values())
     images_of = {path: namesakes.choose(images) for path, images in images_of.items()}
@@ -181,9 +184,27 @@ def _add_boxes(builder: DatasetBuilder, files: list[ParsedXml], images_of: Mappi
     names = ("image", "annotation", *XmlBox._fields)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     edges = {name: np.array(columns[name], dtype=np.float64) for name in ("x1", "y1", "x2", "y2")}
-    builder.notes.append(_count_from_zero(edges))
+    upright = np.array(columns["shape"]) == "box"
+    if upright.any():
+        counted = {name: edge[upright] for name, edge in edges.items()}
+        builder.notes.append(_count_from_zero(counted))
+        for name, edge in edges.items():
+            edge[upright] = counted[name]
+    if not upright.all():
+        builder.notes.append(oriented.note(int((~upright).sum()), len(rows)))
     flags = {name: pl.Series(columns[name], dtype=pl.Float64) for name in FLAGS}
-    builder.add_boxes(pl.DataFrame({**columns, **edges, **flags}).with_columns(shape=pl.lit("box")))
+    builder.add_boxes(pl.DataFrame({**columns, **edges, **flags}), _flaws_of_oriented(files, columns))
+
+
+def _flaws_of_oriented(files: list[ParsedXml], columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """What is wrong with the oriented boxes among these rows: `types.SHAPE_FLAWS`."""
+    flaws = ShapeFlaws(oriented.ROUNDING_PIXELS)
+    corners_of = {parsed.path: parsed.oriented for parsed in files if parsed.oriented}
+    if corners_of:
+        for row, (path, box) in enumerate(zip(columns["annotation"], columns["box"], strict=True)):
+            if (corners := corners_of.get(path, {}).get(box)) is not None:
+                flaws.add("oriented", row, corners)
+    return flaws.frame()
 
 
 def _count_from_zero(edges: dict[str, NDArray[np.float64]]) -> str:
@@ -209,4 +230,5 @@ FORMAT = Format(
     looked_for="a folder Annotations of .xml files beside a folder JPEGImages, or .xml files beside the images",
     sniff=_sniff,
     read=_read,
+    without_images=True,
 )

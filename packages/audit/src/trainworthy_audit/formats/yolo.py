@@ -10,6 +10,7 @@ import yaml
 from trainworthy_audit.formats.shared import yolo_dataset
 from trainworthy_audit.formats.shared.format import Format
 from trainworthy_audit.formats.shared.paths import folder, slashes
+from trainworthy_audit.formats.shared.yolo_declared import with_declared_images
 from trainworthy_audit.formats.shared.yolo_layout import (
     Layout,
     ListedImage,
@@ -43,6 +44,7 @@ _SHOWN_NUMBERS = 8
 
 def _read(source: Source, within: str) -> Dataset:
     """Read what the yaml describes. Raises `AmbiguousFormatError` where several describe different images."""
+    source = with_declared_images(source, within)
     places = Places(source)
     layouts = [_layout(places, settings) for settings in dataset_yamls(source, within)]
     layout, others = choose(source, layouts or [Layout("")])
@@ -207,5 +209,6 @@ FORMAT = Format(
     sniff=seen,
     read=_read,
     unannotated_is_negative=True,
+    without_images=True,
     numbers="centre",
 )

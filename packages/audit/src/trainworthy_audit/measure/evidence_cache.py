@@ -101,6 +101,7 @@ def is_reusable(source: Source, evidence: CachedEvidence, began: int) -> bool:
     """
     return (
         not source.unopened
+        and not source.failures
         and all(settled(entry, began) for entry in source.entries.values())
         and not (evidence.pixels["status"] == "unreadable").any()
         and UNREADABLE not in evidence.digests.values()

@@ -17,19 +17,22 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from trainworthy_audit.errors import UnreachableError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Answer = TypeVar("Answer")
 
 #: A worker's reply to a request, unless it cannot find the function.
 LOADED = "loaded"
 
-#: What a message begins with: more follows, all items are done, or the item started last failed.
-MORE, DONE, RAISED, NO_MEMORY = range(4)
+#: What a message begins with: more follows, all items are done, the item started last failed, or no item can be had.
+MORE, DONE, RAISED, NO_MEMORY, UNREACHABLE = range(5)
 
-#: Bytes of the count of items started, little-endian.
+#: Bytes of the count of items started, little-endian. After it, as many count how often a worker said that it waits.
 COUNT = 8
+SHARED = 2 * COUNT
 
 #: A worker whose supervisor is gone ends by itself, at the latest so many seconds after the time limit of its items.
 GRACE = 60.0
@@ -38,13 +41,17 @@ GRACE = 60.0
 class Task(Generic[Answer]):
     """A function for workers that can begin to fetch what all items of a chunk need, before their turn comes.
 
-    `run(items, *common)` yields one answer an item, in order; `prefetch(items)` returns at once.
+    `run(items, *common)` yields one answer an item, in order; `prefetch(items)` returns at once; `on_the_way(item)`
+    yields every moment until what the item needs is there. That time does not count as the item's.
     """
 
     def __init__(
-        self, run: Callable[..., Iterator[Answer]], prefetch: Callable[[Sequence[Any]], None]
+        self,
+        run: Callable[..., Iterator[Answer]],
+        prefetch: Callable[[Sequence[Any]], None],
+        on_the_way: Callable[[Any], Iterator[None]],
     ) -> None:
-        self.run, self.prefetch = run, prefetch
+        self.run, self.prefetch, self.on_the_way = run, prefetch, on_the_way
 
     def __call__(self, *args: Any) -> Iterator[Answer]:  # noqa: ANN401 - as `run` takes them
         """The answers of `run`."""
@@ -52,10 +59,10 @@ class Task(Generic[Answer]):
 
 
 def prefetching(
-    prefetch: Callable[[Sequence[Any]], None],
+    prefetch: Callable[[Sequence[Any]], None], on_the_way: Callable[[Any], Iterator[None]]
 ) -> Callable[[Callable[..., Iterator[Answer]]], Task[Answer]]:
-    """Make a function a `Task` with this `prefetch`."""
-    return lambda run: Task(run, prefetch)
+    """Make a function a `Task` with these."""
+    return lambda run: Task(run, prefetch, on_the_way)
 
 
 def send(stream: IO[bytes], message: Any) -> None:  # noqa: ANN401 - whatever MessagePack can write
@@ -76,9 +83,9 @@ def receive(stream: IO[bytes]) -> Any:  # noqa: ANN401 - whatever MessagePack ca
 
 
 def map_count(file: str) -> mmap.mmap:
-    """The count of items started, which supervisor and worker share. Raises `OSError`."""
+    """The counts of items started and of waits, which supervisor and worker share. Raises `OSError`."""
     with open(file, "r+b") as handle:  # noqa: PTH123 - workers start faster without pathlib
-        return mmap.mmap(handle.fileno(), COUNT)
+        return mmap.mmap(handle.fileno(), SHARED)
 
 
 def main(memory: int, file: str) -> None:
@@ -103,14 +110,38 @@ def main(memory: int, file: str) -> None:
             send(answers, f"{type(error).__name__}: {error}")
             continue
         send(answers, LOADED)
-        faulthandler.dump_traceback_later(seconds * len(items) + GRACE, exit=True, file=2)
-        _serve(answers, started, loaded, items, common)
+        limit = seconds * len(items) + GRACE
+        _end_after(limit)
+        _serve(answers, _Shared(started, limit), loaded, items, common)
         faulthandler.cancel_dump_traceback_later()
+
+
+def _end_after(seconds: float) -> None:
+    """End this process then, unless it is told otherwise before."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+
+
+class _Shared:
+    """What the supervisor sees of a worker at any time."""
+
+    def __init__(self, memory: mmap.mmap, limit: float) -> None:
+        self._memory, self._limit, self._waits = memory, limit, 0
+
+    def start(self, number: int) -> None:
+        """Item `number`, from 1, is started."""
+        self._memory[:COUNT] = number.to_bytes(COUNT, "little")
+
+    def wait_for(self, moments: Iterable[None]) -> None:
+        """While these last, what the item needs is on its way: its time begins anew with each of them."""
+        for _ in moments:
+            self._waits += 1
+            self._memory[COUNT:] = self._waits.to_bytes(COUNT, "little")
+            _end_after(self._limit)
 
 
 def _serve(
     answers: IO[bytes],
-    started: mmap.mmap,
+    shared: _Shared,
     function: Callable[..., Iterator[Any]],
     items: list[Any],
     common: list[Any],
@@ -125,7 +156,8 @@ def _serve(
             if results:
                 send(answers, (MORE, results, ""))
                 results.clear()
-            started[:] = number.to_bytes(COUNT, "little")
+            shared.start(number)
+            shared.wait_for(function.on_the_way(item) if isinstance(function, Task) else ())
             yield item
 
     end, text = DONE, ""
@@ -134,6 +166,8 @@ def _serve(
             results.append(result)  # noqa: PERF402 - `announced` sends and empties the list meanwhile
     except MemoryError:
         end = NO_MEMORY
+    except UnreachableError as error:  # no fault of the item: the others would fare no better
+        end, text = UNREACHABLE, str(error)
     except Exception as error:  # noqa: BLE001 - it costs the item started last, and is reported of it
         end, text = RAISED, f"{type(error).__name__}: {error}"
     send(answers, (end, results, text))

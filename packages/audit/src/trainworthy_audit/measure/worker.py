@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from trainworthy_audit.errors import UnreachableError
 from trainworthy_audit.images.measurement import Decoded, Measurement, decode, measure_batch, unopened
 from trainworthy_audit.images.phash import hash_file
 from trainworthy_audit.images.preview import make_preview
@@ -22,7 +23,7 @@ _BATCH = 16
 _BATCH_SECONDS = 0.25
 
 
-@prefetching(remote.prefetch_images)
+@prefetching(remote.prefetch_images, remote.image_on_the_way)
 def measure_files(items: Iterable[Sequence[Any]], database: str | None) -> Iterator[Measurement | str]:
     """The measurement of the file at each locator; only its digest where the cache `database` has its measurement."""
     batch: list[Decoded | str] = []
@@ -52,7 +53,7 @@ def _measured(batch: Sequence[Decoded | str]) -> Iterator[Measurement | str]:
     return (each if isinstance(each, str) else next(measurements) for each in batch)
 
 
-@prefetching(remote.prefetch_images)
+@prefetching(remote.prefetch_images, remote.image_on_the_way)
 def preview_files(
     items: Iterable[Sequence[Any]], side: int
 ) -> Iterator[tuple[str, bytes, int, int, float] | None]:
@@ -65,13 +66,13 @@ def preview_files(
             yield None
 
 
-@prefetching(remote.prefetch_images)
+@prefetching(remote.prefetch_images, remote.image_on_the_way)
 def hash_files(items: Iterable[Sequence[Any]]) -> Iterator[list[int] | None]:
     """The eight hashes of the file at each locator: see `hash_file`; None where it cannot be decoded."""
     for item in items:
         try:
             yield hash_file(fetch_image(Locator(*item)))
-        except MemoryError:
+        except (MemoryError, UnreachableError):
             raise
         except Exception:  # noqa: BLE001 - decoders raise anything; it is reported where the image is measured
             yield None

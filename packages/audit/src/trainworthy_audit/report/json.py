@@ -105,6 +105,7 @@ def head(audit: AuditResult) -> dict[str, Any]:
             "splits": {name: sizes.get(name, 0) for name in dataset.splits},
             "unlisted": dataset.unlisted,
             "unread_files": list(dataset.unread_files),
+            **({"annotations_only": True} if dataset.annotations_only else {}),
         },
         "rules": {
             code: {

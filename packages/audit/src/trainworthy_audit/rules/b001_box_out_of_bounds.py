@@ -33,9 +33,14 @@ if TYPE_CHECKING:
 
 EDGES = ("left", "top", "right", "bottom")
 
+#: Where no size of an image is known, pixels of rounding are those of images this many pixels wide and high.
+UNSIZED_SIDE = 320
+
 
 def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box, with how far its worst edge reaches outside, in pixels."""
+    """One finding for each box, with how far its worst edge reaches outside, in pixels, or in shares of the side."""
+    pixels = options["edge-pixels"] / (UNSIZED_SIDE if evidence.in_shares else 1)
+    unit = "of the image" if evidence.in_shares else "px"
     width, height = pl.col("image_width"), pl.col("image_height")
     beyond = {
         "left": -pl.col("x1"),
@@ -46,7 +51,7 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     side = {"left": width, "top": height, "right": width, "bottom": height}
 
     def limit(edge: str) -> pl.Expr:
-        return pl.max_horizontal(pl.lit(options["edge-pixels"]), side[edge] * options["edge-fraction"])
+        return pl.max_horizontal(pl.lit(pixels), side[edge] * options["edge-fraction"])
 
     worst = pl.concat_list([beyond[edge] - limit(edge) for edge in EDGES]).list.arg_max()
     over = (
@@ -61,13 +66,20 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
     )
     return findings.rows(
         over,
-        pl.format(
-            "box reaches {} px beyond the {} edge of the image", findings.number(pl.col("beyond")), "edge"
-        ),
+        _message(in_shares=evidence.in_shares),
         measured=pl.col("beyond"),
         limit=pl.col("allowed"),
-        unit="px",
+        unit=unit,
     )
+
+
+def _message(*, in_shares: bool) -> pl.Expr:
+    beyond = pl.col("beyond")
+    if in_shares:
+        return pl.format(
+            "box reaches {} % of the image beyond its {} edge", findings.number(beyond * 100, 2), "edge"
+        )
+    return pl.format("box reaches {} px beyond the {} edge of the image", findings.number(beyond), "edge")
 
 
 def _example(right: float) -> Example:

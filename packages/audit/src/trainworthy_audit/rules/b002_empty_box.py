@@ -33,18 +33,24 @@ if TYPE_CHECKING:
 
 
 def check(evidence: Evidence, _options: Mapping[str, Any]) -> pl.DataFrame:
-    """One finding for each box without extent; measured is its smaller side in pixels, negative if swapped."""
+    """One finding for each box without extent; measured is its smaller side, negative if swapped.
+
+    In pixels, or as a share of the image.
+    """
+    unit = "of the image" if evidence.in_shares else "px"
     width, height = pl.col("x2") - pl.col("x1"), pl.col("y2") - pl.col("y1")
     without = evidence.boxes.filter(
         "finite", ~pl.col("unit_error"), (width <= 0) | (height <= 0)
     ).with_columns(width.alias("width"), height.alias("height"))
-    size = pl.format("{} x {} px", findings.number(pl.col("width")), findings.number(pl.col("height")))
+    size = pl.format(
+        "{} x {} {}", findings.number(pl.col("width")), findings.number(pl.col("height")), pl.lit(unit)
+    )
     message = (
         pl.when((pl.col("width") < 0) | (pl.col("height") < 0))
         .then(pl.format("box is {}: opposite edges are swapped", size))
         .otherwise(pl.format("box is {}: it contains no pixels", size))
     )
-    return findings.rows(without, message, measured=pl.min_horizontal("width", "height"), limit=0, unit="px")
+    return findings.rows(without, message, measured=pl.min_horizontal("width", "height"), limit=0, unit=unit)
 
 
 _PICTURES = (

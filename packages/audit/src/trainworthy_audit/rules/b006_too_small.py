@@ -86,7 +86,7 @@ RULE = Rule(
             },
         ),
     ),
-    needs=("boxes",),
+    needs=("sizes", "boxes"),
     options=(
         Option(
             "training-size",

@@ -162,7 +162,7 @@ RULE = Rule(
             },
         ),
     ),
-    needs=("boxes",),
+    needs=("sizes", "boxes"),
     options=(
         Option(
             "longest-ratio",

@@ -134,7 +134,7 @@ RULE = Rule(
     check=check,
     clean=Example(_pictures(mixed=False)),
     dirty=Example(_pictures(mixed=True), expect=({"image": None, "box": None},)),
-    needs=("boxes",),
+    needs=("sizes", "boxes"),
     options=(
         Option(
             "boxes",

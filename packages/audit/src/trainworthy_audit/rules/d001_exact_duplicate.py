@@ -84,5 +84,5 @@ RULE = Rule(
     check=check,
     clean=_example(scene=112),
     dirty=_example(like="porch.jpg"),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

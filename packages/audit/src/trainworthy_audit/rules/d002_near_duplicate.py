@@ -119,7 +119,7 @@ RULE = Rule(
         _example(121),
         expect=({"image": "images/train/frame_1.jpg", "related": ["images/train/frame_2.jpg"]},),
     ),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "distance",

@@ -184,7 +184,7 @@ RULE = Rule(
             },
         ),
     ),
-    needs=("images", "boxes"),
+    needs=("pixels", "images", "boxes"),
     options=(
         Option(
             "overlap",

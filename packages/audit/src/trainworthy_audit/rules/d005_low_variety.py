@@ -107,7 +107,7 @@ RULE = Rule(
     check=check,
     clean=_example(copies=3),
     dirty=_example(copies=4),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "distinct-share",

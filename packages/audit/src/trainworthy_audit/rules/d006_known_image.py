@@ -73,7 +73,7 @@ RULE = Rule(
     severity="error",
     summary="copy of an image that the dataset must not hold",
     check=check,
-    needs=("images", "known-hashes"),
+    needs=("pixels", "images", "known-hashes"),
     options=(
         Option(
             "max-distance",

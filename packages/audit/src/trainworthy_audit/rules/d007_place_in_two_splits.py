@@ -77,5 +77,5 @@ RULE = Rule(
     check=check,
     clean=_example("train"),
     dirty=_example("val"),
-    needs=("images", "several-splits"),
+    needs=("pixels", "images", "several-splits"),
 )

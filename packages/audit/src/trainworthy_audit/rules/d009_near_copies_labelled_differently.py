@@ -118,5 +118,5 @@ RULE = Rule(
     check=check,
     clean=_example(""),
     dirty=_example("0 0.1875 0.25 0.25 0.333333\n"),
-    needs=("images", "boxes"),
+    needs=("pixels", "images", "boxes"),
 )

@@ -85,5 +85,5 @@ RULE = Rule(
     check=check,
     clean=_example("annotated", ""),
     dirty=_example("", "annotated"),
-    needs=("images", "boxes"),
+    needs=("pixels", "images", "boxes"),
 )

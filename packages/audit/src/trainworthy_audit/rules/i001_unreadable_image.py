@@ -58,5 +58,5 @@ RULE = Rule(
         },
         expect=({"image": "images/train/garden.jpg"}, {"image": "images/train/kitchen.jpg"}),
     ),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

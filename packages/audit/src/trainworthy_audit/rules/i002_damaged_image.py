@@ -60,5 +60,5 @@ RULE = Rule(
     check=check,
     clean=_example(cut=False),
     dirty=_example(cut=True),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

@@ -84,5 +84,5 @@ RULE = Rule(
     check=check,
     clean=_example("JPEG"),
     dirty=_example("PNG"),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

@@ -98,5 +98,5 @@ RULE = Rule(
         files={"Annotations/bench.xml": _swap},
         expect=({"image": "JPEGImages/bench.jpg", "measured_text": "160 x 120", "limit_text": "120 x 160"},),
     ),
-    needs=("images", "declared-size"),
+    needs=("pixels", "images", "declared-size"),
 )

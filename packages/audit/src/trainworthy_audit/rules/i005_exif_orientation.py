@@ -79,5 +79,5 @@ RULE = Rule(
     check=check,
     clean=_example(1),
     dirty=_example(6),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

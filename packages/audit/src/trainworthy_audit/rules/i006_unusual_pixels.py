@@ -101,5 +101,5 @@ RULE = Rule(
     dirty=Example(
         _example(_print_colours), expect=({"image": "images/train/poster.jpg", "measured_text": "CMYK"},)
     ),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

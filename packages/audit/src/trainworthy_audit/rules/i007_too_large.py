@@ -75,5 +75,5 @@ RULE = Rule(
         _example(_claim(60_000)),
         expect=({"image": "images/train/plan.png", "measured": 3600.0, "limit": 179.0},),
     ),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

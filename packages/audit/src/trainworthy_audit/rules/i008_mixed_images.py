@@ -127,7 +127,7 @@ RULE = Rule(
     check=check,
     clean=Example(_example((160, 120))),
     dirty=Example(_example((400, 300)), expect=({"image": None, "measured": 6.2, "limit": 4.0},)),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "area-ratio",

@@ -72,7 +72,7 @@ RULE = Rule(
     check=check,
     clean=Example(_example()),
     dirty=Example(_example(_wipe), expect=({"image": "images/train/fog.jpg", "limit": 0.01},)),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "contrast",

@@ -85,7 +85,7 @@ RULE = Rule(
     check=check,
     clean=Example(_example()),
     dirty=Example(_example(_dim), expect=({"image": "images/train/night.jpg", "limit": 0.05},)),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "dark",

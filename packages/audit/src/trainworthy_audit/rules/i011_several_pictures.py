@@ -65,5 +65,5 @@ RULE = Rule(
     check=check,
     clean=Example(_example()),
     dirty=Example(_example(_with_index), expect=({"image": "images/train/ridge.jpg", "measured": 2.0},)),
-    needs=("images",),
+    needs=("pixels", "images"),
 )

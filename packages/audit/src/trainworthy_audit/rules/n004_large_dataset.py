@@ -63,7 +63,7 @@ RULE = Rule(
     check=check,
     clean=_example(2),
     dirty=_example(8),
-    needs=("images",),
+    needs=("pixels", "images"),
     options=(
         Option(
             "gigabytes",

@@ -87,7 +87,7 @@ RULE = Rule(
     check=check,
     clean=_example(1),
     dirty=_example(0),
-    needs=("boxes", "truncated"),
+    needs=("sizes", "boxes", "truncated"),
     options=(
         Option(
             "touch-pixels",

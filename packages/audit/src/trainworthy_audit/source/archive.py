@@ -9,7 +9,7 @@ import stat
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from trainworthy_audit.errors import BadArchiveError, DatasetError
+from trainworthy_audit.errors import BadArchiveError, DatasetError, UnreachableError
 from trainworthy_audit.source import folder, remote
 from trainworthy_audit.source.entries import (
     HIDDEN,
@@ -43,7 +43,7 @@ def list_zip(path: Path) -> Listing:
 
 
 def list_remote_zip(url: Url) -> Listing:
-    """Every file in the zip at `url`. Raises as `list_zip`, and `DatasetError` where the store cannot be reached."""
+    """Every file in the zip at `url`. Raises as `list_zip`, and `UnreachableError` where its store fails."""
     file = url.text.encode("utf-8", "surrogatepass")
     forget_zips()
     try:
@@ -96,6 +96,8 @@ def _members(path: Path | Url, file: bytes) -> list[zipfile.ZipInfo]:
         members = archive.infolist()
         assert archive.fp
         size = archive.fp.seek(0, os.SEEK_END)
+    except UnreachableError:
+        raise
     except Exception as error:
         message = f"cannot open the zip {path}: {error}"
         raise BadArchiveError(message, next_step=_unzip("-t", path)) from error

@@ -52,6 +52,18 @@ def list_folder(root: Path, *, follow_links: bool = False) -> Listing:
     return listing
 
 
+def list_file(path: Path) -> Listing:
+    """A file alone. Raises `DatasetError` where it cannot be looked at."""
+    listing = Listing()
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise DatasetError(f"cannot open {path}: {error.strerror or error}") from error
+    mark, touched = stamp(info)
+    listing.add(Entry(printable(path.name), info.st_size, mark, Locator(from_root(path)), touched))
+    return listing
+
+
 def from_root(path: Path) -> bytes:
     """The same path, absolute, for processes with another current folder. Links and '..' stay as they are."""
     return os.fsencode(Path.cwd() / path)

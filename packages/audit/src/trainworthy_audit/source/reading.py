@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from trainworthy_audit.errors import UnreachableError
 from trainworthy_audit.source import remote
 from trainworthy_audit.source.remote import is_url
 
@@ -25,7 +26,8 @@ PIECE = 2**20  # bytes that are read at a time where a file need not be held who
 def fetch(locator: Locator, count: int = -1) -> bytes:
     """Read the bytes at `locator`, the first `count` of them where it is given.
 
-    Raises `OSError`, also for a zip member that is damaged or encrypted.
+    Raises `OSError`, also for a zip member that is damaged or encrypted, and `UnreachableError` where the store of a
+    URL cannot be reached.
     """
     if is_url(locator.file) and locator.member is None:
         return remote.read(locator.file, count)
@@ -94,5 +96,7 @@ def _opened(locator: Locator) -> Iterator[IO[bytes]]:
     try:
         with open_zip(locator.file).open(locator.member) as member:
             yield member
+    except UnreachableError:
+        raise
     except Exception as error:  # a damaged zip raises whatever its decompressor raises
         raise OSError(f"the zip member cannot be read: {error}") from error

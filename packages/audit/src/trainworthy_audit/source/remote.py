@@ -12,12 +12,12 @@ import io
 import threading
 import zipfile
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit import installation
-from trainworthy_audit.errors import DatasetError, NoDatasetError
+from trainworthy_audit.errors import DatasetError, NoDatasetError, TrainworthyError, UnreachableError
+from trainworthy_audit.source import outage
 from trainworthy_audit.source.entries import (
     HIDDEN,
     NESTED_ARCHIVES,
@@ -35,13 +35,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
     from typing import IO
 
-#: What obstore reads; credentials and endpoints are then the same for all of them.
-OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "azure", "adl"})
-
-#: A request that fails is tried again this often, and given up after this long: before the engine's own limit
-#: for one item, so that the image is reported as unreachable, not as one that hangs the decoder.
-RETRIES = 5
-PATIENCE = timedelta(seconds=60)
+#: Seconds between two signs that a file is still on its way, and after how many of them nobody waits any more.
+BEAT, BEATS = 1.0, 24 * 3600
 
 #: How many files a process fetches at a time, before they are asked for. A request to an object store takes several
 #: times as long as decoding an image.
@@ -92,7 +87,7 @@ def is_url(file: bytes) -> bool:
 
 
 def is_file(url: Url) -> bool:
-    """Whether there is a single file at `url`. Raises `DatasetError` where the store cannot be reached."""
+    """Whether there is a single file at `url`. Raises `UnreachableError` where the store cannot be reached."""
     with _as_dataset_errors(url):
         try:
             return bool(_files(url.protocol).info(_key(url.text))["type"] == "file")
@@ -101,7 +96,12 @@ def is_file(url: Url) -> bool:
 
 
 def list_files(url: Url) -> Listing:
-    """Every file below `url`. Raises `NoDatasetError` where there is none, `DatasetError` where it cannot be listed."""
+    """Every file below `url`. Raises `NoDatasetError` where there is none, `DatasetError` where it cannot be listed.
+
+    Raises `UnreachableError` where the store cannot be reached.
+    """
+    for prefetcher in (_images, _texts):
+        prefetcher.begin(())  # what was begun for an earlier listing may have changed since
     with _as_dataset_errors(url):
         files = _files(url.protocol)
         key = str(files._strip_protocol(url.text))  # noqa: SLF001 - what fsspec's documentation names for this
@@ -130,14 +130,17 @@ def list_files(url: Url) -> Listing:
 
 
 def stamp(file: bytes) -> str:
-    """What changes with the content of the file at this URL; '' where the store has nothing. Raises `OSError`."""
+    """What changes with the content of the file at this URL; '' where the store has nothing. Raises as `read`."""
     protocol, key = _split(file)
-    with _as_os_errors():
+    with _as_os_errors(file):
         return _stamp(_files(protocol).info(key))
 
 
 def read(file: bytes, count: int = -1) -> bytes:
-    """The bytes at a URL, the first `count` of them where it is given. Raises `OSError`."""
+    """The bytes at a URL, the first `count` of them where it is given.
+
+    Raises `OSError` where this file cannot be had, and `UnreachableError` where the store cannot be reached.
+    """
     for prefetcher in (_images, _texts):
         data = prefetcher.take(file)
         if data is not None:
@@ -147,18 +150,21 @@ def read(file: bytes, count: int = -1) -> bytes:
 
 def _read(file: bytes, count: int = -1) -> bytes:
     protocol, key = _split(file)
-    with _as_os_errors():
+    with _as_os_errors(file):
         if count >= 0:
-            with contextlib.suppress(Exception):  # of an empty file no store gives a range
+            try:
                 return bytes(_files(protocol).cat_file(key, start=0, end=count))
+            except Exception as error:  # of an empty file no store gives a range: each has its error for it
+                if outage.is_outage(error) and not isinstance(error, ValueError):
+                    raise
         return bytes(_files(protocol).cat_file(key))
 
 
 def open_file(file: bytes) -> IO[bytes]:
-    """The file at a URL, to be read and searched in pieces. Raises `OSError`."""
+    """The file at a URL, to be read and searched in pieces. Raises as `read`, also while it is read."""
     protocol, key = _split(file)
-    with _as_os_errors():
-        return io.BufferedReader(_Pieces(_files(protocol), key), _Pieces.SIZE)
+    with _as_os_errors(file):
+        return io.BufferedReader(_Pieces(_files(protocol), file, key), _Pieces.SIZE)
 
 
 class _Pieces(io.RawIOBase):
@@ -166,8 +172,8 @@ class _Pieces(io.RawIOBase):
 
     SIZE = 2**20
 
-    def __init__(self, files: Any, key: str) -> None:  # noqa: ANN401 - an fsspec file system
-        self._files, self._key = files, key
+    def __init__(self, files: Any, file: bytes, key: str) -> None:  # noqa: ANN401 - an fsspec file system
+        self._files, self._file, self._key = files, file, key
         self._size = int(files.info(key)["size"])
         self._at = 0
 
@@ -188,7 +194,7 @@ class _Pieces(io.RawIOBase):
         end = min(self._size, self._at + len(buffer))
         if end <= self._at:
             return 0
-        with _as_os_errors():
+        with _as_os_errors(self._file):
             data = self._files.cat_file(self._key, start=self._at, end=end)
         buffer[: len(data)] = data
         self._at += len(data)
@@ -224,12 +230,12 @@ def _files(protocol: str) -> Any:  # noqa: ANN401 - an fsspec file system
     try:
         import fsspec
 
-        if protocol in OBJECT_STORES:
+        if protocol in outage.OBJECT_STORES:
             from obstore.fsspec import register
 
             register(protocol)
-            retry = {"max_retries": RETRIES, "retry_timeout": PATIENCE}
-            return fsspec.filesystem(protocol, retry_config=retry)
+            outage.set_limits(protocol)
+            return fsspec.filesystem(protocol, retry_config=outage.retry_config(), skip_instance_cache=True)
         return fsspec.filesystem(protocol)
     except ImportError as error:
         raise DatasetError(
@@ -245,38 +251,55 @@ def _files(protocol: str) -> Any:  # noqa: ANN401 - an fsspec file system
 @contextlib.contextmanager
 def _as_dataset_errors(url: Url) -> Iterator[None]:
     try:
-        yield
-    except DatasetError:
+        with outage.notice(url.text):
+            yield
+    except TrainworthyError:
         raise
     except Exception as error:  # every store has errors of its own
+        if outage.is_outage(error):
+            raise outage.unreachable("list", url.text, error) from error
         raise DatasetError(
-            f"cannot list {url}: {_in_short(error)}\n"
+            f"cannot list {url}: {outage.in_short(error)}\n"
             "  Endpoint, region and credentials come from the environment: AWS_ENDPOINT_URL, AWS_REGION, "
             "AWS_ACCESS_KEY_ID, ...;\n  AWS_SKIP_SIGNATURE=true for public buckets, AWS_ALLOW_HTTP=true for http://."
         ) from error
 
 
 @contextlib.contextmanager
-def _as_os_errors() -> Iterator[None]:
+def _as_os_errors(file: bytes) -> Iterator[None]:
+    """An error of this file alone becomes an `OSError`, which is a finding; one of the way to it ends the run."""
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(2, "No such file or directory") from error
-    except DatasetError as error:
-        raise OSError(str(error).partition("\n")[0]) from error
+    except TrainworthyError:  # of what is not installed, or of an option
+        raise
     except Exception as error:
-        raise OSError(_in_short(error)) from error
-
-
-def _in_short(error: Exception) -> str:
-    """The first line of a store's error, which may go on for pages."""
-    text = str(error).partition("\n")[0].partition(": <?xml")[0].strip()
-    code = str(error).partition("<Code>")[2].partition("</Code>")[0]
-    return f"{text[:300]}{f' ({code})' if code else ''}" or type(error).__name__
+        if outage.is_outage(error):
+            place = file.decode("utf-8", "backslashreplace")
+            raise outage.unreachable("read", place, error) from error
+        raise OSError(outage.in_short(error)) from error
 
 
 # ------------------------------------------------------------------------------------------------------------
 # Prefetching
+
+
+class _Batch:
+    """Files that are fetched together. Once one finds the store unreachable, those that wait are not tried in vain."""
+
+    def __init__(self) -> None:
+        self._outage: UnreachableError | None = None
+
+    def fetch(self, file: bytes) -> bytes:
+        """The bytes of a file. Raises as `read`."""
+        if self._outage:
+            raise self._outage
+        try:
+            return _read(file)
+        except UnreachableError as error:
+            self._outage = error
+            raise
 
 
 class _Prefetcher:
@@ -288,6 +311,7 @@ class _Prefetcher:
         self._begun: dict[bytes, Future[bytes]] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._batch = _Batch()
 
     def begin(self, files: Iterable[bytes]) -> None:
         """Fetch these from now on, in place of what was begun before."""
@@ -295,6 +319,7 @@ class _Prefetcher:
             for future in self._begun.values():
                 future.cancel()
             self._begun.clear()
+            self._batch = _Batch()
             self._waiting = iter(files)
             for _ in range(self._count):
                 self._next()
@@ -303,18 +328,30 @@ class _Prefetcher:
         """Whether this file was begun."""
         return file in self._begun
 
+    def on_the_way(self, file: bytes) -> Iterator[None]:
+        """Yield every moment while a file that was begun is not there yet."""
+        future = self._begun.get(file)
+        for _ in range(BEATS):
+            if future is None or _done(future):
+                return
+            yield
+
     def take(self, file: bytes) -> bytes | None:
-        """The bytes of a file that was begun; None of any other. Raises `OSError`."""
+        """The bytes of a file that was begun; None of any other. Raises as `read`."""
         with self._lock:
             future = self._begun.pop(file, None)
             if future is not None:
                 self._next()
-        return None if future is None else future.result()
+        try:
+            return None if future is None else future.result()
+        except UnreachableError:
+            self.begin(())  # what was begun beside it has failed too, and must not be taken later
+            raise
 
     def _next(self) -> None:
         file = next(self._waiting, None)
         if file is not None:
-            self._begun[file] = self._threads().submit(_read, file)
+            self._begun[file] = self._threads().submit(self._batch.fetch, file)
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -322,6 +359,13 @@ class _Prefetcher:
 
             self._pool = ThreadPoolExecutor(self._count, "prefetch")
         return self._pool
+
+
+def _done(future: Future[bytes]) -> bool:
+    """Whether it is done within a moment."""
+    from concurrent.futures import wait
+
+    return bool(wait([future], BEAT).done)
 
 
 _images, _texts = _Prefetcher(IMAGES_AHEAD), _Prefetcher(TEXTS_AHEAD)
@@ -332,6 +376,11 @@ def prefetch_images(items: Iterable[Sequence[Any]]) -> None:
     _images.begin({item[0]: None for item in items if is_url(item[0]) and item[1] is None})
 
 
+def image_on_the_way(item: Sequence[Any]) -> Iterator[None]:
+    """Yield every moment while the file of this locator is being fetched: that is no fault of a decoder."""
+    return _images.on_the_way(item[0])
+
+
 def prefetch_texts(file: bytes, following: Iterable[bytes]) -> None:
     """Begin to fetch a small file, and those that are probably asked for after it, unless that has begun already."""
     if not _texts.has(file):
@@ -339,5 +388,5 @@ def prefetch_texts(file: bytes, following: Iterable[bytes]) -> None:
 
 
 def open_zip(file: bytes) -> zipfile.ZipFile:
-    """The zip at a URL, of which only the pieces that are asked for are read. Raises `OSError`, `BadZipFile`."""
+    """The zip at a URL, of which only the pieces that are asked for are read. Raises `BadZipFile`, and as `read`."""
     return zipfile.ZipFile(open_file(file))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.command(section="Audit")
 @options.dataset
 @options.reading
+@options.no_images
 @options.judging
 @options.selecting
 @options.known_hashes
@@ -56,6 +57,8 @@ def audit(
 
     Writes reports/NAME/index.html, audit.json, audit.sarif, and certificate.json when nothing blocks. The
     dataset itself is only ever read.
+
+    Annotations alone, a COCO json or a folder with --no-images, are audited by every rule that needs no pixels.
     """
     from trainworthy_audit import api
 

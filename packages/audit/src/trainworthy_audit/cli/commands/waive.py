@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @options.json_option
 @options.reading
+@options.no_images
 @options.judging
 @options.known_hashes
 @options.waivers

@@ -46,7 +46,7 @@ class DatasetBuilder:
         self.number = {path: index for index, path in enumerate(self.paths)}
         self.names: list[NameList] = []
         self.splits: list[str] = []
-        self.content: set[str] = set(self.paths)
+        self.content: set[str] = set() if source.annotations_only else set(self.paths)
         self.notes: list[str] = list(source.notes)
         self.leads: list[str] = []
         self.fractions = False
@@ -181,6 +181,7 @@ class DatasetBuilder:
             notes=tuple(self.notes),
             unreadable_annotation=frozenset(self.unreadable_annotation),
             leads=tuple(self.leads),
+            annotations_only=self.source.annotations_only,
         )
 
     def _shape_flaws(self) -> pl.DataFrame:

@@ -76,7 +76,7 @@ class ParsedJson:
         """Fill in `boxes` and `unknown_ids`; the entries and the categories must be there."""
         # Of images that share an id the last one counts, as for pycocotools.
         entry_of = {entry.id: index for index, entry in enumerate(self.entries)}
-        entries = [entry_of.get(identity) for identity in found.image_ids]
+        entries = list(map(entry_of.get, found.image_ids))
         if None in entries:
             pairs = zip(found.image_ids, entries, strict=True)
             self.unknown_ids = list(dict.fromkeys(identity for identity, entry in pairs if entry is None))

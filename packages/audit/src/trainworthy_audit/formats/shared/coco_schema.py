@@ -83,24 +83,29 @@ def read(parsed: ParsedJson, data: bytes) -> BoxColumns | None:
     ]
     parsed.categories = [(category.id, printable(category.name)) for category in file.categories]
     try:
-        return _box_columns(file.annotations)
+        return _box_columns(file.annotations, flagged=_may_hold_flags(data))
     except OverflowError:  # a flag of hundreds of digits
         parsed.entries, parsed.categories = [], []
         return None
 
 
-def _box_columns(annotations: list[Annotation]) -> BoxColumns:
+def _may_hold_flags(data: bytes) -> bool:
+    """Whether any flag's name stands in the file, or may be spelled with escapes: most files have none."""
+    return b"\\u" in data or any(name.encode() in data for name in FLAGS)
+
+
+def _box_columns(annotations: list[Annotation], *, flagged: bool) -> BoxColumns:
     count = len(annotations)
     numbers = chain.from_iterable(map(attrgetter("bbox"), annotations))
     return BoxColumns(
-        image_ids=[one.image_id for one in annotations],
+        image_ids=list(map(attrgetter("image_id"), annotations)),
         xywh=np.fromiter(numbers, np.float64, 4 * count).reshape(count, 4),
         columns=pl.DataFrame(
             {
                 "class_id": np.fromiter(map(attrgetter("category_id"), annotations), np.int64, count),
-                "id": pl.Series([one.id for one in annotations], dtype=pl.Int64),
-                "crowd": _series([one.iscrowd for one in annotations]),
-                **_flags(annotations),
+                "id": _ids(list(map(attrgetter("id"), annotations))),
+                "crowd": _series(list(map(attrgetter("iscrowd"), annotations))),
+                **(_flags(annotations) if flagged else {name: _series([None] * count) for name in FLAGS}),
                 "shape": pl.repeat("box", count, dtype=pl.String, eager=True),
             }
         ),
@@ -110,9 +115,12 @@ def _box_columns(annotations: list[Annotation]) -> BoxColumns:
 def _flags(annotations: list[Annotation]) -> dict[str, pl.Series]:
     """The flags themselves, else those among the attributes."""
     flags = {name: list(map(attrgetter(name), annotations)) for name in FLAGS}
-    with_attributes = [
-        (at, one.attributes) for at, one in enumerate(annotations) if one.attributes is not None
-    ]
+    attributes_of = list(map(attrgetter("attributes"), annotations))
+    with_attributes = (
+        []
+        if attributes_of.count(None) == len(attributes_of)
+        else [(at, attributes) for at, attributes in enumerate(attributes_of) if attributes is not None]
+    )
     for name, values in flags.items():
         for at, attributes in with_attributes:
             if values[at] is None:
@@ -120,7 +128,16 @@ def _flags(annotations: list[Annotation]) -> dict[str, pl.Series]:
     return {name: _series(values) for name, values in flags.items()}
 
 
+def _ids(ids: list[int | None]) -> pl.Series:
+    if None in ids:
+        return pl.Series(ids, dtype=pl.Int64)
+    return pl.Series(np.fromiter(ids, np.int64, len(ids)))
+
+
 def _series(flags: list[Flag]) -> pl.Series:
-    if flags.count(None) == len(flags):
+    missing = flags.count(None)
+    if missing == len(flags):
         return pl.repeat(None, len(flags), dtype=pl.Float64, eager=True)
+    if not missing:
+        return pl.Series(np.fromiter(flags, np.float64, len(flags)))
     return pl.Series([None if flag is None else float(flag) for flag in flags], dtype=pl.Float64)

@@ -39,7 +39,7 @@ _VIA = Kind("VIA (VGG Image Annotator)", "export from VIA as COCO (Annotation, E
 _VOTT = Kind("VoTT", "export the project from VoTT as Pascal VOC")
 _CREATEML = Kind("CreateML", _EXPORT)
 _KITTI = Kind("KITTI", _EXPORT)
-_DOTA = Kind("DOTA's oriented boxes", _EXPORT)
+DOTA = Kind("DOTA's oriented boxes")
 _OPENIMAGES = Kind("OpenImages", _EXPORT)
 _WIDER = Kind("WIDER FACE", _EXPORT)
 _MOT = Kind("MOT", _EXPORT)
@@ -55,7 +55,7 @@ _FRACTIONS = re.compile(rf"\d+(\s+{_NUMBER}){{4}}")
 _POLYGON = re.compile(rf"\d+(\s+{_NUMBER}){{6,}}")
 _CONFIDENCE = re.compile(rf"\d+(\s+{_NUMBER}){{5}}")
 _KITTI_ROW = re.compile(rf"[A-Za-z_]\w*(\s+{_NUMBER}){{14,15}}")
-_DOTA_ROW = re.compile(rf"({_NUMBER}\s+){{8}}\S*[A-Za-z]\S*(\s+\d+)?")
+DOTA_ROW = re.compile(rf"({_NUMBER}\s+){{8}}\S*[A-Za-z]\S*(\s+\d+)?")
 _MOT_ROW = re.compile(rf"\d+,-?\d+(,{_NUMBER}){{4,8}}")
 _WIDER_ROW = re.compile(rf"({_NUMBER}\s+){{9,}}{_NUMBER}\s*")
 
@@ -84,7 +84,7 @@ def _of_text(head: str, path: str) -> Kind | None:
     if not rows:
         return None
     if rows[0].startswith(("imagesource:", "gsd:")):
-        return _DOTA
+        return DOTA
     first = rows[0]
     if _is_image(first):
         return _WIDER if len(rows) > 2 and rows[1].isdigit() and _WIDER_ROW.fullmatch(rows[2]) else IMAGE_LIST
@@ -95,7 +95,7 @@ def _of_text(head: str, path: str) -> Kind | None:
         (_CONFIDENCE, DETECTIONS),
         (_POLYGON, YOLO),
         (_KITTI_ROW, _KITTI),
-        (_DOTA_ROW, _DOTA),
+        (DOTA_ROW, DOTA),
     )
     return next((kind for form, kind in forms if form.fullmatch(first)), None)
 

@@ -34,6 +34,8 @@ class Format:
     shapes_beside_boxes: bool = (
         False  # beside a box, its file may hold a polygon or a mask of the object (COCO)
     )
+    #: `read` takes the images that annotations declare where the source has `annotations_only`.
+    without_images: bool = False
     #: What the four numbers of a box mean: "corners" (VOC), "sizes" (x, y, width, height: COCO), "centre" (YOLO).
     numbers: Literal["corners", "sizes", "centre"] = "corners"
     name: str = ""  # the module's name, as in `--format`; filled in by `formats.load`

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
+
+if TYPE_CHECKING:
+    from trainworthy_audit.types import Dataset
 
 #: Each edge, and the side of the image that it is a fraction of.
 SIDES = {"x1": "image_width", "y1": "image_height", "x2": "image_width", "y2": "image_height"}
@@ -36,6 +41,11 @@ def in_pixels(boxes: pl.DataFrame, *, fractions: bool) -> pl.DataFrame:
         )
     known = [pl.col(edge).is_finite().fill_null(value=False) for edge in SIDES]
     return boxes.with_columns(pl.all_horizontal(known).alias("finite"))
+
+
+def in_shares(dataset: Dataset) -> bool:
+    """Whether boxes can be judged as shares of images only: they are fractions, and no image has a known size."""
+    return dataset.annotations_only and dataset.fractions and not dataset.images["declared_width"].count()
 
 
 def _holds_pixels() -> pl.Expr:

@@ -17,13 +17,17 @@ ROUNDING = 2e-4
 CROSSING = 0.01
 
 
-def is_parallelogram(corners: Floats) -> Marks:
-    """(N,) whether each of (N, 4, 2) corners, in order around, are those of a parallelogram that has an area."""
+def is_parallelogram(corners: Floats, rounding: float | None = None) -> Marks:
+    """(N,) whether each of (N, 4, 2) corners, in order around, are those of a parallelogram that has an area.
+
+    `rounding` is by how much each coordinate may be rounded, in their unit; by default as `ROUNDING` says.
+    """
     off = np.abs(corners[:, 0] - corners[:, 1] + corners[:, 2] - corners[:, 3]).max(axis=1)
     extent = np.ptp(corners, axis=1).max(axis=1)
     a, b = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
     area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
-    limit = np.maximum(4 * ROUNDING * np.where(extent > 2, extent, 1), 0.02 * extent)
+    rounded = ROUNDING * np.where(extent > 2, extent, 1) if rounding is None else np.float64(rounding)
+    limit = np.maximum(4 * rounded, 0.02 * extent)
     return np.asarray((off <= limit) & (area > 0))
 
 

@@ -109,6 +109,16 @@ def normalise(path: str) -> str | None:
     return "/".join(parts)
 
 
+def declared_path(written: str) -> str | None:
+    """A path as an annotation declares it, whether there is such a file or not; None where it leaves the dataset.
+
+    Of an absolute path, which is one of another machine, the root or drive is left out.
+    """
+    if "/" not in written and "\\" not in written and written not in {".", ".."}:
+        return written
+    return normalise(_DRIVE.sub("", slashes(written), count=1))
+
+
 def composed(name: str) -> str:
     """The name in Unicode's composed spelling (NFC), which most systems write."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

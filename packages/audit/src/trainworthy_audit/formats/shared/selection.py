@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from trainworthy_audit.errors import AmbiguousFormatError
+from trainworthy_audit.formats.shared.next_steps import audit_command
 from trainworthy_audit.formats.shared.paths import (
     file_name,
     fold,
@@ -56,9 +56,8 @@ def refuse_competing_sets(
     raise AmbiguousFormatError(
         f"{source.path} holds {len(names)} sets of {title} annotations for the same {shared:,} images:"
         f"{listed}\n  Choose one with --annotations.",
-        next_step=(
-            f"trainworthy audit {shlex.quote(str(source.path))} --format {format_name} --annotations "
-            f"{shlex.quote(next(name for name in names if name))}"
+        next_step=audit_command(
+            source, "--format", format_name, "--annotations", next(name for name in names if name)
         ),
     )
 
@@ -70,9 +69,8 @@ def refuse_unclear_folders(source: Source, format_name: str, tied: Sequence[Sequ
     raise AmbiguousFormatError(
         f"{source.path} holds {len(folders)} folders with images of the same names, such as {tied[0][0]}:"
         f"{listed}\n  Nothing says which of them is annotated. Choose one with --images.",
-        next_step=(
-            f"trainworthy audit {shlex.quote(str(source.path))} --format {format_name} --images "
-            f"{shlex.quote(next(place for place in folders if place))}"
+        next_step=audit_command(
+            source, "--format", format_name, "--images", next(place for place in folders if place)
         ),
     )
 

@@ -29,11 +29,12 @@ BATCH = 2**18
 class ShapeFlaws:
     """Collects the shapes of boxes, numbered by `row`, and what is wrong with them.
 
-    Coordinates are shares of the image's sides, or pixels; `unit` is what a side of the image measures, where that is
-    known: (1, 1) for shares.
+    Coordinates are shares of the image's sides, or pixels. `rounding` is by how much the corners of oriented boxes may
+    be rounded, in that unit; by default it is taken for that of shares.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rounding: float | None = None) -> None:
+        self._rounding = rounding
         self._numbers: dict[tuple[str, int, int], array[float]] = {}
         self._rows: dict[tuple[str, int, int], array[int]] = {}
         self._waiting = 0
@@ -62,7 +63,7 @@ class ShapeFlaws:
             values = np.frombuffer(numbers, dtype=np.float64).reshape(-1, count)
             rows = np.frombuffer(self._rows[kind, count, width], dtype=np.int64)
             finite = np.isfinite(values).all(axis=1)
-            for flaw, at, measured in _flaws(kind, values[finite], width):
+            for flaw, at, measured in _flaws(kind, values[finite], width, self._rounding):
                 self._found.append(_frame(rows[finite][at], flaw, measured))
         self._numbers, self._rows, self._waiting = {}, {}, 0
 
@@ -71,7 +72,9 @@ def _frame(rows: np.ndarray[Any, np.dtype[np.int64]], flaw: str, measured: Float
     return pl.DataFrame({"row": rows, "flaw": pl.repeat(flaw, len(rows), eager=True), "measured": measured})
 
 
-def _flaws(kind: str, values: Floats, width: int) -> Iterable[tuple[str, Any, Floats]]:
+def _flaws(
+    kind: str, values: Floats, width: int, rounding: float | None
+) -> Iterable[tuple[str, Any, Floats]]:
     """(flaw, which of the shapes have it, how much) of shapes of one kind and size."""
     if not len(values):
         return
@@ -80,7 +83,7 @@ def _flaws(kind: str, values: Floats, width: int) -> Iterable[tuple[str, Any, Fl
         return
     points = values.reshape(len(values), -1, 2)
     if kind == "oriented":
-        bad = np.flatnonzero(~is_parallelogram(points))
+        bad = np.flatnonzero(~is_parallelogram(points, rounding))
         yield "not-a-rectangle", bad, np.full(len(bad), np.nan)
     elif 4 <= points.shape[1] <= MAX_POINTS:
         crossed = crossings(points)

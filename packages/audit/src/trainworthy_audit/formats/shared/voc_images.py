@@ -6,13 +6,40 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from trainworthy_audit import splits
-from trainworthy_audit.formats.shared.paths import basename, common_prefix, common_tail, fold, folder, stem
+from trainworthy_audit.formats.shared.paths import (
+    basename,
+    common_prefix,
+    common_tail,
+    fold,
+    folder,
+    join,
+    stem,
+)
 from trainworthy_audit.source import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trainworthy_audit.formats.shared.voc_xml import ParsedXml
+
+
+#: The extension of an image whose xml says none.
+EXTENSION = ".jpg"
+
+
+def declared_images(files: Iterable[ParsedXml]) -> list[str]:
+    """The images that xmls are named after: beside them, but in JPEGImages where they lie in Annotations."""
+    return sorted({_declared_image(parsed) for parsed in files})
+
+
+def _declared_image(parsed: ParsedXml) -> str:
+    parts = folder(parsed.path).split("/")
+    place = "/".join("JPEGImages" if part.lower() == "annotations" else part for part in parts)
+    written = basename(parsed.filename)
+    extension = written[written.rfind(".") :] if "." in written else ""
+    if extension.lower() not in IMAGE_SUFFIXES:
+        extension = EXTENSION
+    return join(place, f"{stem(parsed.path)}{extension}")
 
 
 class ImageFinder:

@@ -1,15 +1,22 @@
-"""One Pascal VOC xml: its boxes as written, and verbatim what could not be read."""
+"""One Pascal VOC xml: its boxes as written, and verbatim what could not be read.
+
+roLabelImg writes oriented boxes into such files: a <robndbox> with centre, size and angle in place of a <bndbox>.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
+from trainworthy_audit.formats.shared import oriented
 from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.source.text import decode_text, numbered_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: The annotation of one image in bytes; a larger file is something else, or an attack.
 MAX_XML = 64 * 2**20
@@ -17,6 +24,8 @@ MAX_XML = 64 * 2**20
 MAX_TEXT = 2000
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+#: What a <robndbox> holds: pixels that count from 0, and an angle in radians, from x towards y.
+ORIENTED = ("cx", "cy", "w", "h", "angle")
 FLAGS = ("truncated", "difficult", "occluded")
 
 #: The first element of an xml, behind a declaration, comments and a document type.
@@ -50,6 +59,7 @@ class XmlBox(NamedTuple):
     truncated: float | None
     difficult: float | None
     occluded: float | None
+    shape: str = "box"  # or "oriented": the edges are of the upright box around, in pixels from 0
 
 
 class XmlProblem(NamedTuple):
@@ -72,6 +82,7 @@ class ParsedXml:
     width: float | None = None  # declared, in pixels
     height: float | None = None
     boxes: list[XmlBox] = field(default_factory=list)
+    oriented: dict[int, list[float]] = field(default_factory=dict)  # {box: its four corners}
     problems: list[XmlProblem] = field(default_factory=list)
     foreign: bool = False  # well-formed, but its root is another element
     broken: bool = False  # nothing of it could be parsed
@@ -237,21 +248,33 @@ def _read_object(parsed: ParsedXml, element: Any, quotes: _Quotes) -> None:  # n
             bndboxes.append(child)
         elif tag in flags:
             flags[tag] = _flag(child.text)
+    if (turned := robndbox(element)) is not None:
+        bndboxes = [turned]
     if not bndboxes:
-        others = ", ".join(f"<{child.tag}>" for child in element if child.tag in {"polygon", "robndbox"})
-        reason = "the object has no <bndbox>" + (f", only {others}" if others else "")
-        _add_problem(parsed, element, reason, quotes)
+        others = "".join(f", only <{child.tag}>" for child in element if child.tag == "polygon")
+        _add_problem(parsed, element, f"the object has no <bndbox>{others}", quotes)
     for bndbox in bndboxes:
         if not (label and label.strip()):
             _add_problem(parsed, element, "the object has no <name>", quotes)
             continue
         try:
-            corners = _corners(bndbox)
+            _add_box(parsed, element, bndbox, label, flags)
         except MalformedError as error:
             _add_problem(parsed, element, str(error), quotes)
-            continue
-        parsed.boxes.append(XmlBox(parsed.box_count, element.sourceline, *corners, label, *flags.values()))
-        parsed.box_count += 1
+
+
+def _add_box(parsed: ParsedXml, element: Any, box: Any, label: str, flags: dict[str, float | None]) -> None:  # noqa: ANN401
+    """Add one box of an <object>. Raises `MalformedError` where its numbers cannot be read."""
+    shape, edges = "box", None
+    if box.tag == "robndbox":
+        shape, corners = "oriented", oriented_corners(box)
+        parsed.oriented[parsed.box_count], edges = corners, oriented.upright(corners)
+    edges = edges or _corners(box)
+    truncated, difficult, occluded = (flags[name] for name in FLAGS)
+    parsed.boxes.append(
+        XmlBox(parsed.box_count, element.sourceline, *edges, label, truncated, difficult, occluded, shape)
+    )
+    parsed.box_count += 1
 
 
 def _add_problem(parsed: ParsedXml, element: Any, reason: str, quotes: _Quotes) -> None:  # noqa: ANN401
@@ -259,21 +282,41 @@ def _add_problem(parsed: ParsedXml, element: Any, reason: str, quotes: _Quotes) 
     parsed.box_count += 1
 
 
+def robndbox(element: Any) -> Any:  # noqa: ANN401
+    """The <robndbox> of an <object>, where it is its box: beside a <bndbox> only if <type> says so; else None."""
+    turned = element.find("robndbox")
+    if turned is None:
+        return None
+    upright = len(element.findall("bndbox"))
+    says_so = (element.findtext("type") or "").strip() == "robndbox"
+    return turned if not upright or (upright == 1 and says_so) else None
+
+
+def oriented_corners(turned: Any) -> list[float]:  # noqa: ANN401
+    """The four corners of a <robndbox>. Raises `MalformedError` where a number of it is missing or none."""
+    written = {child.tag: child.text for child in turned}
+    try:
+        cx, cy, width, height, angle = (_number(written[name]) for name in ORIENTED)
+    except (KeyError, ValueError):
+        raise MalformedError(_wrong_number("robndbox", ORIENTED, written)) from None
+    return oriented.rectangle(cx, cy, width, height, angle)
+
+
 def _corners(bndbox: Any) -> tuple[float, float, float, float]:  # noqa: ANN401
     written = {child.tag: child.text for child in bndbox}
     try:
         xmin, ymin, xmax, ymax = (_number(written[name]) for name in CORNERS)
     except (KeyError, ValueError):
-        raise MalformedError(_wrong_corner(written)) from None
+        raise MalformedError(_wrong_number("bndbox", CORNERS, written)) from None
     return xmin, ymin, xmax, ymax
 
 
-def _wrong_corner(written: dict[str, str | None]) -> str:
-    """Say what is wrong with the first corner that is not a number."""
-    for name in CORNERS:
+def _wrong_number(tag: str, names: Iterable[str], written: dict[str, str | None]) -> str:
+    """Say what is wrong with the first of these elements that is not a number."""
+    for name in names:
         value = (written.get(name) or "").strip()
         if not value:
-            return f"<bndbox> has no <{name}>"
+            return f"<{tag}> has no <{name}>"
         try:
             _number(value)
         except ValueError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainworthy_audit.errors import AmbiguousFormatError
+from trainworthy_audit.formats.shared.next_steps import audit_command
 from trainworthy_audit.source.text import numbered_lines
 from trainworthy_audit.types import NameList
 
@@ -124,4 +124,4 @@ def _refuse(source: Source, layouts: list[Layout]) -> None:
 
 def try_annotations(source: Source, annotations: str) -> str:
     """The command that reads these annotations."""
-    return f"trainworthy audit {shlex.quote(str(source.path))} --annotations {shlex.quote(annotations)}"
+    return audit_command(source, "--annotations", annotations)

@@ -10,6 +10,7 @@ import yaml
 
 from trainworthy_audit.formats.shared import yolo_labels
 from trainworthy_audit.formats.shared.paths import printable, stem, within_folder
+from trainworthy_audit.formats.shared.yolo_declared import with_declared_images
 from trainworthy_audit.formats.shared.yolo_layout import Unread
 from trainworthy_audit.source.text import decode_text
 
@@ -93,7 +94,7 @@ def seen(source: Source, within: str) -> str:
     settings = dataset_yamls(source, within)
     if not settings:
         return ""
-    count = yolo_labels.count_labels(source, within)
+    count = yolo_labels.count_labels(with_declared_images(source, within), within)
     others = any(entry.suffix in {".xml", ".json"} for entry in source.entries.values())
     outside = within in source.folders() and not within_folder(settings[0].path, within)
     if not count and (others or outside):

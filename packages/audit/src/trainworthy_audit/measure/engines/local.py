@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.errors import TrainworthyError, UnreachableError
 from trainworthy_audit.leftovers import owner, remove_leftovers
 from trainworthy_audit.measure import protocol
 from trainworthy_audit.measure.engines import Failure
@@ -257,7 +257,7 @@ class _Worker:
         self.at = -1  # the item that it had started last when it failed or died
         self.hung = False
         self._due: float | None = None
-        self._seen = 0  # items started, when its supervisor checked last
+        self._seen = b""  # items started and waits, when its supervisor checked last
         self._clock = threading.Lock()  # one thread serves, another one checks whether it takes too long
         assert self.process.stdin
         assert self.process.stdout
@@ -274,7 +274,8 @@ class _Worker:
     def serve(self, job: _Job, left: list[int]) -> Failure | None:
         """Have these items done, and take those off `left` that have been answered.
 
-        Returns why the item `at` failed, with which the process stopped. Raises `EOFError` where it dies.
+        Returns why the item `at` failed, with which the process stopped. Raises `EOFError` where it dies, and
+        `UnreachableError` where it says that no item can be had.
         """
         self._begin(job, left)
         order = tuple(left)
@@ -289,6 +290,8 @@ class _Worker:
             with self._clock:
                 self._due = None
             self.at = order[max(0, self._count() - 1)]
+        if kind == protocol.UNREACHABLE:
+            raise UnreachableError(text)
         if kind == protocol.DONE and left:
             raise TrainworthyError(f"{job.function} has answered too few items")
         return {
@@ -299,28 +302,28 @@ class _Worker:
 
     def _begin(self, job: _Job, items: Sequence[int]) -> None:
         """Hand over these items."""
-        self._started[:] = bytes(protocol.COUNT)
+        self._started[:] = bytes(protocol.SHARED)
         request = (job.function, job.common, [job.items[index] for index in items], job.timeout)
         protocol.send(self._requests, request)
         reply = protocol.receive(self._answers)
         if reply != protocol.LOADED:
             raise TrainworthyError(f"the processes that decode images cannot find {job.function}: {reply}")
-        self._seen, self._due = 0, job.clock + job.timeout
+        self._seen, self._due = self._started[:], job.clock + job.timeout
 
     def check(self, job: _Job) -> None:
         """Kill it if its item is overdue."""
         with self._clock:
             if self._due is None:
                 return
-            if (count := self._count()) != self._seen:
-                self._seen, self._due = count, job.clock + job.timeout
+            if (now := self._started[:]) != self._seen:
+                self._seen, self._due = now, job.clock + job.timeout
             elif job.clock > self._due:
                 self._due, self.hung = None, True
                 self.process.kill()
 
     def _count(self) -> int:
         """How many items of the chunk have been started."""
-        return int.from_bytes(self._started[:], "little")
+        return int.from_bytes(self._started[: protocol.COUNT], "little")
 
     def end(self) -> str:
         """End the process, and say how it ended: "SIGSEGV", "exit code 3"."""
@@ -348,7 +351,7 @@ def _count() -> tuple[str, mmap.mmap]:
         remove_leftovers(Path(tempfile.gettempdir()), "trainworthy-")
         handle, file = tempfile.mkstemp(prefix=f"trainworthy-{owner()}-")
         with os.fdopen(handle, "wb") as opened:
-            opened.write(bytes(protocol.COUNT))  # now: a full disk would be a SIGBUS once it is mapped
+            opened.write(bytes(protocol.SHARED))  # now: a full disk would be a SIGBUS once it is mapped
         return file, protocol.map_count(file)
     except OSError as error:
         raise TrainworthyError(

@@ -2,7 +2,7 @@
 
 Crashes of decoders are contained there, as on one machine (`local`). This side deals with the loss of tasks: one whose
 worker or node is lost is submitted again, and an item that takes its worker down every time is isolated, and answered
-by a `Failure`.
+by a `Failure`. A head that is lost ends the run: Ray would end this process instead, without a word of ours.
 
 RAY_ADDRESS names the cluster, as it does for all of Ray's own tools; without it one is started on this machine
 and ended again.
@@ -10,14 +10,19 @@ and ended again.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
+import queue
+import socket
+import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trainworthy_audit import __version__, installation
-from trainworthy_audit.errors import TrainworthyError
+from trainworthy_audit.errors import TrainworthyError, UnreachableError
 from trainworthy_audit.measure.engines import Failure, local
 
 if TYPE_CHECKING:
@@ -38,6 +43,13 @@ QUEUED_LEAST = 16
 #: environment anew. A value that the user has set is left as it is.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
+#: Seconds between two looks whether the head of the cluster is there; and how long it may be away. Ray itself gives up
+#: after 60 and ends the process that uses it.
+LOOK, LOST = 2.0, 20.0
+
+#: Seconds that are spent on leaving a cluster whose head is gone.
+LEAVE = 5.0
+
 #: On a busy machine Ray may take longer to start than the 30 seconds that it allows itself.
 STARTS = 3
 
@@ -52,6 +64,7 @@ class Engine:
         self._wanted = workers
         self._connected = False
         self._address = os.environ.get("RAY_ADDRESS")
+        self._head: _Head | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -63,12 +76,17 @@ class Engine:
     def workers(self) -> int:
         """How many tasks may run at once: the number asked for, else one for each processor of the cluster."""
         self._connect()
-        return self._wanted or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return self._wanted or max(1, int(self._watched(self._ray.cluster_resources).get("CPU", 1)))
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here. The engine can be used again."""
-        if self._connected:
-            self._connected = False
+        if not self._connected:
+            return
+        self._connected = False
+        if self._head and self._head.lost:
+            atexit.unregister(self._ray.shutdown)  # Ray's own, which would wait for the head
+            _Call(self._ray.shutdown).done_within(LEAVE)
+        else:
             self._ray.shutdown()
 
     def run(
@@ -81,12 +99,12 @@ class Engine:
         if not items:
             return
         self._connect()
-        shared = self._ray.put(list(common))
+        shared = self._watched(self._ray.put, list(common))
         serve = self._task(_serve)
 
         def begin(part: _Part) -> Any:  # noqa: ANN401 - Ray's reference
             wanted = [items[index] for index in part.items]
-            return serve.remote(__version__, function, wanted, shared)
+            return self._watched(serve.remote, __version__, function, wanted, shared)
 
         answered = 0
         with contextlib.closing(self._scheduled(begin, _parts(len(items), self.workers))) as results:
@@ -111,14 +129,14 @@ class Engine:
         if not items:
             return
         self._connect()
-        everywhere = self._ray.put(shared)
+        everywhere = self._watched(self._ray.put, shared)
         task = self._task(_apply)
         parts = deque(_Part((number,), 0) for number in range(len(items)))
         waiting: dict[int, Any] = {}
         due = 0
 
         def begin(part: _Part) -> Any:  # noqa: ANN401 - Ray's reference
-            return task.remote(__version__, function, items[part.items[0]], everywhere)
+            return self._watched(task.remote, __version__, function, items[part.items[0]], everywhere)
 
         with contextlib.closing(self._scheduled(begin, parts)) as results:
             for part, answer in results:
@@ -151,10 +169,21 @@ class Engine:
                     continue
                 raise TrainworthyError(
                     f"cannot reach the Ray cluster {address or 'on this machine'}: {error}\n"
-                    "  RAY_ADDRESS names the cluster, host:port or auto; without it one is started here.",
+                    "  RAY_ADDRESS names the cluster, host:port or auto; without it one is started here.\n"
+                    "  One that demands a token takes it with RAY_AUTH_MODE=token, from RAY_AUTH_TOKEN, the file that "
+                    "RAY_AUTH_TOKEN_PATH names, or ~/.ray/auth_token.",
                     next_step="ray status",
                 ) from error
         self._connected = True
+        self._head = _Head(self._ray.get_runtime_context().gcs_address)
+
+    def _watched(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Ray's
+        """What a call of Ray returns. Raises `UnreachableError` once the head is lost, for which Ray would wait."""
+        assert self._head
+        running = _Call(call, *args, **options)
+        while not running.done_within(LOOK):
+            self._head.check()
+        return running.result()
 
     def _task(self, function: Callable[..., Any]) -> Any:  # noqa: ANN401 - Ray's remote function
         return self._ray.remote(function).options(num_cpus=1, max_retries=0)
@@ -169,10 +198,10 @@ class Engine:
             while todo or running:
                 for part in self._next(todo, len(running)):
                     running[begin(part)] = part
-                done, _ = self._ray.wait(list(running), num_returns=1)
+                done, _ = self._watched(self._ray.wait, list(running), num_returns=1)
                 part = running.pop(done[0])
                 try:
-                    answers = self._ray.get(done[0])
+                    answers = self._watched(self._ray.get, done[0])
                 except errors.RayTaskError as error:
                     raise _task_error(error) from error
                 except errors.RayError as error:
@@ -182,9 +211,10 @@ class Engine:
                     continue
                 yield part, answers
         finally:
-            for reference in running:
-                with contextlib.suppress(Exception):
-                    self._ray.cancel(reference, force=True)
+            if not (self._head and self._head.lost):
+                for reference in running:
+                    with contextlib.suppress(Exception):
+                        self._ray.cancel(reference, force=True)
 
     def _next(self, todo: deque[_Part], running: int) -> list[_Part]:
         """The parts that may be submitted while this many are at work."""
@@ -194,6 +224,61 @@ class Engine:
         if self._wanted and self._address:  # on a cluster that others use too
             room = self._wanted
         return [todo.popleft() for _ in range(min(len(todo), max(0, room - running)))]
+
+
+class _Head:
+    """The node that holds a cluster together: whether it still takes connections."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.lost = False
+        self._seen = time.monotonic()
+
+    def check(self) -> None:
+        """Look for it. Raises `UnreachableError` where it has been away for `LOST` seconds."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), LOOK).close()
+            self._seen = time.monotonic()
+        except OSError as error:
+            away = time.monotonic() - self._seen
+            self.lost = away > LOST
+            if self.lost:
+                raise UnreachableError(
+                    f"the head of the Ray cluster is lost: {self.address} has taken no connection for {away:.0f} s\n"
+                    f"  Seen: {error.strerror or error}\n"
+                    "  This tells nothing of the dataset: there is no verdict. What was measured before is kept.\n"
+                    "  Once the cluster is there again (ray status), the same command goes on from there."
+                ) from error
+
+
+class _Call:
+    """A call that may never return, in a thread that does not keep the program from ending."""
+
+    def __init__(self, call: Callable[..., Any], *args: Any, **options: Any) -> None:  # noqa: ANN401 - any
+        self._answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self._result: tuple[Any, BaseException | None] | None = None
+        threading.Thread(target=self._run, args=(call, args, options), daemon=True).start()
+
+    def done_within(self, seconds: float) -> bool:
+        """Whether it returns or raises within so long."""
+        with contextlib.suppress(queue.Empty):
+            self._result = self._result or self._answer.get(timeout=seconds)
+        return self._result is not None
+
+    def result(self) -> Any:  # noqa: ANN401 - whatever the call returns
+        """What it returned, once it is done. Raises what it raised."""
+        assert self._result
+        value, error = self._result
+        if error is not None:
+            raise error
+        return value
+
+    def _run(self, call: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> None:
+        try:
+            self._answer.put((call(*args, **options), None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            self._answer.put((None, error))
 
 
 class _Part(NamedTuple):

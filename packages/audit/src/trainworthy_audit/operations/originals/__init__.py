@@ -11,7 +11,7 @@ import polars as pl
 from trainworthy_audit.formats.shared.malformed import MalformedError
 from trainworthy_audit.operations import masks, polygons
 from trainworthy_audit.operations.collection import EDGES
-from trainworthy_audit.operations.originals import coco, voc, yolo
+from trainworthy_audit.operations.originals import coco, dota, voc, yolo
 from trainworthy_audit.operations.placement import Placement
 
 if TYPE_CHECKING:
@@ -129,13 +129,18 @@ class Originals:
         return self._moved_mask(shape, row) if isinstance(shape, dict) else self._moved_polygons(shape, row)
 
     def _polygon_of_row(self, row: Mapping[str, Any]) -> list[list[float]] | None:
-        """The polygon of a YOLO row, in pixels of its image as it was."""
+        """The polygon or the corners of a row of BOXES, of formats besides COCO, in pixels of its image as it was."""
+        if (xml := self.xml(row["source"], row["annotation"])) is not None:
+            corners = xml.oriented.get(row["box"])
+            return None if corners is None else [corners]
         key = (row["source"], row["annotation"])
         if self._rows[0] != key:
             self._rows = (key, yolo.read_rows(self._collection.sources[key[0]], key[1]))
         rows, number = self._rows[1], row["line"]
         if number is None or number > len(rows):
             return None
+        if self._formats[key[0]] == "dota":
+            return dota.corners(rows[number - 1])
         polygon = yolo.polygon(rows[number - 1], self.placement(row["image"]).before)
         return (
             None if polygon is None else [polygons.stretch(polygon, [row[f"from_{edge}"] for edge in EDGES])]

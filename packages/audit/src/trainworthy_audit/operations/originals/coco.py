@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from trainworthy_audit.source import Source
 
 Entry = dict[str, Any]
+
+#: An id that is a number, as text.
+_WHOLE = re.compile(r"\s*\d{1,20}\s*")
 
 #: What a COCO json holds that other formats do not.
 EXTRAS = "Other keys of COCO (attributes, licences, keypoints, ...), where there are any."
@@ -52,7 +56,7 @@ class Json:
         for at, raw in enumerate(self._annotations):
             identity = _identity(_keys(raw, _AnnotationKeys).image_id)
             image = None if identity is None else images.get(identity)
-            if image is None and isinstance(identity, str) and identity.strip().isdecimal():
+            if image is None and isinstance(identity, str) and _WHOLE.fullmatch(identity):
                 image = text_ids.get(int(identity))
             if image is not None:
                 self._annotation_at[image, boxes[image]] = at
@@ -101,12 +105,12 @@ def _split(data: bytes) -> tuple[Entry, Sequence[Any], Sequence[Any]]:
 
 def _keys(raw: Any, kind: type[Any]) -> Any:  # noqa: ANN401 - any json
     """The keys of an entry that say what it belongs to; all None where it is no object."""
+    if isinstance(
+        raw, dict
+    ):  # not `msgspec.convert`: names may hold what no text can, such as a lone surrogate
+        return kind(**{name: raw.get(name) for name in kind.__struct_fields__})
     try:
-        return (
-            msgspec.json.decode(raw, type=kind)
-            if isinstance(raw, msgspec.Raw)
-            else msgspec.convert(raw, kind)
-        )
+        return msgspec.json.decode(raw, type=kind) if isinstance(raw, msgspec.Raw) else kind()
     except msgspec.MsgspecError:
         return kind()
 

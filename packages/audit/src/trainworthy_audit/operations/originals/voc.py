@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
 from trainworthy_audit.formats.shared import voc_xml
+from trainworthy_audit.formats.shared.malformed import MalformedError
 
 if TYPE_CHECKING:
     from trainworthy_audit.source import Source
@@ -30,6 +32,9 @@ class Xml:
     head: str = ""
     objects: dict[int, str] = field(default_factory=dict)  # {box: its other elements}
     placed: dict[int, str] = field(default_factory=dict)  # likewise, those that hold coordinates
+    oriented: dict[int, list[float]] = field(
+        default_factory=dict
+    )  # {box: the four corners of its <robndbox>}
 
 
 def read_xml(source: Source, path: str) -> Xml:
@@ -56,6 +61,10 @@ def _add_object(xml: Xml, element: Any, first: int) -> int:  # noqa: ANN401 - lx
                 placed += f"\n    {_verbatim(child)}"
             else:
                 others += f"\n    {_verbatim(child)}"
+    turned = voc_xml.robndbox(element)
+    if turned is not None:
+        with contextlib.suppress(MalformedError):
+            xml.oriented[first] = voc_xml.oriented_corners(turned)
     count = max(1, len(element.findall("bndbox")))
     for box in range(first, first + count):
         xml.objects[box], xml.placed[box] = others, placed

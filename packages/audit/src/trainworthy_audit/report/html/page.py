@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.report.html.pictures import Image
     from trainworthy_audit.report.html.sections import Section
     from trainworthy_audit.report.shared.groups import Group
-    from trainworthy_audit.types import AuditResult, Severity
+    from trainworthy_audit.types import AuditResult, Dataset, Severity
 
 NAME = 100  # characters of a label or split by which findings are filtered
 NAMED = 20  # a picture with more boxes shows no labels: they would cover it
@@ -42,6 +43,7 @@ def render(
         audit=audit,
         dataset=evidence.dataset,
         root=shlex.quote(evidence.dataset.root),
+        audited=_audited(evidence.dataset),
         verdict=groups.verdict(audit, rule_groups),
         kind=_MARKS[audit.verdict],
         parts=_parts(sections),
@@ -75,6 +77,12 @@ def render(
         NAME=NAME,
         **jinja.parts("report.js"),
     )
+
+
+def _audited(dataset: Dataset) -> str:
+    """The dataset as a command names it that audits it as it was audited."""
+    alone = dataset.annotations_only and Path(dataset.root).is_dir()
+    return shlex.quote(dataset.root) + (" --no-images" if alone else "")
 
 
 class Part(NamedTuple):

@@ -232,7 +232,8 @@ def heat_map(evidence: Evidence) -> Heat | None:
     # Corners of rectangles, summed up twice, give how many lie over each cell: no loop over boxes.
     steps = np.zeros((GRID + 1, GRID + 1))
     for y, x, sign in ((top, left, 1), (bottom, left, -1), (top, right, -1), (bottom, right, 1)):
-        np.add.at(steps, (np.minimum(y, GRID), np.minimum(x, GRID)), sign)
+        cells = np.minimum(y, GRID) * (GRID + 1) + np.minimum(x, GRID)
+        steps += sign * np.bincount(cells, minlength=steps.size).reshape(steps.shape)
     cover = steps.cumsum(0).cumsum(1)[:GRID, :GRID]
     shade = np.ceil(cover / cover.max() * SHADES).astype(int)
     paths = [

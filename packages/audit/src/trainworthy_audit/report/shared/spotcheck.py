@@ -20,6 +20,8 @@ def choose(audit: AuditResult) -> list[str]:
     Images are taken in turn from every split and rarest label, so that the small and the rare are seen too.
     """
     evidence = audit.evidence
+    if evidence.dataset.annotations_only:
+        return []
     images = evidence.images.filter(pl.col("status").is_in(["ok", "damaged"])).select(
         "image", "path", "split"
     )

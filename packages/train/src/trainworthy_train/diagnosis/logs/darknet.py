@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
 
-_STEP = re.compile(r"^\s*(\d{1,9}): (\S+), (\S+) avg(?: loss)?, (\S+) rate, \S+ seconds, (\d+) images")
+_STEP = re.compile(r"^\s*(\d{1,9}): (\S+), (\S+) avg(?: loss)?, (\S+) rate, \S+ seconds, (\d{1,15}) images")
 _MAP = re.compile(r"mean average precision \(mAP(?:@0\.50?)?\) = (\S+), or ")
 _LAST = re.compile(r"Last accuracy mAP@0\.50? = (\S+) ?%")
 _SCORES = re.compile(r"for (?:conf_)?thresh = \S+, precision = (\S+), recall = (\S+), F1-score")

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _HEADER = re.compile(r"\bEpoch\s+(?:GPU_mem|gpu_mem)\s+(.*?)\s*(?:Instances|labels|targets)\s")
 _ROW = re.compile(r"^\s*(\d{1,7})/(\d{1,7})\s+[\d.]+[GMK]?((?:\s+[-+\w.]+){2,9}?)\s+\d+\s+\d+(?:\s*:|\s*$)")
-_ALL = re.compile(r"^\s+all\s+(\d+)\s+\d+((?:\s+[\w.\-+]+){4})")
+_ALL = re.compile(r"^\s+all\s+(\d{1,9})\s+\d+((?:\s+[\w.\-+]+){4})")
 # After training the best weights are validated once more, which is not another epoch.
 _END = re.compile(r"epochs? completed in|Optimizer stripped|^Validating |^Fusing layers")
 _DONE = re.compile(r"\d epochs? completed in")
-_BEGIN = re.compile(r"Starting training for (\d+) epochs")
-_CLASSES = re.compile(r"Overriding model\.yaml nc=\d+ with nc=(\d+)")
+_BEGIN = re.compile(r"Starting training for (\d{1,7}) epochs")
+_CLASSES = re.compile(r"Overriding model\.yaml nc=\d+ with nc=(\d{1,7})\b")
 
 
 def sniff(log: Log) -> bool:
@@ -78,7 +78,7 @@ def _add_metrics(run: CurvesBuilder, match: re.Match[str]) -> None:
 
 def _read_header(line: str, header: dict[str, object]) -> None:
     """What is printed before training: whether weights were pretrained, and the number of classes."""
-    if match := re.search(r"Transferred (\d+)/(\d+) items from", line):
+    if match := re.search(r"Transferred (\d{1,9})/(\d{1,9}) items from", line):
         header["pretrained"] = int(match[1]) * 2 > int(match[2])
     elif match := _CLASSES.search(line):
         header["classes"] = int(match[1])

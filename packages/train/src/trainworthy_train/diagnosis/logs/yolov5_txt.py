@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainworthy_train.diagnosis.logs.shared.log import Log
     from trainworthy_train.types import Curves
 
-_ROW = re.compile(r"\s*(\d+)/(\d+)\s+([\d.]+)G?((?:\s+[-+\w.]+){6,20})\s*")
+_ROW = re.compile(r"\s*(\d{1,7})/(\d{1,7})\s+([\d.]+)G?((?:\s+[-+\w.]+){6,20})\s*")
 
 #: The columns after epoch and memory are the parts of the loss, of which there may be more (landmarks, keypoints),
 #: mostly their sum, the number of labels and the size of the images. An epoch with an evaluation also has precision,

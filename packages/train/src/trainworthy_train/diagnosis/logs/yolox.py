@@ -43,7 +43,7 @@ def read(log: Log) -> list[Curves]:
         elif runs and (score := coco.score(line)):
             name, value = score
             runs.current.add(name, math.ceil(runs.current.last_step), value)  # the epoch that ended
-        elif setting := re.match(r"[│|] (num_classes|no_aug_epochs)\s*[│|] (\d+)", line):
+        elif setting := re.match(r"[│|] (num_classes|no_aug_epochs)\s*[│|] (\d{1,7})\b", line):
             facts[setting[1]] = float(setting[2])
         elif "loading checkpoint for fine tuning" in line:
             fine_tuned = True

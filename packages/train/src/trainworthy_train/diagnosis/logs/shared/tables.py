@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import TYPE_CHECKING
 
 from trainworthy_train.diagnosis.logs.shared.log import number
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
     from trainworthy_train.diagnosis.logs.shared.builder import CurvesBuilder
     from trainworthy_train.diagnosis.logs.shared.log import Log
+
+
+#: A number as spreadsheets of many countries write it, which then separate columns by semicolons.
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 
 def header(text: str) -> list[str]:
@@ -29,13 +34,18 @@ def _first_line(text: str) -> str:
 
 
 def rows(log: Log) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row's line number and cells by column. A short row lacks columns; a repeated header is not a row."""
+    """Each row's line number and cells by column. A short row lacks columns; a repeated header is not a row.
+
+    Decimal commas become points, where commas do not separate the columns.
+    """
     columns = header(log.head)
     mark = separator(log.head)
     for number_, line in enumerate(log.complete_lines(mark), 1):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in _cells(line, mark)]
+        if mark != "," and "," in line:
+            cells = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells]
         if cells[: len(columns)] != columns:
             yield number_, dict(zip(columns, cells, strict=False))
 
