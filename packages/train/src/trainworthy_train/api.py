@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from trainworthy_audit.source.remote import parse_location
+from trainworthy_audit.source.remote import Url, parse_location
 from trainworthy_train import runs, types
 from trainworthy_train.runs.duration import parse_duration
 from trainworthy_train.runs.run import Run
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trainworthy_train.inference.detector import Detector
+    from trainworthy_train.probe.result import ProbeResult
     from trainworthy_train.training.result import TrainingResult
 
 StrPath = str | Path
@@ -114,6 +115,38 @@ class _Callbacks:
     def on_message(self, text: str) -> None:
         if self._on_message:
             self._on_message(text)
+
+
+class ProbeOptions(TypedDict, total=False):
+    """The options of `probe`, which are those of `trainworthy probe`."""
+
+    time_budget: float | str | None  #: CPU seconds, or "90s", "5m", in which it should be done.
+    image_size: (
+        int | None
+    )  #: Pixels a side of the square that a detector sees. Default: by the size of the boxes.
+    seed: int  #: Default: 0.
+    out: StrPath | None  #: The folder for probe.json, in place of reports/NAME.
+    config: StrPath | None  #: In place of the trainworthy.toml in or beside the dataset.
+    format: str | None  #: "voc", "coco", "yolo" or another name of a format, where it is not recognised.
+    annotations: str | None  #: The folder or file of annotations to read, relative to the dataset.
+    images: str | None  #: The folder of images to read, relative to the dataset.
+    follow_links: bool | None  #: Whether links that leave the dataset's folder are followed.
+    command: str | None  #: The command line that the others come from, for messages.
+
+
+def probe(dataset: StrPath | Url, *, listener: Any = None, **given: Unpack[ProbeOptions]) -> ProbeResult:  # noqa: ANN401 - a probe.session.Listener
+    """Find labels that are probably wrong and what can be learnt: `trainworthy probe` as a function.
+
+    Returns a `ProbeResult`, and writes it to reports/NAME/probe.json. The dataset need not be certified; it is read and
+    measured as an audit does. `listener` is told how far it is: see `trainworthy_train.probe.session.Listener`.
+
+    Raises `DatasetError` where the dataset cannot be read, `TrainingError` where there is nothing to learn from, and
+    `OutputError` where the result cannot be written.
+    """
+    from trainworthy_train.probe import command
+
+    where = dataset if isinstance(dataset, Url) else parse_location(str(dataset))
+    return command.probe(where, listener, dict(given))
 
 
 class Diagnosis(types.Diagnosis):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Points that say nothing are dropped.
 MIN_SCORE = 0.02
 #: At most so many points of an image are looked at.
-POINTS = 600
+POINTS = 300
 #: Of two detections that overlap more, whatever their labels, the surer one stays.
 SAME = 0.55
 LOOSE, HALF, TIGHT = 0.3, 0.5, 0.7
@@ -47,10 +47,11 @@ def iou(one: Array, other: Array) -> Array:
 
 def view(outlook: Outlook) -> View:
     """The points of an outlook that say something, and its detections."""
-    best = outlook.scores.max(1)
+    every = 1 / (1 + np.exp(-outlook.logits))
+    best = every.max(1)
     kept = np.flatnonzero(best > MIN_SCORE)
     kept = kept[np.argsort(-best[kept], kind="stable")][:POINTS]
-    scores, boxes = outlook.scores[kept], outlook.boxes[kept]
+    scores, boxes = every[kept], outlook.boxes[kept]
     overlaps = iou(boxes, boxes)
     alive, found = np.ones(len(kept), bool), []
     for point in range(len(kept)):
@@ -115,7 +116,9 @@ def of_boxes(seen: View, boxes: Array, labels: Array, usual: Typical) -> Array:
     own = seen.scores[:, labels].T  # (n, P)
     rest = seen.scores.copy()
     at = 9
-    others = np.stack([np.delete(rest, label, 1).max(1) if rest.shape[1] > 1 else np.zeros(len(rest)) for label in labels])
+    others = np.stack(
+        [np.delete(rest, label, 1).max(1) if rest.shape[1] > 1 else np.zeros(len(rest)) for label in labels]
+    )
     for limit in (0.1, LOOSE, HALF, TIGHT, 0.85):
         near = points >= limit
         rows[:, at] = np.where(near, own, 0).max(1)
@@ -124,13 +127,9 @@ def of_boxes(seen: View, boxes: Array, labels: Array, usual: Typical) -> Array:
     rows[:, at] = (own * points).max(1)
     rows[:, at + 1] = (others * points).max(1)
     at += 2
-    # The reference: the detection that the box most likely means.
     found = seen.found
-    overlap = points[:, found]  # (n, D)
+    overlap, owned, merit = _merits(seen, boxes)
     sure = seen.scores[found].max(1)  # (D,)
-    owner = overlap.argmax(0)  # which box each detection fits best
-    owned = owner[None] == np.arange(count)[:, None]
-    merit = overlap * np.sqrt(sure)[None] * np.where(owned, 1, 0.6)
     chosen = merit.argmax(1)
     reference = refined(seen, found[chosen])
     rows[:, at] = iou_pairs(boxes, reference)
@@ -156,6 +155,22 @@ def of_boxes(seen: View, boxes: Array, labels: Array, usual: Typical) -> Array:
     at += 1
     assert at <= BOX_COLUMNS, at
     return rows
+
+
+def _merits(seen: View, boxes: Array) -> tuple[Array, Array, Array]:
+    """(n, D) of each box and detection: IoU, whether it fits this box best, and how likely the box means it."""
+    overlap = iou(boxes, seen.boxes[seen.found])
+    owned = overlap.argmax(0)[None] == np.arange(len(boxes))[:, None]
+    sure = seen.scores[seen.found].max(1)
+    return overlap, owned, overlap * np.sqrt(sure)[None] * np.where(owned, 1, 0.6)
+
+
+def references(seen: View, boxes: Array) -> Array:
+    """(n,) the detection, as a number of a point, that each box most likely means; -1 where none overlaps it."""
+    if not len(boxes) or not len(seen.found):
+        return np.full(len(boxes), -1, np.int64)
+    merit = _merits(seen, boxes)[2]
+    return np.where(merit.max(1) > 0, seen.found[merit.argmax(1)], -1)
 
 
 def iou_pairs(one: Array, other: Array) -> Array:

@@ -23,12 +23,13 @@ BATCH = 8
 LEARNING_RATE = 5e-3
 WEIGHT_DECAY = 1e-2
 EMA = 0.99
+MIRRORED = 0.5
 
 
 class Outlook(NamedTuple):
     """What a head says of one image, at each of its N points."""
 
-    scores: Array  # (N, classes) float32 0..1
+    logits: Array  # (N, classes) float32
     boxes: Array  # (N, 4) float32, pixels of the square
 
 
@@ -44,7 +45,7 @@ def train_head(
 ) -> Head:
     """A head trained on these images, of which `targets` has the objects, in pixels of the square.
 
-    Every second epoch shows them mirrored, where mirrored encodings are kept.
+    Each time an image is shown, it is mirrored or not, by chance.
     """
     torch.manual_seed(seed)
     head = Head(classes).to(memory_format=torch.channels_last)
@@ -57,10 +58,9 @@ def train_head(
     a_epoch = math.ceil(len(images) / BATCH)
     step, steps = 0, epochs * a_epoch
     head.train()
-    for epoch in range(epochs):
+    for _ in range(epochs):
         order = generator.permutation(np.asarray(images))
-        mirrored = generator.random(len(order)) < 0.5 if encodings.mirrored else np.zeros(len(order), bool)
-        del epoch
+        mirrored = generator.random(len(order)) < MIRRORED
         for start in range(0, len(order), BATCH):
             chosen, flip = order[start : start + BATCH], mirrored[start : start + BATCH]
             warmup = min(1.0, (step + 1) / a_epoch)
@@ -68,7 +68,10 @@ def train_head(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             features = encodings.batch(chosen, flip)
-            goals = [encodings.mirror(targets[at]) if turned else targets[at] for at, turned in zip(chosen, flip, strict=True)]
+            goals = [
+                encodings.mirror(targets[at]) if turned else targets[at]
+                for at, turned in zip(chosen, flip, strict=True)
+            ]
             parts = losses(*head(features), goals)
             optimizer.zero_grad()
             sum(parts.values()).backward()  # type: ignore[union-attr]
@@ -84,11 +87,10 @@ def train_head(
 
 @torch.no_grad()
 def look(head: Head, encodings: Encodings, images: Sequence[int]) -> list[Outlook]:
-    """What a head says of each image: the mean of its outlooks on it and on its mirror image, point by point."""
+    """What a head says of each image."""
     outlooks = []
     for start in range(0, len(images), 16):
         chosen = np.asarray(images[start : start + 16])
         logits, boxes, _ = head(encodings.batch(chosen, np.zeros(len(chosen), bool)))
-        scores = logits.sigmoid()
-        outlooks += [Outlook(one.numpy(), box.numpy()) for one, box in zip(scores, boxes, strict=True)]
+        outlooks += [Outlook(one.numpy(), box.numpy()) for one, box in zip(logits, boxes, strict=True)]
     return outlooks

@@ -26,8 +26,13 @@ class Planted(NamedTuple):
 
 
 def plant(
-    boxes: Array, labels: Array, side: tuple[float, float, float, float], shares: dict[str, float], classes: Array,
-    rng: np.random.Generator, elsewhere: Array,
+    boxes: Array,
+    labels: Array,
+    side: tuple[float, float, float, float],
+    shares: dict[str, float],
+    classes: Array,
+    rng: np.random.Generator,
+    elsewhere: Array,
 ) -> Planted:
     """Plant errors in the boxes of an image that lies at `side` (x1, y1, x2, y2).
 
@@ -83,7 +88,13 @@ def _drawn(classes: Array, but: int, rng: np.random.Generator) -> int:
     return int(rng.choice(np.unique(classes[classes != but])))
 
 
-def move(box: Array, side: tuple[float, float, float, float], rng: np.random.Generator, low: float = 0.2, high: float = 0.5) -> Array | None:
+def move(
+    box: Array,
+    side: tuple[float, float, float, float],
+    rng: np.random.Generator,
+    low: float = 0.2,
+    high: float = 0.5,
+) -> Array | None:
     """The box moved and resized to an IoU between `low` and `high`; None where that did not succeed."""
     width, height = box[2:] - box[:2]
     for _ in range(60):
@@ -98,7 +109,9 @@ def move(box: Array, side: tuple[float, float, float, float], rng: np.random.Gen
     return None
 
 
-def background(boxes: Array, side: tuple[float, float, float, float], elsewhere: Array, rng: np.random.Generator) -> Array | None:
+def background(
+    boxes: Array, side: tuple[float, float, float, float], elsewhere: Array, rng: np.random.Generator
+) -> Array | None:
     """A box of a usual size that hardly overlaps any object; None where there is no room."""
     span = np.array(side[2:]) - side[:2]
     for _ in range(40):

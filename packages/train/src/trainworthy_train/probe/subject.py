@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from trainworthy_audit import splits as roles
 from trainworthy_audit.evidence import scenes
 from trainworthy_train.types import Sample
 
@@ -26,12 +27,13 @@ class Subject:
     """What is probed. Images are numbered as in `samples`."""
 
     name: str
+    root: str  # as the user gave it
     fingerprint: str
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]  # sorted by path; without crowds
     scenes: Array  # (images,) int64: images of one scene have one number
     rows: tuple[Array, ...]  # of each image, the numbers (n,) of its boxes in `boxes`
-    splits: tuple[str | None, ...]  # of each image
+    splits: tuple[str, ...]  # of each image: "train", "val", "test" or "other"
     boxes: pl.DataFrame  # row, path, annotation, line, box, label and the edges, clipped to the image
     not_judged: Mapping[str, int]  # {why: boxes}
 
@@ -66,12 +68,13 @@ def from_audit(audit: AuditResult, source: Source) -> Subject:
         rows.append(own["number"].to_numpy().astype(np.int64))
     return Subject(
         name=audit.name,
+        root=dataset.root,
         fingerprint=audit.fingerprint,
         classes=classes,
         samples=tuple(samples),
         scenes=images["scene"].to_numpy().astype(np.int64),
         rows=tuple(rows),
-        splits=tuple(images["split"]),
+        splits=tuple(roles.role(split) for split in images["split"]),
         boxes=boxes,
         not_judged=not_judged,
     )

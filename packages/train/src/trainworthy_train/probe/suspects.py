@@ -61,7 +61,10 @@ def judge(images: Sequence[Judged], classes: int, seed: int) -> Verdicts:
 
     own = [evidence.of_boxes(one.view, one.boxes, one.labels, usual) for one in images]
     points = [evidence.candidates(one.view, one.boxes) for one in images]
-    free = [evidence.of_candidates(one.view, at, one.boxes, one.labels, usual) for one, at in zip(images, points, strict=True)]
+    free = [
+        evidence.of_candidates(one.view, at, one.boxes, one.labels, usual)
+        for one, at in zip(images, points, strict=True)
+    ]
 
     x, y, fold, lost_x, lost_fold = _planted(images, all_boxes, all_labels, usual, rng)
     boxes = _boxes(own, x, y, fold, folds, seed)
@@ -105,8 +108,13 @@ def _planted(images, all_boxes, all_labels, usual, rng):
 
 def _classifier(seed: int) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(
-        max_iter=80, learning_rate=0.1, max_leaf_nodes=15, min_samples_leaf=10, l2_regularization=1.0,
-        early_stopping=False, random_state=seed,
+        max_iter=80,
+        learning_rate=0.1,
+        max_leaf_nodes=15,
+        min_samples_leaf=10,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
     )
 
 

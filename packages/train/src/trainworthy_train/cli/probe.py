@@ -1,0 +1,69 @@
+"""`trainworthy probe`: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainworthy_audit.cli import console, options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainworthy_audit.source.remote import Url
+
+#: Suspects that are printed.
+PRINTED = 10
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    from trainworthy_train.runs.duration import parse_duration
+
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no time; write 90s, 30m or 1h30m.") from error
+
+
+@options.command(section="Training and diagnosis")
+@options.dataset
+@click.option(
+    "--time-budget",
+    metavar="TIME",
+    callback=_duration,
+    help="CPU time in which it should be done, such as 5m; less is trained for it.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=96),
+    help="Pixels a side of the square that a detector sees; chosen by the size of the boxes.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Another one divides the images otherwise."
+)
+@click.option(
+    "--out", type=options.PATH, metavar="DIR", help="Where probe.json goes, in place of reports/NAME."
+)
+@options.reading
+@options.json_option
+def probe(*, dataset: Path | Url, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - the keywords of `api.probe`
+    """Find labels that are probably wrong, and what can be learnt, by a small detector that is trained in folds.
+
+    Each image is judged by a detector that never saw it. Prints and writes to reports/NAME/probe.json the objects
+    without a box, the boxes without an object, those that do not fit, and doubtful labels, each with the probability
+    that it is wrong; mAP@50 of each label; and what more images would bring. On a CPU, without settings.
+    """
+    from trainworthy_train import api
+    from trainworthy_train.cli.probe_progress import ProbeProgress
+    from trainworthy_train.report import probe_text
+
+    progress = ProbeProgress()
+    try:
+        result = console.call(api.probe, dataset, listener=progress, **given)
+    finally:
+        progress.close()
+    console.echo(
+        result.dump() if as_json else console.visible(probe_text.render(result, PRINTED)), newline=not as_json
+    )
+    return console.DONE

@@ -1,0 +1,52 @@
+"""`trainworthy probe` from dataset to probe.json; both the command line and the API call it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainworthy_audit import auditing, output
+from trainworthy_audit.api.options import load_config, open_measurer
+from trainworthy_audit.errors import OutputError
+from trainworthy_audit.source import open_source
+from trainworthy_train.probe import plan as planning
+from trainworthy_train.probe import session, subject
+from trainworthy_train.runs import write_atomically
+from trainworthy_train.runs.duration import parse_duration
+
+if TYPE_CHECKING:
+    from trainworthy_audit.source.remote import Url
+    from trainworthy_train.probe.result import ProbeResult
+
+#: The file's name in the report's folder.
+FILE = "probe.json"
+
+
+def probe(where: Path | Url, listener: session.Listener | None, given: dict[str, Any]) -> ProbeResult:
+    """Audit without a report, probe, and write probe.json."""
+    own = {name: given.pop(name, None) for name in ("time_budget", "image_size", "seed", "out")}
+    budget = own["time_budget"]
+    budget = parse_duration(budget) if isinstance(budget, str) else budget
+    settings = load_config(where, given)
+    source = open_source(where, follow_links=settings.follow_links)
+    folder = output.folder_for(None if own["out"] is None else Path(own["out"]), source.name)
+    output.check_folder(folder, source)
+    with open_measurer(source, given) as measurer:
+        audit = auditing.audit(source, settings, measurer)
+    probed = subject.from_audit(audit, source)
+    plan = planning.plan(probed, seed=own["seed"] or 0, image_size=_multiple(own["image_size"]))
+    result = session.run(probed, plan, listener, time_budget=budget)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / FILE, result.dump())
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder / FILE}: {error.strerror or error}",
+            next_step="the same command with --out FOLDER",
+        ) from error
+    return result
+
+
+def _multiple(size: int | None) -> int | None:
+    """The next multiple of the coarsest stride."""
+    return None if size is None else -(-size // 32) * 32
