@@ -152,11 +152,19 @@ def test_a_run_predicts(left: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_is_continued(left: Path, tmp_path: Path) -> None:
-    """Its best weights are the first ones of another run, with the old certificate."""
+    """Its best weights are the first ones of another run, once the dataset is audited by the rules that came since."""
     words = ("--continue-from", "data:v1", "--max-iterations", "1", "--workers", "0", "--devices", "1")
-    proof = ("--certificate", "reports/data/certificate.json")
-    told = in_its_own_process("train", "data", *proof, *words, "--out", tmp_path / "run", folder=left)
-    assert told.code == 0, told.err
+    old, new = "reports/data/certificate.json", tmp_path / "report/certificate.json"
+    told = in_its_own_process(
+        "train", "data", "--certificate", old, *words, "--out", tmp_path / "run", folder=left
+    )
+    assert (told.code, "A009 did not run" in told.err) == (1, True), told.err
+    for command in (
+        ("audit", "data", "--workers", "1", "--out", new.parent),
+        ("train", "data", "--certificate", new, *words, "--out", tmp_path / "run"),
+    ):
+        told = in_its_own_process(*command, folder=left)
+        assert told.code == 0, told.err
     record = json.loads((tmp_path / "run/run.json").read_bytes())
     assert record["continued_from"] == "data:v1"
     assert record["settings"]["image_size"] == 64
