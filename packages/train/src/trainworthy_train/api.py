@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from trainworthy_train.inference.detector import Detector
-    from trainworthy_train.probe.result import ProbeResult
     from trainworthy_train.training.result import TrainingResult
+    from trainworthy_train.types import ProbeResult
 
 StrPath = str | Path
 

@@ -77,6 +77,79 @@ class SideBySide(NamedTuple):
 
 
 # ------------------------------------------------------------------------------------------------------------
+# Probes
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A label that is probably wrong."""
+
+    kind: str  # "missing", "spurious", "moved", "label" or "double"
+    image: str  # its path
+    annotation: str | None  # the file; None for "missing"
+    line: int | None
+    box: int | None  # its index in the annotation file; None for "missing"
+    label: str | None
+    suggested: Mapping[str, Any] | None  # {"label", "bbox": [x1, y1, x2, y2]}; None where the box should go
+    score: float  # the probability that the label is wrong, 0..1
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """What can be learnt of one label."""
+
+    ap50: float  # NaN without a box
+    boxes: int
+    images: int
+    learnable: bool
+    confused_with: tuple[tuple[str, float], ...]  # (label, share of its boxes that are taken for it)
+
+
+class LearningPoint(NamedTuple):
+    """mAP@50 of heads that were trained on so many images, on images that they never saw."""
+
+    images: int
+    map50: float
+    low: float  # between `low` and `high` lie nine of ten figures on other images of the same kind
+    high: float
+
+
+class Forecast(NamedTuple):
+    """What a power law expects of more images."""
+
+    more_images: int
+    map50: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a probe found. Pixels are those of the image as stored, edges, origin top-left."""
+
+    name: str
+    fingerprint: str
+    seed: int
+    folds: int
+    image_size: int
+    cpu_seconds: float
+    images: int
+    boxes: int
+    map50: float
+    map: float
+    labels: Mapping[str, LabelResult]
+    suspects: tuple[Suspect, ...]  # the surest first
+    expected_errors: Mapping[str, float]  # {kind: how many labels are wrong, in expectation}
+    agreement: Mapping[str, float] = field(default_factory=dict)  # "kappa", "boxes", "p_value"
+    learning: tuple[LearningPoint, ...] = ()
+    forecast: Forecast | None = None
+    splits: Mapping[str, float] = field(default_factory=dict)
+    outliers: tuple[str, ...] = ()
+    not_judged: tuple[tuple[str, int], ...] = ()  # (why, boxes)
+    notes: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------------------
 # Curves
 
 #: The names that series have, whatever a trainer calls them. A part of a loss is "loss/NAME" or "val_loss/NAME".

@@ -56,14 +56,15 @@ def probe(*, dataset: Path | Url, as_json: bool, **given: Any) -> int:  # noqa: 
     """
     from trainworthy_train import api
     from trainworthy_train.cli.probe_progress import ProbeProgress
-    from trainworthy_train.report import probe_text
+    from trainworthy_train.report import probe_json, probe_text
 
     progress = ProbeProgress()
     try:
         result = console.call(api.probe, dataset, listener=progress, **given)
     finally:
         progress.close()
-    console.echo(
-        result.dump() if as_json else console.visible(probe_text.render(result, PRINTED)), newline=not as_json
-    )
+    if as_json:
+        console.echo(probe_json.render(result), newline=False)
+    else:
+        console.echo(console.visible(probe_text.render(result, PRINTED)))
     return console.DONE

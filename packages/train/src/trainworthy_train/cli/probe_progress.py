@@ -29,11 +29,6 @@ class ProbeProgress:
         left = (now - self._began) / max(1, done) * (total - done)
         self._draw(f"{what} {done:,}/{total:,}  {format_duration(left)} left")
 
-    def on_message(self, text: str) -> None:
-        """Show it in place of the line."""
-        if self._visible:
-            self._draw(text)
-
     def close(self) -> None:
         """Erase the line."""
         if self._length:

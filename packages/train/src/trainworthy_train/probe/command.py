@@ -11,12 +11,13 @@ from trainworthy_audit.errors import OutputError
 from trainworthy_audit.source import open_source
 from trainworthy_train.probe import plan as planning
 from trainworthy_train.probe import session, subject
+from trainworthy_train.report import probe_json
 from trainworthy_train.runs import write_atomically
 from trainworthy_train.runs.duration import parse_duration
 
 if TYPE_CHECKING:
     from trainworthy_audit.source.remote import Url
-    from trainworthy_train.probe.result import ProbeResult
+    from trainworthy_train.types import ProbeResult
 
 #: The file's name in the report's folder.
 FILE = "probe.json"
@@ -38,7 +39,7 @@ def probe(where: Path | Url, listener: session.Listener | None, given: dict[str,
     result = session.run(probed, plan, listener, time_budget=budget)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / FILE, result.dump())
+        write_atomically(folder / FILE, probe_json.render(result).encode())
     except OSError as error:
         raise OutputError(
             f"cannot write {folder / FILE}: {error.strerror or error}",

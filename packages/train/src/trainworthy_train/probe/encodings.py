@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +42,7 @@ class Encodings:
         self.size, self._folder = size, folder
         self._images = ImageDataset(samples, size)
         self._shapes = [(channels, size // stride, size // stride) for _, channels, stride in small.SCALES]
-        self._lengths = [int(np.prod(shape)) for shape in self._shapes]
+        self._lengths = [math.prod(shape) for shape in self._shapes]
         self._values: np.memmap[tuple[int, int, int], np.dtype[np.float16]]
         self.targets: list[dict[str, Tensor]] = []
         self.letterboxes: list[Letterbox] = []
@@ -48,25 +50,13 @@ class Encodings:
     def compute(self, backbone: torch.nn.Module, on_image: Callable[[], None] = lambda: None) -> None:
         """Encode every image that a killed probe had not encoded.
 
-        Raises `RefusedError` for one whose file has changed since the audit, and `TrainingError` where the disk is full.
+        Raises `RefusedError` for one whose file has changed since the audit, and `TrainingError` where the disk is
+        full.
         """
         shape = (len(self._images), VIEWS, sum(self._lengths))
         progress, file = self._folder / "encoded", self._folder / "encodings"
-        before = kept.load(progress) or 0
-        try:
-            before = before if file.stat().st_size == 2 * int(np.prod(shape)) else 0
-        except OSError:
-            before = 0
-        try:
-            with file.open("r+b" if before else "wb") as handle:
-                # Every byte is really there: a file with holes would be a bus error once the disk is full.
-                _reserve(handle.fileno(), 2 * int(np.prod(shape)))
-        except OSError as error:
-            raise TrainingError(
-                f"the encodings of {len(self._images):,} images need {2 * int(np.prod(shape)) / 1e9:.1f} GB in {self._folder}\n"
-                f"  {error.strerror}: expected so much free space.",
-                next_step="the same command with XDG_CACHE_HOME=FOLDER before it, on a larger disk",
-            ) from error
+        before = (kept.load(progress) or 0) if file.exists() else 0
+        self._reserve(file, 2 * math.prod(shape))
         self._values = np.memmap(file, np.float16, "r+", shape=shape)
         for number in range(len(self._images)):
             image = self._images.load(number, 0)
@@ -83,6 +73,21 @@ class Encodings:
             self.letterboxes.append(image.letterbox)
             on_image()
         kept.save(progress, len(self._images))
+
+    def _reserve(self, file: Path, size: int) -> None:
+        """Give the file its size. A file with holes would be a bus error once the disk is full."""
+        try:
+            with file.open("ab") as handle:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(handle.fileno(), 0, size)
+                else:
+                    os.truncate(handle.fileno(), size)
+        except OSError as error:
+            raise TrainingError(
+                f"the encodings of {len(self._images):,} images need {size / 1e9:.1f} GB in {self._folder}\n"
+                f"  {error.strerror}: expected so much free space.",
+                next_step="the same command with XDG_CACHE_HOME=FOLDER before it, on a larger disk",
+            ) from error
 
     def batch(self, images: Array, mirrored: Array) -> tuple[Tensor, ...]:
         """The features (B, C, H, W) of these images, or of their mirror images, at each scale."""
@@ -110,12 +115,3 @@ class Encodings:
         """Where an image lies in its square: x1, y1, x2, y2."""
         at = self.letterboxes[image]
         return at.left, at.top, at.left + at.width * at.scale_x, at.top + at.height * at.scale_y
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    import os
-
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)

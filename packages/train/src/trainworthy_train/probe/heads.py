@@ -12,9 +12,7 @@ from trainworthy_train.models.small import Head, losses
 from trainworthy_train.training.ema import ExponentialMovingAverage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
+    from collections.abc import Callable
 
     from trainworthy_train.probe.encodings import Encodings
     from trainworthy_train.types import Array
@@ -24,6 +22,8 @@ LEARNING_RATE = 5e-3
 WEIGHT_DECAY = 1e-2
 EMA = 0.99
 MIRRORED = 0.5
+#: Images at a time that are looked at.
+LOOKED_AT = 16
 
 
 class Outlook(NamedTuple):
@@ -35,15 +35,14 @@ class Outlook(NamedTuple):
 
 def train_head(
     encodings: Encodings,
-    images: Sequence[int],
-    targets: Sequence[dict[str, Tensor]],
+    images: Array,
     classes: int,
     *,
     epochs: int,
     seed: int,
     on_step: Callable[[], None] = lambda: None,
 ) -> Head:
-    """A head trained on these images, of which `targets` has the objects, in pixels of the square.
+    """A head trained on these images and their objects.
 
     Each time an image is shown, it is mirrored or not, by chance.
     """
@@ -59,7 +58,7 @@ def train_head(
     step, steps = 0, epochs * a_epoch
     head.train()
     for _ in range(epochs):
-        order = generator.permutation(np.asarray(images))
+        order = generator.permutation(images)
         mirrored = generator.random(len(order)) < MIRRORED
         for start in range(0, len(order), BATCH):
             chosen, flip = order[start : start + BATCH], mirrored[start : start + BATCH]
@@ -69,28 +68,29 @@ def train_head(
                 group["lr"] = rate
             features = encodings.batch(chosen, flip)
             goals = [
-                encodings.mirror(targets[at]) if turned else targets[at]
+                encodings.mirror(encodings.targets[at]) if turned else encodings.targets[at]
                 for at, turned in zip(chosen, flip, strict=True)
             ]
-            parts = losses(*head(features), goals)
+            logits, boxes, points = head(features)
+            loss = torch.stack([*losses(logits, boxes, points, goals).values()]).sum()
             optimizer.zero_grad()
-            sum(parts.values()).backward()  # type: ignore[union-attr]
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
             optimizer.step()
             average.update(step)
             step += 1
             on_step()
-    averaged = average.module
-    averaged.eval()
-    return averaged  # type: ignore[return-value]
+    averaged = average.module.eval()
+    assert isinstance(averaged, Head)
+    return averaged
 
 
 @torch.no_grad()
-def look(head: Head, encodings: Encodings, images: Sequence[int]) -> list[Outlook]:
+def look(head: Head, encodings: Encodings, images: Array) -> list[Outlook]:
     """What a head says of each image."""
     outlooks = []
-    for start in range(0, len(images), 16):
-        chosen = np.asarray(images[start : start + 16])
+    for start in range(0, len(images), LOOKED_AT):
+        chosen = images[start : start + LOOKED_AT]
         logits, boxes, _ = head(encodings.batch(chosen, np.zeros(len(chosen), bool)))
         outlooks += [Outlook(one.numpy(), box.numpy()) for one, box in zip(logits, boxes, strict=True)]
     return outlooks

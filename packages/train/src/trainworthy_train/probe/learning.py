@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from trainworthy_train.types import Forecast, LearningPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,32 +19,14 @@ EXPONENTS = np.linspace(0.1, 1.2, 23)
 LEAST_SPREAD = 0.005
 
 
-class Point(NamedTuple):
-    """mAP@50 of heads that were trained on so many images, on images that they never saw."""
-
-    images: int
-    map50: float
-    low: float  # between `low` and `high` lie nine of ten figures on other images of the same kind
-    high: float
-
-
-class Forecast(NamedTuple):
-    """What a power law expects of more images."""
-
-    more_images: int
-    map50: float
-    low: float
-    high: float
-
-
-def point(images: int, figures: Sequence[float]) -> Point:
+def point(images: int, figures: Sequence[float]) -> LearningPoint:
     """A point from figures (the first on all held-out images, the others on drawn ones)."""
     drawn = np.array(figures[1:]) if len(figures) > 1 else np.array(figures)
     low, high = np.quantile(drawn, [0.05, 0.95])
-    return Point(images, float(figures[0]), float(min(low, figures[0])), float(max(high, figures[0])))
+    return LearningPoint(images, float(figures[0]), float(min(low, figures[0])), float(max(high, figures[0])))
 
 
-def forecast(points: Sequence[Point], more: int, seed: int) -> Forecast | None:
+def forecast(points: Sequence[LearningPoint], more: int, seed: int) -> Forecast | None:
     """What `more` images would bring, with an interval of nine in ten; None of fewer than three points.
 
     The figure is ceiling - slope * images**-exponent. All exponents are fitted to the points, and to points drawn

@@ -22,7 +22,7 @@ TOO_SMALL = 4.0
 FEW = 1500
 FOLDS = 4
 #: A head needs so many steps, however few the images.
-LEAST_STEPS = 300
+LEAST_STEPS = 150
 BATCH = 8
 
 

@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 #: What may be wrong with a box; 0 is a box as it was found.
 KINDS = ("fine", "label", "moved", "spurious", "double")
+FINE, LABEL, MOVED, SPURIOUS, DOUBLE = range(5)
+#: The IoU with its object that a box is moved to, and that a second box has.
+MOVED_TO, DOUBLED_TO = (0.2, 0.5), (0.5, 0.85)
+#: A box on background overlaps no object by more.
+BACKGROUND = 0.1
+TRIES = 60
+
+Side = tuple[float, float, float, float]
+
+
+class Shares(NamedTuple):
+    """Of all boxes, how many get each error; "spurious" ones are added."""
+
+    label: float
+    moved: float
+    dropped: float
+    spurious: float
+    double: float
 
 
 class Planted(NamedTuple):
@@ -20,7 +38,7 @@ class Planted(NamedTuple):
 
     boxes: Array  # (n, 4)
     labels: Array  # (n,)
-    kind: Array  # (n,) number in `KINDS`
+    kinds: Array  # (n,) number in `KINDS`
     dropped: Array  # (d, 4) boxes that were taken away
     dropped_labels: Array  # (d,)
 
@@ -28,99 +46,84 @@ class Planted(NamedTuple):
 def plant(
     boxes: Array,
     labels: Array,
-    side: tuple[float, float, float, float],
-    shares: dict[str, float],
-    classes: Array,
+    side: Side,
+    shares: Shares,
     rng: np.random.Generator,
-    elsewhere: Array,
+    *,
+    all_labels: Array,
+    all_boxes: Array,
 ) -> Planted:
-    """Plant errors in the boxes of an image that lies at `side` (x1, y1, x2, y2).
+    """Plant errors in the boxes (n, 4) of an image that lies at `side` (x1, y1, x2, y2).
 
-    Of the boxes, `shares` says how many are dropped, moved, given another label, doubled, and how many are added to
-    them; `classes` (n,) are the labels of the dataset, drawn as often as they occur; `elsewhere` (m, 4) are boxes of
-    other images, whose sizes the added ones have.
+    `all_labels` and `all_boxes` are those of the dataset: wrong labels are as frequent as right ones, and added boxes
+    as large as others.
     """
-    count = len(boxes)
-    draw = rng.random(count)
-    kind = np.zeros(count, np.int64)
-    edges = np.cumsum([shares["label"], shares["moved"], shares["dropped"]])
-    new_boxes, new_labels = boxes.copy(), labels.copy()
-    present = np.unique(classes)
+    draw = rng.random(len(boxes))
+    kinds = np.zeros(len(boxes), np.int64)
+    boxes_now, labels_now = boxes.copy(), labels.copy()
+    edges = np.cumsum([shares.label, shares.moved, shares.dropped])
     for at in np.flatnonzero(draw < edges[0]):
-        others = present[present != labels[at]]
-        if len(others):
-            new_labels[at] = rng.choice(others) if rng.random() < 0.5 else _drawn(classes, labels[at], rng)
-            kind[at] = 1
+        other = _other_label(labels[at], all_labels, rng)
+        if other is not None:
+            labels_now[at], kinds[at] = other, LABEL
     for at in np.flatnonzero((draw >= edges[0]) & (draw < edges[1])):
-        moved = move(boxes[at], side, rng)
+        moved = move(boxes[at], side, rng, MOVED_TO)
         if moved is not None:
-            new_boxes[at], kind[at] = moved, 2
-    gone = (draw >= edges[1]) & (draw < edges[2])
-    added, added_labels, added_kind = [], [], []
-    for at in np.flatnonzero(~gone & (kind == 0) & (rng.random(count) < shares["double"])):
-        again = move(boxes[at], side, rng, low=0.5, high=0.85)
+            boxes_now[at], kinds[at] = moved, MOVED
+    stays = (draw < edges[1]) | (draw >= edges[2])
+    added: list[tuple[Array, int, int]] = []
+    for at in np.flatnonzero(stays & (kinds == FINE) & (rng.random(len(boxes)) < shares.double)):
+        again = move(boxes[at], side, rng, DOUBLED_TO)
         if again is not None:
-            added.append(again)
-            added_labels.append(labels[at])
-            added_kind.append(4)
-    for _ in range(rng.poisson(shares["spurious"] * max(1, count))):
-        box = background(boxes, side, elsewhere, rng)
+            added.append((again, int(labels[at]), DOUBLE))
+    for _ in range(rng.poisson(shares.spurious * max(1, len(boxes)))):
+        box = background(boxes, side, all_boxes, rng)
         if box is not None:
-            added.append(box)
-            added_labels.append(rng.choice(classes))
-            added_kind.append(3)
-    stays = ~gone
+            added.append((box, int(rng.choice(all_labels)), SPURIOUS))
     return Planted(
-        np.concatenate([new_boxes[stays], np.array(added, boxes.dtype).reshape(-1, 4)]),
-        np.concatenate([new_labels[stays], np.array(added_labels, np.int64)]),
-        np.concatenate([kind[stays], np.array(added_kind, np.int64)]),
-        boxes[gone],
-        labels[gone],
+        np.concatenate(
+            [boxes_now[stays], np.array([box for box, _, _ in added], boxes.dtype).reshape(-1, 4)]
+        ),
+        np.concatenate([labels_now[stays], np.array([label for _, label, _ in added], np.int64)]),
+        np.concatenate([kinds[stays], np.array([kind for _, _, kind in added], np.int64)]),
+        boxes[~stays],
+        labels[~stays],
     )
 
 
-def _drawn(classes: Array, but: int, rng: np.random.Generator) -> int:
-    """A label, drawn as often as it occurs, but for one."""
-    for _ in range(50):
-        label = int(rng.choice(classes))
-        if label != but:
-            return label
-    return int(rng.choice(np.unique(classes[classes != but])))
+def _other_label(label: int, all_labels: Array, rng: np.random.Generator) -> int | None:
+    """Another label, half of the time as often as it occurs, else any; None where there is no other."""
+    others = all_labels[all_labels != label]
+    if not len(others):
+        return None
+    return int(rng.choice(others if rng.random() < 0.5 else np.unique(others)))
 
 
-def move(
-    box: Array,
-    side: tuple[float, float, float, float],
-    rng: np.random.Generator,
-    low: float = 0.2,
-    high: float = 0.5,
-) -> Array | None:
-    """The box moved and resized to an IoU between `low` and `high`; None where that did not succeed."""
-    width, height = box[2:] - box[:2]
-    for _ in range(60):
-        shift = rng.uniform(-0.7, 0.7, 2) * (width, height)
-        grow = np.exp(rng.uniform(-0.5, 0.5, 2))
-        centre = (box[:2] + box[2:]) / 2 + shift
-        half = np.array([width, height]) * grow / 2
-        new = np.concatenate([centre - half, centre + half])
-        new = np.clip(new, np.tile(side[:2], 2), np.tile(side[2:], 2)).astype(box.dtype)
-        if (new[2:] - new[:2]).min() >= 1 and low <= iou(box[None], new[None])[0, 0] <= high:
-            return new
+def move(box: Array, side: Side, rng: np.random.Generator, overlap: tuple[float, float]) -> Array | None:
+    """The box moved and resized until it overlaps itself by an IoU in `overlap`; None where that did not succeed."""
+    size, centre = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+    for _ in range(TRIES):
+        middle = centre + rng.uniform(-0.7, 0.7, 2) * size
+        half = size * np.exp(rng.uniform(-0.5, 0.5, 2)) / 2
+        new = np.clip(
+            np.concatenate([middle - half, middle + half]), np.tile(side[:2], 2), np.tile(side[2:], 2)
+        )
+        if (new[2:] - new[:2]).min() >= 1 and overlap[0] <= iou(box[None], new[None])[0, 0] <= overlap[1]:
+            moved: Array = new.astype(box.dtype)
+            return moved
     return None
 
 
-def background(
-    boxes: Array, side: tuple[float, float, float, float], elsewhere: Array, rng: np.random.Generator
-) -> Array | None:
+def background(boxes: Array, side: Side, all_boxes: Array, rng: np.random.Generator) -> Array | None:
     """A box of a usual size that hardly overlaps any object; None where there is no room."""
-    span = np.array(side[2:]) - side[:2]
-    for _ in range(40):
-        size = elsewhere[rng.integers(len(elsewhere))]
-        size = size[2:] - size[:2]
+    low, span = np.array(side[:2]), np.array(side[2:]) - side[:2]
+    for _ in range(TRIES):
+        like = all_boxes[rng.integers(len(all_boxes))]
+        size = like[2:] - like[:2]
         if (size > span).any():
             continue
-        corner = side[:2] + rng.random(2) * (span - size)
-        new = np.concatenate([corner, corner + size]).astype(boxes.dtype)
-        if not len(boxes) or iou(new[None], boxes).max() < 0.1:
+        corner = low + rng.random(2) * (span - size)
+        new: Array = np.concatenate([corner, corner + size]).astype(boxes.dtype)
+        if not len(boxes) or iou(new[None], boxes).max() < BACKGROUND:
             return new
     return None

@@ -19,9 +19,7 @@ LIMIT = 2000
 OUTLYING = 2.5
 
 
-def unlike(
-    summaries: Array, roles: Sequence[str | None], role: str, scenes: Array, seed: int
-) -> float | None:
+def unlike(summaries: Array, roles: Sequence[str], role: str, scenes: Array, seed: int) -> float | None:
     """The probability that images of `role` would look so unlike those of training by chance; None without both.
 
     Of each image its nearest neighbours of other scenes are looked up; where the images of a split lie among each other
@@ -29,7 +27,7 @@ def unlike(
     """
     rng = np.random.default_rng([seed, 13])
     chosen = np.array([number for number, own in enumerate(roles) if own in {"train", role}], np.int64)
-    mine = np.array([roles[number] == role for number in chosen])
+    mine = np.array([roles[number] == role for number in chosen], np.bool_)
     if min(mine.sum(), (~mine).sum()) < 2 * NEIGHBOURS:
         return None
     if len(chosen) > LIMIT:
@@ -56,7 +54,8 @@ def outliers(summaries: Array, scenes: Array) -> list[int]:
 
 def neighbours(summaries: Array, scenes: Array) -> Array:
     """(n, NEIGHBOURS) the images that look most alike, of other scenes."""
-    return np.argsort(_distances(summaries, scenes), 1, kind="stable")[:, :NEIGHBOURS]
+    order: Array = np.argsort(_distances(summaries, scenes), 1, kind="stable")
+    return order[:, :NEIGHBOURS]
 
 
 def _together(near: Array, mine: Array) -> float:
@@ -68,6 +67,6 @@ def _distances(summaries: Array, scenes: Array) -> Array:
     """(n, n) 1 - cosine; infinite within a scene."""
     centred = summaries - summaries.mean(0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-    distance = 1 - centred @ centred.T
+    distance: Array = 1 - centred @ centred.T
     distance[scenes[:, None] == scenes[None]] = np.inf
     return distance

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainworthy_train.probe.result import ProbeResult, Suspect
+    from trainworthy_train.types import ProbeResult, Suspect
 
 #: What a kind of suspect means.
 MEANINGS = {
@@ -20,10 +20,8 @@ MEANINGS = {
 
 def render(result: ProbeResult, count: int) -> str:
     """The summary, and the `count` surest suspects."""
-    lines = [
-        f"{result.name}: mAP@50 {_figure(result.map50)} on images that the detector never saw "
-        f"({result.images:,} images, {result.boxes:,} boxes, {result.folds} folds, {result.image_size} px)"
-    ]
+    size = f"{result.images:,} images, {result.boxes:,} boxes, {result.folds} folds, {result.image_size} px"
+    lines = [f"{result.name}: mAP@50 {_figure(result.map50)} on images that the detector never saw ({size})"]
     lines += [f"  note: {note}" for note in result.notes]
     lines += ["", f"  {'label':<24} {'AP@50':>6} {'boxes':>8} {'images':>7}  taken for"]
     for name, one in sorted(result.labels.items(), key=lambda item: item[1].ap50):
@@ -43,11 +41,8 @@ def render(result: ProbeResult, count: int) -> str:
 
 
 def _expected(result: ProbeResult) -> list[str]:
-    parts = [
-        f"{count:.0f} {MEANINGS[kind].replace('object', 'objects', 1).replace('box ', 'boxes ', 1) if count >= 1.5 else MEANINGS[kind]}"
-        for kind, count in sorted(result.expected_errors.items(), key=lambda item: -item[1])
-        if count >= 0.5
-    ]
+    likely = sorted(result.expected_errors.items(), key=lambda item: -item[1])
+    parts = [f"{count:.0f} x {MEANINGS[kind]}" for kind, count in likely if count >= 0.5]
     if not parts:
         return ["No label is likely wrong."]
     return [f"Probably wrong: {', '.join(parts)}. The surest suspects:"]
@@ -80,8 +75,8 @@ def _outlook(result: ProbeResult) -> list[str]:
     agreement = result.agreement
     if agreement and agreement["p_value"] > 0.01:
         lines.append(
-            f"The names of labels tell nothing: of {agreement['boxes']:.0f} boxes no more have the name that a detector "
-            "gives them than by chance. Names may be shuffled, or class ids belong to another list."
+            f"Labels tell nothing: of {agreement['boxes']:,.0f} boxes no more have the label that a detector gives "
+            "them than by chance. Names may be shuffled, or class ids belong to another list."
         )
     for name, value in result.splits.items():
         if value < 0.01:
