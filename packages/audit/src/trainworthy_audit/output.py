@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from trainworthy_audit.source import Source
 
-#: What a file of ours begins with, by its name. A folder is ours if it has an audit.json of ours.
+#: What a file of ours begins with, by its name. A folder is ours if it has an audit.json or a probe.json of ours.
 MARKS = {
     "audit.json": b'"schema": "trainworthy.audit/',
     "certificate.json": b'"schema": "trainworthy.certificate/',
     "index.html": b"trainworthy</title>",
+    "probe.json": b'"schema": "trainworthy.probe/',
 }
 MARKED_WITHIN = 4096  # bytes
 
@@ -77,7 +78,7 @@ def check_ours(folder: Path, *, beside: tuple[str, ...] = ()) -> None:
             f"cannot write the report to {folder}: {error.strerror}",
             next_step=ELSEWHERE,
         ) from error
-    if found and not is_ours(folder / "audit.json"):
+    if found and not any(is_ours(folder / name) for name in ("audit.json", "probe.json")):
         more = ", ..." if found[3:] else ""
         raise OutputError(
             f"{folder} holds files that trainworthy did not write: {', '.join(found[:3])}{more}\n"

@@ -5,9 +5,10 @@
     result = tt.train("streets/", epochs=20, on_epoch=print)
     tt.load(result.run).predict(["a.jpg"])
     tt.diagnose("results.csv")[0].pattern
+    tt.probe("streets/").suspects[:10]
 
-`train`, `load` and `diagnose` are functions; `runs` is a module, with `runs.list_runs()` and `runs.find("streets:v2")`.
-PyTorch is imported when something needs it, not with this package.
+`train`, `load`, `diagnose` and `probe` are functions; `runs` is a module, with `runs.list_runs()` and
+`runs.find("streets:v2")`. PyTorch is imported when something needs it, not with this package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trainworthy_audit import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainworthy_train import runs
-    from trainworthy_train.api import Diagnosis, TrainingOptions, diagnose, load, train
+    from trainworthy_train.api import Diagnosis, ProbeOptions, TrainingOptions, diagnose, load, probe, train
     from trainworthy_train.errors import (
         RefusedError,
         RunError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from trainworthy_train.inference.detector import Detector, Prediction
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
-    from trainworthy_train.types import Curves, Evidence
+    from trainworthy_train.types import Curves, Evidence, ProbeResult
 
 __all__ = [
     "Curves",
@@ -38,6 +39,8 @@ __all__ = [
     "Diagnosis",
     "Evidence",
     "Prediction",
+    "ProbeOptions",
+    "ProbeResult",
     "RefusedError",
     "Run",
     "RunError",
@@ -49,6 +52,7 @@ __all__ = [
     "__version__",
     "diagnose",
     "load",
+    "probe",
     "runs",
     "train",
 ]
@@ -59,9 +63,12 @@ _HOMES = {
     "Detector": "inference.detector",
     "Evidence": "types",
     "Prediction": "inference.detector",
+    "ProbeResult": "types",
     "Run": "runs.run",
     "TrainingResult": "training.result",
-    **dict.fromkeys(("Diagnosis", "TrainingOptions", "diagnose", "load", "train"), "api"),
+    **dict.fromkeys(
+        ("Diagnosis", "ProbeOptions", "TrainingOptions", "diagnose", "load", "probe", "train"), "api"
+    ),
     **dict.fromkeys(
         ("RefusedError", "RunError", "TrainingError", "TrainworthyError", "WeightsError"), "errors"
     ),

@@ -134,16 +134,16 @@ class ProbeOptions(TypedDict, total=False):
     command: str | None  #: The command line that the others come from, for messages.
 
 
-def probe(dataset: StrPath | Url, *, listener: Any = None, **given: Unpack[ProbeOptions]) -> ProbeResult:  # noqa: ANN401 - a probe.session.Listener
+def probe(dataset: StrPath | Url, *, listener: Any = None, **given: Unpack[ProbeOptions]) -> ProbeResult:  # noqa: ANN401 - a probing.session.Listener
     """Find labels that are probably wrong and what can be learnt: `trainworthy probe` as a function.
 
     Returns a `ProbeResult`, and writes it to reports/NAME/probe.json. The dataset need not be certified; it is read and
-    measured as an audit does. `listener` is told how far it is: see `trainworthy_train.probe.session.Listener`.
+    measured as an audit does. `listener` is told how far it is: see `trainworthy_train.probing.session.Listener`.
 
     Raises `DatasetError` where the dataset cannot be read, `TrainingError` where there is nothing to learn from, and
     `OutputError` where the result cannot be written.
     """
-    from trainworthy_train.probe import command
+    from trainworthy_train.probing import command
 
     where = dataset if isinstance(dataset, Url) else parse_location(str(dataset))
     return command.probe(where, listener, dict(given))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def render(result: ProbeResult) -> str:
     """The text of probe.json."""
     content = dataclasses.asdict(result)
+    content = {"dataset": content.pop("name")} | content
     content |= {
-        "dataset": content.pop("name"),
         "cpu_seconds": round(result.cpu_seconds, 1),
         "map50": _number(result.map50),
         "map": _number(result.map),

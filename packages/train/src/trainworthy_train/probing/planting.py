@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trainworthy_train.probe.evidence import iou
+from trainworthy_train.probing.evidence import iou
 
 if TYPE_CHECKING:
     from trainworthy_train.types import Array

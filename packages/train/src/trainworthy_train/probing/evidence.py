@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from trainworthy_train.probe.heads import Outlook
+    from trainworthy_train.probing.heads import Outlook
     from trainworthy_train.types import Array
 
 #: Points that are less sure of any label say nothing.

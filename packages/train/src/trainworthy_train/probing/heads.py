@@ -14,7 +14,7 @@ from trainworthy_train.training.ema import ExponentialMovingAverage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainworthy_train.probe.encodings import Encodings
+    from trainworthy_train.probing.encodings import Encodings
     from trainworthy_train.types import Array
 
 BATCH = 8

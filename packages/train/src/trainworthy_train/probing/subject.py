@@ -85,7 +85,9 @@ def _judged(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The boxes that can be placed in these images, numbered; and {why: how many} cannot."""
     paths = images.select("image", "path", "width", "height")
-    placed = boxes.join(paths, on="image", how="left", maintain_order="left")
+    placed = boxes.drop("path", "width", "height", strict=False).join(
+        paths, on="image", how="left", maintain_order="left"
+    )
     clipped = placed.with_columns(
         *(pl.col(edge).clip(0.0, pl.col("width")) for edge in ("x1", "x2")),
         *(pl.col(edge).clip(0.0, pl.col("height")) for edge in ("y1", "y2")),

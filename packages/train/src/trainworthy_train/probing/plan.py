@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from trainworthy_train.probe.subject import Subject
+    from trainworthy_train.probing.subject import Subject
 
 #: Sizes of the square that images are letterboxed into. The larger ones cost two and four times as much.
 SIZES = (320, 416, 608)

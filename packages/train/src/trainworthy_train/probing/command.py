@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainworthy_audit import auditing, output
 from trainworthy_audit.api.options import load_config, open_measurer
-from trainworthy_audit.errors import OutputError
 from trainworthy_audit.source import open_source
-from trainworthy_train.probe import plan as planning
-from trainworthy_train.probe import session, subject
+from trainworthy_train.probing import plan as planning
+from trainworthy_train.probing import session, subject
 from trainworthy_train.report import probe_json
-from trainworthy_train.runs import write_atomically
 from trainworthy_train.runs.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -37,14 +35,7 @@ def probe(where: Path | Url, listener: session.Listener | None, given: dict[str,
     probed = subject.from_audit(audit, source)
     plan = planning.plan(probed, seed=own["seed"] or 0, image_size=_multiple(own["image_size"]))
     result = session.run(probed, plan, listener, time_budget=budget)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / FILE, probe_json.render(result).encode())
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {folder / FILE}: {error.strerror or error}",
-            next_step="the same command with --out FOLDER",
-        ) from error
+    output.write(folder, {FILE: probe_json.render(result)})
     return result
 
 

@@ -15,15 +15,15 @@ from trainworthy_train.data.memory import keep_freed_memory
 from trainworthy_train.errors import TrainingError
 from trainworthy_train.evaluate import Detections, coco_statistics
 from trainworthy_train.models import small
-from trainworthy_train.probe import evidence, folds, heads, kept, learning, outcome, suspects
-from trainworthy_train.probe.encodings import Encodings
+from trainworthy_train.probing import evidence, folds, heads, kept, learning, outcome, suspects
+from trainworthy_train.probing.encodings import Encodings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainworthy_train.probe.plan import Plan
-    from trainworthy_train.probe.subject import Subject
+    from trainworthy_train.probing.plan import Plan
+    from trainworthy_train.probing.subject import Subject
     from trainworthy_train.types import Array, LearningPoint, ProbeResult
 
 #: Raise it when a probe of the same content would come out otherwise: what unfinished ones kept is then not used.
@@ -83,6 +83,16 @@ def run(
     Raises `TrainingError` where there is nothing to learn from or to judge, and `RefusedError` where a file changes
     meanwhile.
     """
+    began = time.process_time()
+    with judged(subject, plan, listener, time_budget=time_budget) as (followed, found):
+        return outcome.result(subject, followed, found, time.process_time() - began)
+
+
+@contextlib.contextmanager
+def judged(
+    subject: Subject, plan: Plan, listener: Listener | None = None, *, time_budget: float | None = None
+) -> Iterator[tuple[Plan, outcome.Found]]:
+    """What `run` makes its result of, and the plan that was followed; encodings are there within the context only."""
     _require_learnable(subject, plan)
     keep_freed_memory()
     listener = listener or SilentListener()
@@ -97,10 +107,9 @@ def run(
         work = Work(subject, plan, folder, encodings, fold, listener)
         held_out = _held_out(work)
         points = _learning(work, held_out)
-        judged = _judged(work, held_out)
-        verdicts = suspects.judge(judged, len(subject.classes), plan.seed)
-        found = outcome.Found(judged, verdicts, tuple(one.found for one in held_out), points, encodings)
-        return outcome.result(subject, plan, found, time.process_time() - began)
+        images = _judged(work, held_out)
+        verdicts = suspects.judge(images, len(subject.classes), plan.seed)
+        yield plan, outcome.Found(images, verdicts, tuple(one.found for one in held_out), points, encodings)
 
 
 def _require_learnable(subject: Subject, plan: Plan) -> None:
@@ -120,11 +129,15 @@ def _require_learnable(subject: Subject, plan: Plan) -> None:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Up to two threads, one is as fast and costs less: see `training.launch`."""
+    """Up to two threads, one is as fast and costs less, for torch (see `training.launch`) as for the trees."""
+    from threadpoolctl import threadpool_limits
+
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if before <= 2 else before)
+    threads = 1 if before <= 2 else before
+    torch.set_num_threads(threads)
     try:
-        yield
+        with threadpool_limits(threads):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trainworthy_train.probe import evidence
-from trainworthy_train.probe.planting import KINDS, Shares, plant
+from trainworthy_train.probing import evidence
+from trainworthy_train.probing.planting import KINDS, Shares, plant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainworthy_train.probe.evidence import Typical, View
-    from trainworthy_train.probe.planting import Planted
+    from trainworthy_train.probing.evidence import Typical, View
+    from trainworthy_train.probing.planting import Planted
     from trainworthy_train.types import Array
 
 #: The share of boxes that get each error in a round of planting. So few that an image looks as it does otherwise: with

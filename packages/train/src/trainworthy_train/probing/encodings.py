@@ -12,7 +12,7 @@ import torch
 from trainworthy_train.data.images import ImageDataset
 from trainworthy_train.errors import TrainingError
 from trainworthy_train.models import small
-from trainworthy_train.probe import kept
+from trainworthy_train.probing import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

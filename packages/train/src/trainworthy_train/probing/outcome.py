@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from trainworthy_train.evaluate import score
-from trainworthy_train.probe import evidence, learning, splits
-from trainworthy_train.probe.plan import TOO_SMALL, shorter_sides
-from trainworthy_train.probe.planting import KINDS
+from trainworthy_train.probing import evidence, learning, splits
+from trainworthy_train.probing.plan import TOO_SMALL, shorter_sides
+from trainworthy_train.probing.planting import KINDS
 from trainworthy_train.types import LabelResult, ProbeResult, Suspect
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from trainworthy_train.data.letterbox import Letterbox
     from trainworthy_train.evaluate import Detections, Scores
-    from trainworthy_train.probe.encodings import Encodings
-    from trainworthy_train.probe.plan import Plan
-    from trainworthy_train.probe.subject import Subject
-    from trainworthy_train.probe.suspects import Judged, Verdicts
+    from trainworthy_train.probing.encodings import Encodings
+    from trainworthy_train.probing.plan import Plan
+    from trainworthy_train.probing.subject import Subject
+    from trainworthy_train.probing.suspects import Judged, Verdicts
     from trainworthy_train.types import Array, LearningPoint
 
 #: Labels that are less likely wrong are not listed.
