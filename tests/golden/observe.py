@@ -196,7 +196,8 @@ def resumed(folder: Path) -> Record:
     run = folder / "runs/data/v2"
     before = len(normal.log(run / "log.jsonl"))
     # Rules that block came since: the dataset is audited by them, too, before it may be trained on again.
-    for words in (("audit", "data", "--workers", "1"), ("train", "data", "--resume")):
+    proof = ("--certificate", "reports/data/certificate.json")
+    for words in (("audit", "data", "--workers", "1"), ("train", "data", "--resume", *proof)):
         told = in_its_own_process(*words, folder=folder)
         assert told.code == 0, told.err
     return {"log": normal.log(run / "log.jsonl")[before:]}
