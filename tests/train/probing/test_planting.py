@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,15 @@ def test_errors_are_what_they_are_called(seed: int) -> None:
         assert (0.49 < most < 0.86) if kind == DOUBLE else (kind == SPURIOUS and most < 0.1)
         assert (box[:2] >= 0).all()
         assert (box[2:] <= SIDE[2:]).all()
+
+
+def test_each_error_is_as_frequent_as_its_share() -> None:
+    """Of 1,200 boxes a fifth gets another label, a fifth is moved, a fifth dropped, and half as many are added."""
+    rng, shares = np.random.default_rng(0), Shares(label=0.2, moved=0.2, dropped=0.2, spurious=0.5, double=0)
+    made = [plant(BOXES, LABELS, SIDE, shares, rng, all_labels=LABELS, all_boxes=BOXES) for _ in range(300)]
+    kinds = np.concatenate([one.kinds for one in made])
+    found = [int((kinds == kind).sum()) for kind in (LABEL, MOVED, SPURIOUS)]
+    assert [*found, sum(len(one.dropped) for one in made)] == pytest.approx([240, 240, 600, 240], rel=0.15)
 
 
 def test_nothing_is_planted_where_nothing_is_asked_for() -> None:
