@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit.cli import console, options
+from trainworthy_train.cli import parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,21 +18,12 @@ if TYPE_CHECKING:
 PRINTED = 10
 
 
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    from trainworthy_train.runs.duration import parse_duration
-
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no time; write 90s, 30m or 1h30m.") from error
-
-
 @options.command(section="Training and diagnosis")
 @options.dataset
 @click.option(
     "--time-budget",
     metavar="TIME",
-    callback=_duration,
+    callback=parameters.duration,
     help="CPU time in which it should be done, such as 5m; less is trained for it.",
 )
 @click.option(

@@ -1,10 +1,11 @@
-"""The progress of a probe on standard error: a bar on a terminal, nothing elsewhere."""
+"""The progress of a probe on standard error: a line on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+from trainworthy_train.cli.progress import StatusLine
 from trainworthy_train.runs.duration import format_duration
 
 #: Seconds between two drawings.
@@ -16,7 +17,8 @@ class ProbeProgress:
 
     def __init__(self) -> None:
         self._visible = sys.stderr.isatty()
-        self._part, self._began, self._drawn, self._length = "", 0.0, 0.0, 0
+        self._part, self._began, self._drawn = "", 0.0, 0.0
+        self._line = StatusLine()
 
     def on_part(self, what: str, done: int, total: int) -> None:
         """Draw the line anew."""
@@ -27,16 +29,8 @@ class ProbeProgress:
             return
         self._drawn = now
         left = (now - self._began) / max(1, done) * (total - done)
-        self._draw(f"{what} {done:,}/{total:,}  {format_duration(left)} left")
+        self._line.draw(f"{what} {done:,}/{total:,}  {format_duration(left)} left")
 
     def close(self) -> None:
         """Erase the line."""
-        if self._length:
-            self._draw("")
-            self._length = 0
-
-    def _draw(self, text: str) -> None:
-        text = text[:79]
-        sys.stderr.write(f"\r{text:<{self._length}}\r{text}")
-        sys.stderr.flush()
-        self._length = len(text)
+        self._line.erase()

@@ -20,13 +20,36 @@ INTERVAL = 0.1
 WIDTH = 24  # of the bar, characters
 
 
+class StatusLine:
+    """A line on standard error that is drawn anew in its place, as wide as the terminal at most."""
+
+    def __init__(self) -> None:
+        self._length = 0  # characters that stand on it
+
+    def draw(self, text: str) -> None:
+        """Show `text` in place of what stands there."""
+        try:
+            columns = max(20, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
+        except OSError:
+            columns = 79
+        text = text[:columns]
+        sys.stderr.write(f"\r{text:<{min(self._length, columns)}}\r{text}")
+        sys.stderr.flush()
+        self._length = len(text)
+
+    def erase(self) -> None:
+        """Leave nothing, where anything was drawn."""
+        if self._length:
+            self.draw("")
+
+
 class ProgressBar:
     """A bar with loss, best mAP and the time that is left."""
 
     def __init__(self) -> None:
         self._visible = sys.stderr.isatty()
         self._drawn_at = 0.0
-        self._length = 0  # characters that stand on the line
+        self._line = StatusLine()
 
     def on_step(self, progress: StepProgress) -> None:
         """Draw the bar anew; nothing where standard error is no terminal."""
@@ -37,7 +60,7 @@ class ProgressBar:
         self._drawn_at = now
         filled = min(WIDTH, WIDTH * done // max(1, total))
         score = "" if progress.best_map50 is None else f"  best mAP50 {progress.best_map50:.3f}"
-        self._draw(
+        self._line.draw(
             f"[{'#' * filled}{'.' * (WIDTH - filled)}] {done:,}/{total:,}  loss {progress.loss:.3g}{score}  "
             f"{format_duration(progress.seconds_left)} left"
         )
@@ -53,16 +76,4 @@ class ProgressBar:
 
     def close(self) -> None:
         """Erase the bar."""
-        if self._length:
-            self._draw("")
-            self._length = 0
-
-    def _draw(self, text: str) -> None:
-        try:
-            columns = max(20, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-        except OSError:
-            columns = 79
-        text = text[:columns]
-        sys.stderr.write(f"\r{text:<{min(self._length, columns)}}\r{text}")
-        sys.stderr.flush()
-        self._length = len(text)
+        self._line.erase()

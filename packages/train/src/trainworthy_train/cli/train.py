@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainworthy_audit.cli import console, options
+from trainworthy_train.cli import parameters
 from trainworthy_train.data.augmentation import NAMES
 from trainworthy_train.models import catalogue
 from trainworthy_train.training.settings import DEFAULT_MODEL
@@ -25,15 +26,6 @@ GAP = 0.1
 
 # ------------------------------------------------------------------------------------------------------------
 # Options
-
-
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    from trainworthy_train.runs.duration import parse_duration
-
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no time; write 90s, 30m or 1h30m.") from error
 
 
 def _labels(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -110,7 +102,9 @@ _SETTINGS = options.stack(
         metavar="NAME=X",
         help=f"Set an augmentation, such as mosaic=0.5; or none. There are {', '.join(NAMES)}.",
     ),
-    click.option("--time-budget", callback=_duration, metavar="TIME", help="End in time: 90s, 30m, 1h30m."),
+    click.option(
+        "--time-budget", callback=parameters.duration, metavar="TIME", help="End in time: 90s, 30m, 1h30m."
+    ),
     click.option(
         "--stop",
         type=click.Choice(["auto", "never"]),

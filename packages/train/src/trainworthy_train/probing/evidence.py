@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from trainworthy_audit.geometry import area, pairwise_iou
+
 if TYPE_CHECKING:
     from trainworthy_train.probing.heads import Outlook
     from trainworthy_train.types import Array
@@ -142,7 +144,7 @@ def _meant(seen: View, boxes: Array, labels: Array, among: Array) -> list[Array]
     sure = seen.scores[seen.found].max(1)  # (D,)
     chosen, number = merit.argmax(1), np.arange(len(boxes))
     reference = refined(seen, seen.found[chosen])
-    fit = _pairwise_iou(boxes, reference)
+    fit = pairwise_iou(boxes, reference)
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     shape, shape_there = _shape(boxes), _shape(reference)
     free = np.where(owned & (overlap > 0.02), sure[None], 0)
@@ -215,7 +217,7 @@ def of_candidates(seen: View, points: Array, boxes: Array, labels: Array, usual:
         usual.recall[label],
         near.sum(1),
         (near * seen.scores.max(1)[None]).sum(1),
-        _pairwise_iou(reference, seen.boxes[points]),
+        pairwise_iou(reference, seen.boxes[points]),
         _highest(overlap),
         _highest(np.where(labels[None] == label[:, None], overlap, 0)),
         *_covered(reference, boxes),
@@ -230,8 +232,8 @@ def _covered(reference: Array, boxes: Array) -> list[Array]:
         return [np.zeros(len(reference))] * 2
     shared = _shared(reference, boxes)
     return [
-        np.minimum(shared.sum(1) / np.maximum(_area(reference), 1), 2),
-        _highest(shared / np.maximum(_area(boxes), 1)),
+        np.minimum(shared.sum(1) / np.maximum(area(reference), 1), 2),
+        _highest(shared / np.maximum(area(boxes), 1)),
     ]
 
 
@@ -242,7 +244,7 @@ def _covered(reference: Array, boxes: Array) -> list[Array]:
 def iou(one: Array, other: Array) -> Array:
     """(n, m) IoU of boxes (n, 4) and (m, 4)."""
     shared = _shared(one, other)
-    union: Array = np.maximum(_area(one)[:, None] + _area(other)[None] - shared, 1e-6)
+    union: Array = np.maximum(area(one)[:, None] + area(other)[None] - shared, 1e-6)
     return shared / union
 
 
@@ -259,19 +261,6 @@ def _shared(one: Array, other: Array) -> Array:
     high = np.minimum(one[:, None, 2:], other[None, :, 2:])
     shared: Array = np.clip(high - low, 0, None).prod(-1)
     return shared
-
-
-def _area(boxes: Array) -> Array:
-    area: Array = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
-    return area
-
-
-def _pairwise_iou(one: Array, other: Array) -> Array:
-    """(n,) IoU of the boxes of two lists, pair by pair."""
-    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
-    shared: Array = np.clip(high - low, 0, None).prod(1)
-    union: Array = np.maximum(_area(one) + _area(other) - shared, 1e-6)
-    return shared / union
 
 
 def _shape(boxes: Array) -> Array:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from trainworthy_train.models.small import Head, losses
+from trainworthy_train.models.small import MODEL, Head, losses
+from trainworthy_train.training import optim
 from trainworthy_train.training.ema import ExponentialMovingAverage
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from trainworthy_train.types import Array
 
 BATCH = 8
-LEARNING_RATE = 5e-3
-WEIGHT_DECAY = 1e-2
-EMA = 0.99
 MIRRORED = 0.5
 #: Images at a time that are looked at.
 LOOKED_AT = 16
@@ -48,22 +46,20 @@ def train_head(
     """
     torch.manual_seed(seed)
     head = Head(classes).to(memory_format=torch.channels_last)
-    decayed = [one for one in head.parameters() if one.ndim > 1]
-    others = [one for one in head.parameters() if one.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
-    average = ExponentialMovingAverage(head, EMA)
+    spec = MODEL.optimizer
+    optimizer = optim.build_optimizer(head, spec, spec.lr)
+    average = ExponentialMovingAverage(head, MODEL.ema)
     generator = np.random.default_rng(seed)
-    a_epoch = math.ceil(len(images) / BATCH)
-    step, steps = 0, epochs * a_epoch
+    an_epoch = math.ceil(len(images) / BATCH)
+    schedule = optim.Schedule(spec.lr, spec.warmup * an_epoch, an_epoch, epochs * an_epoch, time_budget=None)
+    step = 0
     head.train()
     for _ in range(epochs):
         order = generator.permutation(images)
         mirrored = generator.random(len(order)) < MIRRORED
         for start in range(0, len(order), BATCH):
             chosen, flip = order[start : start + BATCH], mirrored[start : start + BATCH]
-            warmup = min(1.0, (step + 1) / a_epoch)
-            rate = LEARNING_RATE * warmup * 0.5 * (1 + math.cos(math.pi * step / steps))
+            rate = schedule.learning_rate(step, seconds=0.0)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             features = encodings.batch(chosen, flip)
@@ -75,7 +71,7 @@ def train_head(
             loss = torch.stack([*losses(logits, boxes, points, goals).values()]).sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
+            torch.nn.utils.clip_grad_norm_(head.parameters(), spec.clip)
             optimizer.step()
             average.update(step)
             step += 1

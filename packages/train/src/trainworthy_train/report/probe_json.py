@@ -20,14 +20,7 @@ def render(result: ProbeResult) -> str:
         "cpu_seconds": round(result.cpu_seconds, 1),
         "map50": _number(result.map50),
         "map": _number(result.map),
-        "labels": {
-            name: dataclasses.asdict(one)
-            | {
-                "ap50": _number(one.ap50),
-                "confused_with": [[other, _number(share)] for other, share in one.confused_with],
-            }
-            for name, one in result.labels.items()
-        },
+        "labels": {name: _label(one) for name, one in result.labels.items()},
         "suspects": [_suspect(one) for one in result.suspects],
         "expected_errors": {kind: round(count, 1) for kind, count in result.expected_errors.items()},
         "label_agreement": {name: _number(value) for name, value in content.pop("agreement").items()},
