@@ -105,3 +105,20 @@ def test_there_is_one_vocabulary() -> None:
     telling = re.compile(r"""["'](?:minival|evaluation|trn|tst)["']""")
     found = [path.name for path in sources if telling.search(path.read_text(encoding="utf-8"))]
     assert found == ["splits.py"]
+
+
+@pytest.mark.parametrize(
+    ("names", "dividing"),
+    [
+        (["train", "val", "trainval", "all"], {"train", "val"}),
+        (["trainval", "test"], {"trainval", "test"}),
+        (["trainval", "all"], {"trainval"}),
+        (["trainval"], set()),
+        (["all"], set()),
+        (["train"], {"train"}),
+    ],
+    ids=" ".join,
+)
+def test_what_divides_a_dataset(names: list[str], dividing: set[str]) -> None:
+    """A list of the whole divides nothing, nor does 'trainval' beside its halves."""
+    assert splits.dividing(names) == dividing

@@ -164,6 +164,13 @@ def test_thin_is_small_even_if_long() -> None:
     assert (row["box"], row["measured"], row["limit"]) == (0, 1.28, 3)
 
 
+def test_a_side_of_the_smallest_size_is_thick_enough() -> None:
+    """B006 reports what falls short of its limits, not what just reaches them."""
+    given = [box(0, 0, 100, 3, image=0), box(0, 50, 100, 52.9, image=0), box(0, 99, 8, 107, image=0)]
+    (row,) = found("B006", evidence(given, size=(640.0, 640.0)))
+    assert row["box"] == 1
+
+
 def test_covering_counts_only_what_lies_inside() -> None:
     """B007 measures the part inside the image: a box far larger than the image covers 100 % of it."""
     given = [
@@ -220,6 +227,13 @@ def test_few_boxes_have_no_usual_shape() -> None:
     ]
     rows = found("B009", evidence(given))
     assert [(row["box"], row["message"]) for row in rows] == [(11, "box is 90 times as wide as high")]
+
+
+@pytest.mark.parametrize(("usual", "judged"), [(18, 0), (19, 1)])
+def test_a_usual_shape_takes_twenty_boxes(usual: int, judged: int) -> None:
+    """B009 judges a label from its twentieth box on, the odd one counted."""
+    given = [*(box(10, 10 * n, 50, 10 * n + 40) for n in range(usual)), box(0, 500, 500, 600)]
+    assert len(found("B009", evidence(given))) == judged
 
 
 def test_box_of_coco_is_told_with_its_id() -> None:

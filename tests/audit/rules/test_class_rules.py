@@ -330,6 +330,11 @@ def test_labels_dealt_out_by_chance_are_said(kinds: int, labels: int) -> None:
     assert found("C008", evidence(shapes(rng, kinds, labels, mixed=False))) == []
 
 
+def test_one_label_cannot_be_mixed_up() -> None:
+    """A single label of things with two clear shapes has no names that could have been dealt out."""
+    assert found("C008", evidence(shapes(random.Random(1), 2, 1, mixed=True))) == []
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_of_like_shapes_are_not_judged(seed: int) -> None:
     """Where shapes are spread evenly or normally, labels need not have to do with them."""
