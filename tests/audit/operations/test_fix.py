@@ -529,6 +529,7 @@ def test_a_quarantine_that_is_there_is_not_mixed_with(tmp_path: Path) -> None:
 
 
 @needs_real_datasets
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["bccd_voc", "raccoon_voc", "medwaste_coco", "pallet_yolo", "stopsign_yolo", "nuts_coco"]
 )

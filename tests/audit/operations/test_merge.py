@@ -235,6 +235,7 @@ def test_the_result_cannot_lie_inside_a_source(three: list[Path]) -> None:
 
 
 @needs_real_datasets
+@pytest.mark.slow
 def test_four_real_datasets_of_three_formats_are_one(tmp_path: Path) -> None:
     """All 841 images, byte for byte, and all boxes of four datasets, under the eight labels they have together."""
     names = ("bccd_voc", "raccoon_voc", "pallet_yolo", "nuts_coco")

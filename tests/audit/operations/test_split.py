@@ -342,6 +342,7 @@ def test_the_command_says_what_each_split_has(tmp_path: Path) -> None:
 
 
 @needs_real_datasets
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["medwaste_coco", "bccd_voc", "pallet_yolo"])
 def test_a_fresh_split_of_a_real_dataset_has_no_leak(name: str, tmp_path: Path) -> None:
     """Scenes stay together, every label reaches every split, and the shares are as wanted to 2 %."""

@@ -15,7 +15,7 @@ from trainworthy_train.models.yolov3_tiny import YOLOv3Tiny
 
 SIDE = 96
 STEPS = 25
-QUICK = {"small", "yolov3-tiny"}
+QUICK = {"small"}
 #: YOLOv3 shares all but its body with the tiny one, and is too large to be taught here what an export could show.
 NAMES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
