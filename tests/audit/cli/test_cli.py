@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import platformdirs
 import pytest
 from click.testing import CliRunner, Result
 
@@ -21,6 +22,7 @@ from support.helpers import ROOT
 from trainworthy_audit import cli, demo
 from trainworthy_audit import measure as measuring
 from trainworthy_audit.rules import catalogue
+from trainworthy_audit.source import open_source
 from trainworthy_audit.types import Box, Example, Picture
 
 if TYPE_CHECKING:
@@ -165,13 +167,104 @@ def test_report_never_goes_inside_the_dataset() -> None:
 
 
 def test_report_from_inside_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`audit .` would put reports/ into the dataset, and is refused the same way."""
+    """`cd data; trainworthy audit .` puts the report beside the dataset, where verify looks for it, too."""
+    data = write(SOUND).resolve()
+    before = tree(data)
+    for folder in (data, data / "images"):
+        monkeypatch.chdir(folder)
+        result = audit(data)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.rstrip().endswith(f"{data.parent}/reports/data/index.html")
+        assert run("verify", data).exit_code == 0
+    assert tree(data) == before
+    monkeypatch.chdir(data.parent)
+    assert run("verify", data).exit_code == 0
+
+
+def test_report_of_a_dataset_in_a_folder_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written beside the dataset, the user's cache folder holds the reports."""
     data = write(SOUND).resolve()
     monkeypatch.chdir(data)
-    result = audit(".")
-    assert result.exit_code == 2
-    assert "the report would lie inside the dataset: reports/data" in result.stderr
-    assert audit(".", "--out", "../reports/data").exit_code == 0
+    monkeypatch.setattr("trainworthy_audit.source.os.access", lambda *_: False)
+    assert open_source(Path()).reports == platformdirs.user_cache_path("trainworthy") / "reports"
+
+
+def test_no_report() -> None:
+    """--no-report prints the result and writes nothing; a place for the report contradicts it."""
+    data = write(SOUND)
+    result = audit(data, "--no-report")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "approved" in result.stdout
+    assert "reports" not in result.stdout
+    assert not Path("reports").exists()
+    wrong = audit(data, "--no-report", "--out", "there")
+    assert (wrong.exit_code, "exclude one another" in wrong.stderr) == (2, True)
+
+
+def test_severity_on_the_command_line() -> None:
+    """--severity changes single rules, over the file's, whose others stay."""
+    data = write(SOUND)
+    (data.parent / "trainworthy.toml").write_text('[severity]\nN001 = "error"\nI008 = "error"\n')
+    assert set(blocking(audit(data, "--json"))) == {"N001"}
+    assert blocking(audit(data, "--severity", "N001=warning", "--json")) == []
+    assert blocking(
+        audit(data, "--severity", "N001=info,A004=error", "--severity", "N003=error", "--json")
+    ) == ["N003"]
+    for wrong, words in (
+        ("N001", "expected such as D002=error"),
+        ("N001=fatal", "Expected error, warning, info"),
+        ("Z001=error", "unknown rule or prefix in severity: 'Z001' on the command line"),
+    ):
+        result = audit(data, "--severity", wrong)
+        assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+
+
+def test_fail_on_decides_the_exit_code_alone() -> None:
+    """--fail-on warning fails where the verdict is approved, says why, and the certificate stands."""
+    data = write(SOUND)
+    result = audit(data, "--fail-on", "warning")
+    assert result.exit_code == 1
+    assert re.fullmatch(r"note: \d+ findings of severity warning or graver: exit code 1\n", result.stderr)
+    assert Path("reports/data/certificate.json").exists()
+    assert audit(data, "--fail-on", "warning", "--select", "B", "--no-report").exit_code == 0
+
+
+def test_a_baseline_leaves_what_was_known() -> None:
+    """--baseline fails for new findings alone, names them, counts those that are gone, and certifies nothing by it."""
+    data = write(BAD)
+    assert audit(data, "--name", "old").exit_code == 1
+    known = Path("reports/old/audit.json")
+    same = audit(data, "--baseline", known)
+    assert same.exit_code == 0
+    assert "note: since the baseline 0 findings are new, 0 are gone\n" in same.stderr
+    assert not Path("reports/data/certificate.json").exists()
+    label = data / "labels/train/a.txt"
+    label.write_text(label.read_text().replace("\n", "\n0 0.5 0.5 1.4 0.2\n", 1))
+    worse = audit(data, "--baseline", known, "--select", "B001")  # the line moved the finding behind it
+    assert worse.exit_code == 1
+    assert re.search(r"note: since the baseline 1 findings are new, \d+ are gone\n", worse.stderr)
+    assert "note: new: B001 images/train/a.jpg: " in worse.stderr
+    assert worse.stderr.endswith("note: 1 new findings of severity error or graver: exit code 1\n")
+    assert audit(data, "--baseline", known, "--fail-on", "warning", "--select", "I001").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{}", "[", '{"schema": "trainworthy.audit/1", "findings": [{"id": 1}]}'], ids=list("abcd")
+)
+def test_a_baseline_that_is_none(text: str | None) -> None:
+    """Missing, of something else, torn, or edited by hand: exit code 2 before anything is measured."""
+    data = write(BAD)
+    if text is not None:
+        Path("audit.json").write_text(text)
+    result = audit(data, "--baseline", "audit.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: audit.json is not the audit.json of an audit: ")
+
+
+def blocking(result: Any) -> list[str]:
+    """The rules whose findings block, by what --json printed."""
+    rules = json.loads(result.stdout)["rules"]
+    return [code for code, rule in rules.items() if rule["severity"] == "error" and rule["findings"]]
 
 
 def test_report_of_another_dataset_is_replaced_aloud() -> None:

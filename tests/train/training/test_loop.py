@@ -27,8 +27,9 @@ from support import tiny
 from support.helpers import TESTS
 from trainworthy_train import runs
 from trainworthy_train.data import gate
+from trainworthy_train.diagnosis import live
 from trainworthy_train.errors import RefusedError, RunError, TrainingError
-from trainworthy_train.training import curve_watcher, launch, loop, writer
+from trainworthy_train.training import launch, loop, writer
 from trainworthy_train.training import weights as first_weights
 from trainworthy_train.training.progress import SilentListener
 from trainworthy_train.training.result import TrainingResult
@@ -229,9 +230,9 @@ def test_stop_auto_ends_when_map_does_not_improve(
 
     def decide(curves: Any) -> Any:
         asked.append(len(curves.series["map50"].value))
-        return curve_watcher.stopping.Stop(len(asked) == 2, "enough", 1.0)
+        return live.stopping.Stop(len(asked) == 2, "enough", 1.0)
 
-    monkeypatch.setattr(curve_watcher.stopping, "decide", decide)
+    monkeypatch.setattr(live.stopping, "decide", decide)
     result, _ = go(dataset, tmp_path / "a", epochs=9, stop="auto")
     assert (result.stop_reason, result.message, asked) == ("stopped", "enough", [1, 2])
     assert go(dataset, tmp_path / "b", epochs=1, stop="never")[0].stop_reason == "finished"
@@ -471,12 +472,12 @@ def test_an_alarm_is_said_once(
     planned: list[float | None] = []
     kinds = iter(["", "not-learning", "not-learning", "diverging"])
 
-    def alarm(curves: Any) -> curve_watcher.alarms.Alarm | None:
+    def alarm(curves: Any) -> live.alarms.Alarm | None:
         planned.append(curves.planned)
         kind: Any = next(kinds)
-        return curve_watcher.alarms.Alarm(kind, 2.0, "so it is") if kind else None
+        return live.alarms.Alarm(kind, 2.0, "so it is") if kind else None
 
-    monkeypatch.setattr(curve_watcher.alarms, "alarm", alarm)
+    monkeypatch.setattr(live.alarms, "alarm", alarm)
     recorder = Recorder()
     go(dataset, tmp_path / "run", epochs=5, listener=recorder)
     said = [line for line in recorder.messages if "so it is" in line]

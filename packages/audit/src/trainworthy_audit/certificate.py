@@ -6,7 +6,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -22,6 +21,7 @@ from trainworthy_audit.types import Severity  # noqa: TC001 - msgspec looks at i
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trainworthy_audit.source import Source
     from trainworthy_audit.types import AuditResult, Dataset, Evidence
@@ -276,8 +276,8 @@ def follows_links(certificate: Mapping[str, Any]) -> bool:
 
 
 def default_file(source: Source) -> Path:
-    """Where an audit writes the certificate of a dataset: reports/NAME/certificate.json, in the current folder."""
-    return Path("reports") / source.name / "certificate.json"
+    """Where an audit writes the certificate of a dataset: reports/NAME/certificate.json."""
+    return source.reports / source.name / "certificate.json"
 
 
 def read(file: Path, *, dataset: str = "DATASET") -> dict[str, Any]:

@@ -169,9 +169,10 @@ def load(
     """Return the settings for auditing `dataset`.
 
     `file` replaces the search for a configuration file. `given` holds values by the file's keys ("select",
-    "group-regex", ...), which replace what the file says of the same key; `origin` says where they come from: "command
-    line" or "argument". What a file inside the dataset makes milder counts until `Config.enforce`. Raises `ConfigError`
-    for anything unknown or of the wrong kind.
+    "group-regex", ...), which replace what the file says of the same key. `origin` says where they come from:
+    "command line", whose severities change single rules and leave the file's others, or "argument". What a file inside
+    the dataset makes milder counts until `Config.enforce`. Raises `ConfigError` for anything unknown or of the wrong
+    kind.
     """
     found = file or find(dataset)
     if found and not file and _lies_inside(found.parent, dataset) and not _lies_inside(found, dataset):
@@ -184,10 +185,11 @@ def load(
         given or {}, f"on the {origin}" if origin == "command line" else "as an argument", Path()
     )
     origins = dict.fromkeys(in_file, str(found)) | dict.fromkeys(of_given, origin)
-    config = _config(in_file | of_given)
+    single = origin == "command line"
+    config = _config(_over(in_file, of_given, single=single))
     if found is not None and _lies_inside(found, dataset):
         beside = None if file else next(filter(is_plain_file, _places(dataset)[1:]), None)
-        outside = _config((_values_in(beside) if beside else {}) | of_given)
+        outside = _config(_over(_values_in(beside) if beside else {}, of_given, single=single))
         config = _guarded(config, outside, found, dataset)
         origins |= {"follow-links": origin if "follow-links" in of_given else "default"}
     if not config.rules():
@@ -196,6 +198,14 @@ def load(
             next_step="trainworthy rule",
         )
     return dataclasses.replace(config, settings=_settings(config, origins))
+
+
+def _over(in_file: Mapping[str, Any], given: Mapping[str, Any], *, single: bool) -> dict[str, Any]:
+    """The values of a file with those that are given over them; `single` severities leave the file's others."""
+    values = dict(in_file) | dict(given)
+    if single and "severity" in given:
+        values["severity"] = {**in_file.get("severity", {}), **given["severity"]}
+    return values
 
 
 def _values_in(file: Path) -> dict[str, Any]:

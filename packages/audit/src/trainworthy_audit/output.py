@@ -28,8 +28,8 @@ MARKED_WITHIN = 4096  # bytes
 ELSEWHERE = "choose another folder: --out FOLDER"
 
 
-def folder_for(out: Path | None, name: str) -> Path:
-    """The folder of a report: `out`, or reports/NAME below the current folder. Raises `OutputError`."""
+def folder_for(out: Path | None, name: str, source: Source) -> Path:
+    """The folder of a report: `out`, or that of this name in the dataset's reports. Raises `OutputError`."""
     if out is not None:
         return out
     if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
@@ -37,7 +37,7 @@ def folder_for(out: Path | None, name: str) -> Path:
             f"{name!r} cannot be the name of a folder in reports/\n  Expected one word: --name streets.",
             next_step="trainworthy audit DATASET --name streets",
         )
-    return Path("reports") / name
+    return source.reports / name
 
 
 def check_folder(folder: Path, source: Source) -> None:

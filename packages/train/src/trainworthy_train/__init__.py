@@ -6,8 +6,9 @@
     tt.load(result.run).predict(["a.jpg"])
     tt.diagnose("results.csv")[0].pattern
     tt.probe("streets/").suspects[:10]
+    tt.run("streets/", ["yolo", "detect", "train", "data=streets/data.yaml"])
 
-`train`, `load`, `diagnose` and `probe` are functions; `runs` is a module, with `runs.list_runs()` and
+`train`, `load`, `diagnose`, `probe`, `run` and `watch` are functions; `runs` is a module, with `runs.list_runs()` and
 `runs.find("streets:v2")`. PyTorch is imported when something needs it, not with this package.
 """
 
@@ -20,7 +21,18 @@ from trainworthy_audit import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainworthy_train import runs
-    from trainworthy_train.api import Diagnosis, ProbeOptions, TrainingOptions, diagnose, load, probe, train
+    from trainworthy_train.api import (
+        Diagnosis,
+        ProbeOptions,
+        RunOptions,
+        TrainingOptions,
+        diagnose,
+        load,
+        probe,
+        run,
+        train,
+        watch,
+    )
     from trainworthy_train.errors import (
         RefusedError,
         RunError,
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
     from trainworthy_train.runs.run import Run
     from trainworthy_train.training.result import TrainingResult
     from trainworthy_train.types import Curves, Evidence, ProbeResult
+    from trainworthy_train.watching.session import Supervision
 
 __all__ = [
     "Curves",
@@ -44,6 +57,8 @@ __all__ = [
     "RefusedError",
     "Run",
     "RunError",
+    "RunOptions",
+    "Supervision",
     "TrainingError",
     "TrainingOptions",
     "TrainingResult",
@@ -53,8 +68,10 @@ __all__ = [
     "diagnose",
     "load",
     "probe",
+    "run",
     "runs",
     "train",
+    "watch",
 ]
 
 #: Where each name is defined. `runs` is a module.
@@ -65,9 +82,22 @@ _HOMES = {
     "Prediction": "inference.detector",
     "ProbeResult": "types",
     "Run": "runs.run",
+    "Supervision": "watching.session",
     "TrainingResult": "training.result",
     **dict.fromkeys(
-        ("Diagnosis", "ProbeOptions", "TrainingOptions", "diagnose", "load", "probe", "train"), "api"
+        (
+            "Diagnosis",
+            "ProbeOptions",
+            "RunOptions",
+            "TrainingOptions",
+            "diagnose",
+            "load",
+            "probe",
+            "run",
+            "train",
+            "watch",
+        ),
+        "api",
     ),
     **dict.fromkeys(
         ("RefusedError", "RunError", "TrainingError", "TrainworthyError", "WeightsError"), "errors"

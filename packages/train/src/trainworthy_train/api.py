@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from trainworthy_audit.source.remote import Url, parse_location
 from trainworthy_train import runs, types
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trainworthy_train.inference.detector import Detector
     from trainworthy_train.training.result import TrainingResult
     from trainworthy_train.types import ProbeResult
+    from trainworthy_train.watching.session import Supervision
 
 StrPath = str | Path
 
@@ -147,6 +149,66 @@ def probe(dataset: StrPath | Url, *, listener: Any = None, **given: Unpack[Probe
 
     where = dataset if isinstance(dataset, Url) else parse_location(str(dataset))
     return command.probe(where, listener, dict(given))
+
+
+def watch(
+    log: StrPath,
+    on_message: Callable[[str], object] = print,
+    *,
+    columns: Mapping[str, str] | None = None,
+    idle: float | None = None,
+) -> None:
+    """Follow the log of a run that is going on: `trainworthy watch` as a function.
+
+    `on_message` is called with a line for each evaluation and alarm, and where a longer run would hardly gain. Returns
+    when the log's runs are over, or nothing was written for `idle` seconds. `log` and `columns` are as for `diagnose`;
+    the log need not be there yet. Raises `LogError`, a `TrainworthyError`, where it never came.
+    """
+    from trainworthy_train.watching import session as watching
+
+    watching.watch(Path(log), on_message, columns=columns, idle=idle)
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `run`, which are those of `trainworthy run`."""
+
+    certificate: StrPath | None  #: In place of reports/NAME/certificate.json.
+    config: StrPath | None  #: In place of the trainworthy.toml in or beside the dataset.
+    log: (
+        StrPath | None
+    )  #: What the command logs to. Default: found below the current folder, or what it prints.
+    columns: Mapping[str, str] | None  #: As for `diagnose`.
+    name: str | None  #: The run's name, in place of the dataset's.
+    out: StrPath | None  #: The run's folder, new or empty, in place of runs/NAME/vN.
+    stop: Literal["auto", "never"]  #: "auto" interrupts the command where a better mAP has become unlikely.
+
+
+def run(
+    dataset: StrPath | Url,
+    command: Sequence[str],
+    *,
+    on_message: Callable[[str], object] = print,
+    stdout: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
+    **options: Unpack[RunOptions],
+) -> Supervision:
+    """Run any trainer's command on a certified dataset, and watch it: `trainworthy run` as a function.
+
+    `command` is a list such as ["yolo", "detect", "train", "data=data/data.yaml"]. What it prints goes to the binary
+    streams `stdout` and `stderr`, those of this process unless others are given. `on_message` is called with
+    evaluations and alarms. What comes back has the `run`, the command's `exit_code`, `why` it ended ("finished",
+    "failed", "stopped", "interrupted" or "dataset-changed"), the `log` that was followed, and its `diagnoses`.
+
+    Raises `RefusedError`, before anything is started, where the dataset is not what a certificate approves, and
+    `RunError` where the command or the run's folder cannot be had.
+    """
+    from trainworthy_train.watching import session as watching
+
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given |= {name: Path(given[name]) for name in ("certificate", "config", "log", "out") if name in given}
+    where = dataset if isinstance(dataset, Url) else parse_location(str(dataset))
+    request = watching.Request(where, tuple(command), **given)
+    return watching.run(request, on_message, stdout or sys.stdout.buffer, stderr or sys.stderr.buffer)
 
 
 class Diagnosis(types.Diagnosis):

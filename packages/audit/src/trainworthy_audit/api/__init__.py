@@ -14,7 +14,16 @@ Everything that a user can do wrong raises a `TrainworthyError`, whose `next_ste
 
 from __future__ import annotations
 
-from trainworthy_audit.api.audits import Audit, audit, audit_demo, make_demo, report_kinds, show_settings
+from trainworthy_audit.api.audits import (
+    Audit,
+    audit,
+    audit_demo,
+    load_findings,
+    make_demo,
+    new_findings,
+    report_kinds,
+    show_settings,
+)
 from trainworthy_audit.api.certificates import Certificate, require, verify
 from trainworthy_audit.api.datasets import convert, fix, merge, resize, split
 from trainworthy_audit.api.options import LOG, Measuring, Running, Settings
@@ -35,8 +44,10 @@ __all__ = [
     "fix",
     "hashes",
     "list_rules",
+    "load_findings",
     "make_demo",
     "merge",
+    "new_findings",
     "report_kinds",
     "require",
     "resize",

@@ -22,7 +22,7 @@ from trainworthy_audit.api.options import (
     place,
     read_waivers,
 )
-from trainworthy_audit.errors import RefusedError
+from trainworthy_audit.errors import DatasetError, RefusedError
 from trainworthy_audit.report.shared import index, notebook
 from trainworthy_audit.report.shared.groups import groups
 from trainworthy_audit.report.shared.groups import verdict as verdict_sentence
@@ -229,6 +229,39 @@ def audit(
     return Audit(result, source, options, folder)
 
 
+def load_findings(file: str | PathLike[str]) -> pl.DataFrame:
+    """The findings of an earlier audit, of its audit.json: columns as of `Audit.findings`, as far as the file has them.
+
+    Raises `DatasetError` where the file cannot be read, or is no audit.json.
+    """
+    from trainworthy_audit.report.json import read_findings
+
+    try:
+        return read_findings(Path(file))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DatasetError(
+            f"{file} is not the audit.json of an audit: {reason}",
+            next_step="trainworthy audit DATASET  (writes reports/NAME/audit.json)",
+        ) from error
+
+
+def new_findings(findings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Those of `findings` that are not in `known`, both as `Audit.findings` or `load_findings` give them.
+
+    A finding is known by its id; or, since a line that is added to a file moves those behind it, by a finding of the
+    same rule, image, file, label and message, one for one.
+    """
+    same = ["rule", "image", "annotation", "label", "message"]
+    new = findings.filter(~pl.col("id").is_in(known["id"].implode()))
+    left = known.filter(~pl.col("id").is_in(findings["id"].implode()))
+    number = pl.int_range(pl.len()).over(same).alias("number")
+    new, left = new.with_columns(number), left.with_columns(number)
+    return new.join(left, on=[*same, "number"], how="anti", nulls_equal=True, maintain_order="left").drop(
+        "number"
+    )
+
+
 def show_settings(dataset: Location, **options: Unpack[Settings]) -> str:
     """Every setting that an audit of `dataset` would have, and where each value comes from, as lines of text."""
     where = place(dataset)
@@ -278,7 +311,7 @@ def report_kinds() -> tuple[str, ...]:
 
 
 def _report_folder(folder: str | PathLike[str] | None, name: str, source: Source) -> Path:
-    target = output.folder_for(None if folder is None else Path(folder), name)
+    target = output.folder_for(None if folder is None else Path(folder), name, source)
     output.check_folder(target, source)
     return target
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 #: Commands of the package trainworthy-train, which may not be installed.
-TRAINING = ("train", "runs", "diagnose", "predict", "export", "probe")
+TRAINING = ("train", "runs", "diagnose", "predict", "export", "probe", "run", "watch")
 
 #: The section of those that name none themselves, and that of commands of unknown packages.
 TRAINING_SECTION, OTHER = options.SECTIONS[-1], "Other"

@@ -132,6 +132,21 @@ def words(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[s
     return [part.strip() for item in value for part in item.split(",") if part.strip()] or None
 
 
+def pairs(
+    what: str, example: str
+) -> Callable[[click.Context, click.Parameter, Sequence[str]], dict[str, str] | None]:
+    """What makes of a repeatable option `NAME=VALUE,...` a dictionary; None where the option is not given."""
+
+    def read(_: click.Context, __: click.Parameter, value: Sequence[str]) -> dict[str, str] | None:
+        parts = [part.partition("=") for item in value for part in item.split(",") if part.strip()]
+        for name, equals, given in parts:
+            if not (equals and name.strip() and given.strip()):
+                raise click.BadParameter(f"{name!r} is no {what}: expected such as {example}")
+        return {name.strip(): given.strip() for name, _, given in parts} or None
+
+    return read
+
+
 def git_author() -> str:
     """Git's user.name. Raises `ConfigError` where it is not set."""
     import shutil
@@ -280,6 +295,13 @@ selecting = stack(
         help="Run only these rules: codes or prefixes, such as B,D001.",
     ),
     click.option("--ignore", metavar="CODES", callback=codes, help="Leave these rules out."),
+    click.option(
+        "--severity",
+        metavar="CODE=LEVEL",
+        multiple=True,
+        callback=pairs("severity of a rule", "D002=error"),
+        help="Change how rules count, such as D002=error: error blocks; warning and info do not.",
+    ),
 )
 
 #: Images that must not be there: known_hashes.

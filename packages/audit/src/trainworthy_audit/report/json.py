@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import polars as pl
@@ -43,6 +43,44 @@ def read_head(file: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError(f"{file} is nested too deeply") from error
     return head
+
+
+class _Finding(msgspec.Struct):
+    """A finding as it is read again; `waived` is null or how it was accepted."""
+
+    id: str
+    rule: str
+    severity: Severity
+    message: str
+    image: str | None = None
+    annotation: str | None = None
+    line: int | None = None
+    box: int | None = None
+    label: str | None = None
+    split: str | None = None
+    waived: dict[str, str] | None = None
+
+
+class _Findings(msgspec.Struct):
+    schema: Literal["trainworthy.audit/1"]
+    findings: list[_Finding]
+
+
+def read_findings(file: Path) -> pl.DataFrame:
+    """The findings of an audit.json, a row each, columns as the fields of a finding there, `waived` a Boolean.
+
+    Raises `OSError` where it cannot be read, `ValueError` where it is not one of ours.
+    """
+    require_plain_file(file)
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=_Findings).findings
+    except RecursionError as error:
+        raise ValueError(f"{file} is nested too deeply") from error
+    names = [name for name in _Finding.__struct_fields__ if name != "waived"]
+    columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in found] for name in names}
+    whole = {name: pl.Int64 if name in {"line", "box"} else pl.String for name in names}
+    frame = pl.DataFrame(columns, schema=whole)
+    return frame.with_columns(waived=pl.Series([one.waived is not None for one in found], dtype=pl.Boolean))
 
 
 class _Rule(msgspec.Struct):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+import platformdirs
 from blake3 import blake3
 
 from trainworthy_audit.errors import DatasetError, NoDatasetError
@@ -77,6 +78,17 @@ class Source:
     def folder(self) -> Path:
         """The folder for what belongs beside the dataset: its parent; of a URL the current folder."""
         return Path.cwd() if isinstance(self.path, Url) else self.path.resolve().parent
+
+    @property
+    def reports(self) -> Path:
+        """The folder for its reports: reports/ here, or beside it where "here" is inside it, or else in the cache."""
+        here = Path("reports")
+        if isinstance(self.path, Url) or self.zipped or self.is_file:
+            return here
+        if not Path.cwd().is_relative_to(self.path.resolve()):
+            return here
+        writable = os.access(self.folder, os.W_OK)
+        return (self.folder if writable else platformdirs.user_cache_path("trainworthy")) / "reports"
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The bytes of a file of at most `limit`. Raises `OSError` where it cannot be read or is larger.

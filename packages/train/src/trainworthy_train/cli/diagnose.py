@@ -26,23 +26,13 @@ class _Diagnose(options.Command):
         super().format_epilog(ctx, formatter)
 
 
-def _columns(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
-    pairs = [pair.partition("=") for word in value for pair in word.split(",") if pair.strip()]
-    for name, equals, column in pairs:
-        if not (equals and name.strip() and column.strip()):
-            raise click.BadParameter(
-                f"{name!r} names no column: expected SERIES=COLUMN, such as loss=train_loss"
-            )
-    return {name.strip(): column.strip() for name, _, column in pairs} or None
-
-
 @click.command(cls=_Diagnose, section="Training and diagnosis")
 @click.argument("log", type=options.PATH)
 @click.option(
     "--columns",
     metavar="SERIES=COLUMN,...",
     multiple=True,
-    callback=_columns,
+    callback=options.pairs("column of a table", "loss=train_loss"),
     help="Which columns of a table hold what: loss=train_loss,map50=ap50.",
 )
 @click.option(

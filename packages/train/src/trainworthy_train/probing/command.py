@@ -28,7 +28,7 @@ def probe(where: Path | Url, listener: session.Listener | None, given: dict[str,
     budget = parse_duration(budget) if isinstance(budget, str) else budget
     settings = load_config(where, given)
     source = open_source(where, follow_links=settings.follow_links)
-    folder = output.folder_for(None if own["out"] is None else Path(own["out"]), source.name)
+    folder = output.folder_for(None if own["out"] is None else Path(own["out"]), source.name, source)
     output.check_folder(folder, source)
     with open_measurer(source, given) as measurer:
         audit = auditing.audit(source, settings, measurer)

@@ -184,7 +184,7 @@ def _link(run: Run, file: str, name: str) -> str:
 
 
 def _state(end: Event, epochs: Sequence[Event], session: Event) -> str:
-    done, planned = (epochs[-1]["epoch"] if epochs else 0), session.get("planned_epochs", "?")
+    done, planned = (epochs[-1]["epoch"] if epochs else 0), session.get("planned_epochs") or "?"
     duration = f", {format_duration(epochs[-1]['seconds'])}" if epochs and "seconds" in epochs[-1] else ""
     state = ENDS.get(end["why"], end["why"]) if end else "in training when this page was written"
     return f"{state}; epoch {done} of {planned}{duration}"

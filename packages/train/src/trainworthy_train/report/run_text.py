@@ -48,7 +48,7 @@ def list_runs() -> str:
                 run.name,
                 _state(run, end),
                 str(session.get("model", "")),
-                f"{epochs[-1]['epoch'] if epochs else 0}/{session.get('planned_epochs', '?')}",
+                f"{epochs[-1]['epoch'] if epochs else 0}/{session.get('planned_epochs') or '?'}",
                 f"{best['map50']:.3f}" if best else "-",
                 _figure((end.get("test") or {}).get("map50")),
                 str(session.get("certificate", {}).get("verdict", "")),
@@ -215,7 +215,7 @@ def _last(log: Sequence[Event], kind: str) -> Event:
 
 
 def _planned(log: Sequence[Event]) -> Any:  # noqa: ANN401 - a number, where it is known
-    return _first(log, "session").get("planned_epochs", "?")
+    return _first(log, "session").get("planned_epochs") or "?"
 
 
 def format_settings(settings: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_train import runs
-from trainworthy_train.diagnosis import alarms, stopping
+from trainworthy_train.diagnosis.live import LiveCurves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,14 +19,12 @@ class CurveWatcher:
 
     def __init__(self, planned_epochs: int, listener: ProgressListener) -> None:
         self._planned, self._listener = planned_epochs, listener
-        self._warned: set[str] = set()
+        self._live = LiveCurves()
 
     def why_stop(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Why the run should end after the epochs in `rows`; '' where it should go on."""
         curves = dataclasses.replace(runs.curves(rows), planned=float(self._planned))
-        alarm = alarms.alarm(curves)
-        if alarm is not None and alarm.kind not in self._warned:
-            self._warned.add(alarm.kind)
-            self._listener.on_message(f"{alarm.kind} since epoch {alarm.step:g}: {alarm.why}")
-        decision = stopping.decide(curves)
-        return decision.why if decision.should else ""
+        news = self._live.update(curves)
+        if news.alarm is not None:
+            self._listener.on_message(f"{news.alarm.kind} since epoch {news.alarm.step:g}: {news.alarm.why}")
+        return news.stop.why if news.stop.should else ""

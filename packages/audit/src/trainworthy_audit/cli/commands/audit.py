@@ -14,7 +14,13 @@ from trainworthy_audit.cli.console import DONE, FAILED, REJECTED
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import polars as pl
+
+    from trainworthy_audit.api import Audit
     from trainworthy_audit.source.remote import Url
+    from trainworthy_audit.types import Severity
+
+NAMED = 10  # new findings that are named before the rest is only counted
 
 
 @options.command(section="Audit")
@@ -30,7 +36,21 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=options.PATH, metavar="DIR", help="Where the report goes, in place of reports/NAME."
 )
+@click.option("--no-report", is_flag=True, help="Only print the result: no report and no certificate.")
 @click.option("--name", metavar="NAME", help="The dataset's name, in place of its folder's.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "info"]),
+    default="error",
+    show_default=True,
+    help="Exit with 1 where a finding of this severity, or a graver one, is not waived.",
+)
+@click.option(
+    "--baseline",
+    type=options.PATH,
+    metavar="FILE",
+    help="Exit with 1 for findings only that this audit.json of an earlier audit does not have.",
+)
 @click.option(
     "--output-format",
     type=click.Choice(options.REPORTS),
@@ -47,6 +67,9 @@ def audit(
     *,
     dataset: Path | Url,
     out: Path | None,
+    no_report: bool,
+    fail_on: Severity,
+    baseline: Path | None,
     output_format: str,
     as_json: bool,
     show_settings: bool,
@@ -71,8 +94,34 @@ def audit(
         settings = {key: value for key, value in given.items() if key not in {"name", "waivers"}}
         console.echo(api.show_settings(dataset, command=console.command_line(), **settings), newline=False)
         return DONE
-    result = console.call(api.audit, dataset, report=True if out is None else out, **given)
+    if no_report and out is not None:
+        raise click.UsageError("--no-report and --out exclude one another")
+    known = None if baseline is None else api.load_findings(baseline)
+    report = False if no_report else True if out is None else out
+    result = console.call(api.audit, dataset, report=report, **given)
     kind = "json" if as_json else output_format
     for piece in result.render(kind, color=console.colored(sys.stdout, no_color=no_color)):
         console.echo(piece, newline=False)
-    return FAILED if result.crashed else DONE if result.approved else REJECTED
+    return FAILED if result.crashed else _exit_code(result, fail_on, known)
+
+
+def _exit_code(result: Audit, fail_on: Severity, known: pl.DataFrame | None) -> int:
+    """Whether the audit fails, by what is not waived; standard error says so where it is not the verdict alone."""
+    import polars as pl
+
+    from trainworthy_audit.types import SEVERITIES
+
+    findings = result.findings.filter(~pl.col("waived"))
+    if known is not None:
+        from trainworthy_audit import api
+
+        gone = api.new_findings(known, result.findings).height
+        findings = api.new_findings(findings, known)
+        console.note(f"since the baseline {findings.height:,} findings are new, {gone:,} are gone")
+        for rule, image, message in findings.head(NAMED).select("rule", "image", "message").iter_rows():
+            console.note(f"new: {rule} {image or ''}: {message}")
+    grave = findings.filter(pl.col("severity").is_in(SEVERITIES[: SEVERITIES.index(fail_on) + 1])).height
+    if known is not None or fail_on != "error":
+        which = "new findings" if known is not None else "findings"
+        console.note(f"{grave:,} {which} of severity {fail_on} or graver: exit code {int(grave > 0)}")
+    return REJECTED if grave else DONE
