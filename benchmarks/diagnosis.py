@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import sys
+import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,6 +48,9 @@ MARK = "<!-- tables: python benchmarks/diagnosis.py --docs -->"
 #: The words of labels.csv.
 WORDS = {"model not learning": "not-learning"} | {name.replace("-", " "): name for name in PATTERNS}
 SHORT = {name: name.split("-")[0] for name in PATTERNS}
+
+#: The part of the real logs that nothing was chosen on, before its verdicts were counted once.
+HELD_OUT = "second set, held out"
 
 #: From this confidence on, the author of a label was sure of it.
 SURE = 0.7
@@ -82,13 +86,17 @@ class Case:
 
 
 def real(folder: Path, doubtful: AbstractSet[str] = frozenset()) -> list[Case]:
-    """The labelled real logs, of those in `DOUBTFUL` only `doubtful`; of a file with several runs the longest."""
-    repository = {row["id"]: row["repo"] for row in _rows(folder / "index.csv")}
+    """The labelled real logs, of those in `DOUBTFUL` only `doubtful`.
+
+    Of a file with several runs the longest, in the second set the last: that is what was labelled.
+    """
+    index = {row["id"]: row for row in _rows(folder / "index.csv")}
     cases = []
     for row in _rows(folder / "labels.csv"):
         if row["id"] in DOUBTFUL - doubtful:
             continue
-        curves = _longest(folder / row["id"])
+        second = index[row["id"]].get("set") == "2"
+        curves = _longest(folder / row["id"], last=second)
         words = [row["label"], *row["second_choice"].split("|")]
         answers = tuple(WORDS[word.strip()] for word in words if word.strip() in WORDS)
         sure = float(row["confidence"]) >= SURE and row["label"] in WORDS
@@ -96,7 +104,7 @@ def real(folder: Path, doubtful: AbstractSet[str] = frozenset()) -> list[Case]:
         cases.append(
             Case(
                 row["id"],
-                {"repository": repository[row["id"]]},
+                {"repository": index[row["id"]]["repo"], "part": _part(index[row["id"]])},
                 curves,
                 _target(answers, first),
                 answers,
@@ -111,13 +119,23 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def _longest(folder: Path) -> Curves:
+def _part(row: Mapping[str, str]) -> str:
+    """Which part of the real logs one belongs to: the second set is divided by repository, by chance."""
+    if row.get("set") != "2":
+        return "first set"
+    return "second set, looked at" if zlib.crc32(row["repo"].encode()) % 2 == 0 else HELD_OUT
+
+
+def _longest(folder: Path, *, last: bool = False) -> Curves:
+    """The run with the most evaluations, or the last one."""
     runs: list[Curves] = []
     for file in sorted(folder.iterdir()):
         try:
             runs += logs.read(file)
         except TrainworthyError:
             continue
+    if last and runs:
+        return runs[-1]
     return max(runs, key=lambda run: np.nan_to_num(measure(run)["evaluations"]), default=Curves())
 
 
@@ -292,6 +310,57 @@ def by_repository(cases: Sequence[Case], probability: Array) -> str:
             f"| {mine['none']} | {'; '.join(wrong.get(name, []))} |"
         )
     return "\n".join(lines)
+
+
+def by_part(cases: Sequence[Case], probability: Array) -> str:
+    """Per part of the real logs with an mAP: labels met, overtraining found, and how often each confidence is right."""
+    given = verdicts(cases, probability)
+    lines = [
+        (
+            "| logs with mAP | sure labels: exact | others: first choice | first or second | overtraining found | "
+            "overtraining said: right | confidence 0.85 and more: right | 0.6 to 0.85 | less |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+
+    def count(hits: Iterable[bool]) -> str:
+        every = list(hits)
+        return f"{sum(every)} / {len(every)}"
+
+    for part in sorted({case.groups["part"] for case in cases}):
+        mine = [
+            (case, verdict, float(shares.max()))
+            for case, verdict, shares in zip(cases, given, probability, strict=True)
+            if case.groups["part"] == part and case.features["evaluations"] > 0
+        ]
+        said = [(case, verdict in case.answers, sure) for case, verdict, sure in mine if verdict]
+        columns = (
+            count(verdict == case.answers[0] for case, verdict, _ in mine if case.sure),
+            count(verdict == case.answers[0] for case, verdict, _ in mine if not case.sure),
+            count(verdict in case.answers for case, verdict, _ in mine if not case.sure),
+            count(
+                verdict == "overtraining" for case, verdict, _ in mine if case.answers[0] == "overtraining"
+            ),
+            count("overtraining" in case.answers for case, verdict, _ in mine if verdict == "overtraining"),
+            *(
+                count(right for _, right, sure in said if least <= sure < most)
+                for least, most in ((0.85, 1.01), (0.6, 0.85), (0.0, 0.6))
+            ),
+        )
+        lines.append(f"| {part} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def confusion_by_part(cases: Sequence[Case], probability: Array) -> list[str]:
+    """A confusion table of each part of the real logs, of all first choices."""
+    tables = []
+    for part in sorted({case.groups["part"] for case in cases}):
+        places = [place for place, case in enumerate(cases) if case.groups["part"] == part]
+        tables += [
+            f"All labels, first choice, {part}:",
+            confusion([cases[i] for i in places], probability[places]),
+        ]
+    return tables
 
 
 def doubtful(folder: Path, others: Sequence[Case]) -> str:
@@ -669,7 +738,20 @@ def report(folder: Path, file: Path) -> str:
     told = caused(file, label="pattern", informed=True) if file.exists() else []
     if logs:
         shares = held_out(logs, [*(plain if has_looks else []), *told], "repository")
-        parts += ["### Real logs, each repository held out", by_repository(logs, shares)]
+        parts += [
+            "### Real logs, each repository held out",
+            by_part(logs, shares),
+            by_repository(logs, shares),
+        ]
+        parts += confusion_by_part(logs, shares)
+        seen = [case for case in logs if case.groups["part"] != HELD_OUT]
+        rest = [case for case in logs if case.groups["part"] == HELD_OUT]
+        unseen = held_out(rest, [*seen, *plain, *told], "part")
+        parts += [
+            "### The held-out half of the second set, with weights from the other logs",
+            by_part(rest, unseen),
+        ]
+        parts += confusion_by_part(rest, unseen)
         sure = [place for place, case in enumerate(logs) if case.sure]
         parts += ["Those with a sure label:", confusion([logs[place] for place in sure], shares[sure])]
         parts += ["### Real logs whose labels are doubtful", doubtful(folder, [*plain, *told])]

@@ -226,7 +226,7 @@ def test_sentences_hold_whichever_way_a_feature_went(value: float) -> None:
                     **features.values,
                     "level": 0.5,
                     "loss_ratio_growth": 2,
-                    "drawdown_noise": 3,
+                    "decline_noise": 3,
                     "evaluations": 9,
                 }
             )

@@ -50,11 +50,11 @@ def test_the_scale_of_the_loss_does_not_matter(scale: float) -> None:
     )
 
 
-def test_a_drawdown_is_measured_from_the_smoothed_peak() -> None:
+def test_a_decline_is_measured_from_the_best_stretch() -> None:
     """A run that falls from 0.7 to 0.47 has lost over a quarter by its last sixth; the span begins at the peak."""
     found = measure(families.declining())
-    assert found["drawdown"] == pytest.approx(0.28, abs=0.04)
-    assert found.spans["drawdown"][0] == pytest.approx(20, abs=4)
+    assert found["decline"] == pytest.approx(0.28, abs=0.04)
+    assert found.spans["decline"][0] == pytest.approx(20, abs=4)
 
 
 def test_the_step_at_which_mosaic_ends_is_no_divergence() -> None:
@@ -62,8 +62,8 @@ def test_the_step_at_which_mosaic_ends_is_no_divergence() -> None:
     run = families.good()
     jumped = run.series["val_loss"].value + np.where(run.series["val_loss"].step >= 51, 1.0, 0.0)
     series = {**run.series, "val_loss": Series(run.series["val_loss"].step, jumped)}
-    assert measure(Curves(series))["divergence"] > 0.3
-    assert measure(Curves(series, facts={"mosaic_off": 51}))["divergence"] < 0.05
+    assert measure(Curves(series))["val_turn"] > 0.3
+    assert measure(Curves(series, facts={"mosaic_off": 51}))["val_turn"] < 0.05
 
 
 def test_a_steep_rise_holds_no_collapses() -> None:
@@ -142,7 +142,7 @@ def test_an_early_end_of_augmentation_leaves_most_of_the_run() -> None:
         run = Curves(
             families.curves(val_loss=loss, map50=[0.5] * 40).series, facts={"mosaic_off": step}, planned=40
         )
-        assert (measure(run)["divergence"] > 0.5) is rose
+        assert (measure(run)["val_turn"] > 0.5) is rose
 
 
 def test_losses_are_compared_up_to_the_end_of_augmentation() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainworthy_train.diagnosis.change import DEVIATION, swings, turn
 from trainworthy_train.types import Curves, Series
 
 if TYPE_CHECKING:
@@ -26,15 +27,21 @@ FEATURES = {
     "rising": "gain of the smoothed mAP in the last third of the run, as a share of its best",
     "late_rising": "gain of the smoothed mAP from the last sixth but one to the last sixth, as a share of its best",
     "noise": "median deviation of mAP from the smoothed mAP, as a share of its best",
-    "drawdown": "fall of mAP from its smoothed best to the end, as a share of its best",
-    "drawdown_noise": "the drawdown in units of the noise",
-    "since_best": "share of the run after its best smoothed mAP, 0..1",
+    "decline": "fall of mAP from its best stretch to the last sixth of the run (medians), as a share of that best",
+    "decline_points": "the same in mAP, 0..1",
+    "decline_noise": "the same in standard deviations of single evaluations",
+    "decline_significance": "decimal places of the probability that noise makes such a decline",
+    "decline_clear": "the decline in multiples of one that is just clear: see `CLEAR_SHARE` and `LEAST_DECLINE`",
+    "swings": "falls of mAP by 0.3 of its level or more, after the first sixth, from which it came back as far",
+    "swing_share": "the same, as a share of the evaluations",
+    "last_swing": "share of the run until the lowest place of the last of these, 0..1",
     "loss_fall": "fall of the training loss over the run, as a share of its first value",
     "late_fall": "fall of the training loss in the second half of the run, as a share of its range",
     "fall_after_best": "fall of the training loss after the best mAP, as a share of the loss there",
     "loss_noise": "median deviation of the training loss from the smoothed loss, as a share of it",
     "loss_ratio_growth": "validation loss over training loss at the end, divided by the same ratio at the beginning",
-    "divergence": "rise of the smoothed validation loss from its minimum to the end, as a share of its minimum",
+    "val_turn": "rise of the validation loss from its lowest stretch to the last sixth (medians), as a share",
+    "val_turn_significance": "decimal places of the probability that noise makes such a rise",
     "val_fall": "fall of the validation loss over the run, as a share of its first value",
     "collapses": "share of evaluations, after the first sixth, whose mAP is below 0.7 of it before and after",
     "val_spikes": "share of validation losses, after the first sixth, over 1.25 of their surroundings or not finite",
@@ -68,8 +75,16 @@ VISIBLE_DROP = 0.08
 #: From this many evaluations on, spikes and collapses are looked for.
 ENOUGH_FOR_SPIKES = 8
 
-#: The standard deviation of a normal distribution over its median absolute deviation.
-_DEVIATION = 1.4826
+#: A decline of mAP is clear from this share of its best and this many deviations of single evaluations on. A larger
+#: share makes up for fewer deviations, and the other way round: their geometric mean counts.
+CLEAR_SHARE, CLEAR_NOISE = 0.05, 3.5
+
+#: A decline that is smaller than this, as a share or in mAP, or that noise makes more often (decimal places of the
+#: probability), is not clear whatever else it is.
+LEAST_DECLINE = {"decline": 0.04, "decline_points": 0.025, "decline_significance": 4.0}
+
+#: A swing is a fall of mAP by this share of its level, and a rise by as much after it.
+SWING = 0.3
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,8 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
     metric = mean_ap(curves)
     end = augmentation_end(curves)
     if metric is not None:
-        _measure_map(metric, end, values, spans)
+        _measure_map(metric, values, spans)
+        _measure_decline(curves, end, values, spans)
     else:
         values["evaluations"] = 0.0
     loss = _averaged(curves.series.get("loss"), metric)
@@ -220,28 +236,22 @@ def _count(
 # Groups of features
 
 
-def _measure_map(
-    metric: Series, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
-) -> None:
+def _measure_map(metric: Series, values: dict[str, float], spans: dict[str, tuple[float, float]]) -> None:
     step, value = metric.step, metric.value
     n = len(value)
-    augmented = _augmented(step, end)
     curve = smooth(value)
     peak = float(curve.max())
     scale = max(peak, 0.02)
     tail = max(min(3, n), n // 6)
     third, sixth, twelfth = max(1, n // 3), max(1, n // 6), max(1, n // 12)
-    best = int(np.argmax(curve[:augmented]))
     near = int(np.argmax(curve >= 0.9 * peak))
     first = float(np.median(value[: max(1, n // 20)]))
-    end_level = float(np.median(value[max(0, augmented - tail) : augmented]))
     rising = late_rising = 0.0
     if n > 2:
         rising = float(curve[-twelfth:].mean() - curve[: -third or None][-twelfth:].mean())
     if n > 1:
         late_rising = float(curve[-sixth:].mean() - curve[: -sixth or None][-sixth:].mean())
-    noise = float(_DEVIATION * np.median(np.abs(value - curve)[n // 6 :])) / scale
-    drawdown = max(0.0, float(curve[best]) - end_level) / scale
+    noise = float(DEVIATION * np.median(np.abs(value - curve)[n // 6 :])) / scale
     values |= {
         "evaluations": float(n),
         "level": float(np.median(value[-tail:])),
@@ -252,21 +262,46 @@ def _measure_map(
         "rising": rising / scale,
         "late_rising": late_rising / scale,
         "noise": noise,
-        "drawdown": drawdown,
-        "drawdown_noise": drawdown / (noise + 0.01),
-        "since_best": (augmented - 1 - best) / max(1, n - 1),
     }
     whole = (float(step[0]), float(step[-1]))
     spans |= dict.fromkeys(("evaluations", "peak", "gain"), whole)
     spans["level"] = (float(step[-tail]), whole[1])
     spans["rising"] = (float(step[-third]), whole[1])
     spans["reached"] = (whole[0], float(step[near]))
-    after_best = (float(step[best]), float(step[augmented - 1]))
-    spans |= dict.fromkeys(("drawdown", "drawdown_noise", "since_best"), after_best)
     if n >= ENOUGH_FOR_SPIKES:
         before, after = _preceding(value), _preceding(value[::-1])[::-1]
         around = np.minimum(np.percentile(before, 75, axis=1), np.percentile(after, 75, axis=1))
         _count((value < 0.7 * around) & (around - value > VISIBLE_DROP), step, "collapses", values, spans)
+        size = max(SWING * float(np.percentile(value, 95)), VISIBLE_DROP)
+        late = [pair for pair in swings(np.median(_windows(value, 3), axis=1), size) if pair[1] >= n // 6]
+        values["swings"] = float(len(late))
+        values["swing_share"] = len(late) / n
+        values["last_swing"] = late[-1][1] / (n - 1) if late else 0.0
+        if late:
+            spans["swings"] = (float(step[late[0][0]]), float(step[late[-1][1]]))
+
+
+def _measure_decline(
+    curves: Curves, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
+) -> None:
+    """The decline of the mAP (at IoU 0.5, or 0.5 to 0.95) that fell further beyond its noise."""
+    values |= dict.fromkeys(("decline_noise", *LEAST_DECLINE), 0.0)
+    for name in ("map50", "map"):
+        found = finite(curves.series.get(name))
+        if found is None or len(found.value) < 3:
+            continue
+        value = found.value[: _augmented(found.step, end)]
+        turned = turn(value, smooth(value), highest=True)
+        if turned.worse > 0 and turned.worse / turned.scatter > values["decline_noise"]:
+            values["decline"] = turned.worse / max(turned.before, 0.02)
+            values["decline_points"] = turned.worse * (MAP50_OVER_MAP if name == "map" else 1.0)
+            values["decline_noise"] = turned.worse / turned.scatter
+            values["decline_significance"] = turned.significance
+            spans["decline"] = (float(found.step[turned.first]), float(found.step[len(value) - 1]))
+    values["decline_clear"] = min(
+        float(np.sqrt(values["decline"] / CLEAR_SHARE * values["decline_noise"] / CLEAR_NOISE)),
+        *(values[name] / limit for name, limit in LEAST_DECLINE.items()),
+    )
 
 
 def _measure_loss(
@@ -293,7 +328,7 @@ def _measure_loss(
     spans["late_fall"] = (float(step[len(curve) // 2]), float(step[-1]))
     after = augmented // 6
     deviation = np.abs(value[:augmented] - curve)[after:] / np.maximum(np.abs(curve[after:]), 1e-12)
-    values["loss_noise"] = _DEVIATION * float(np.median(deviation)) if len(deviation) else np.nan
+    values["loss_noise"] = DEVIATION * float(np.median(deviation)) if len(deviation) else np.nan
     if metric is not None:
         scores = smooth(metric.value)[: _augmented(metric.step, end)]
         best = metric.step[int(np.argmax(scores))]
@@ -313,12 +348,12 @@ def _measure_val_loss(
     step, value = known.step, known.value
     augmented = _augmented(step, end)
     curve = smooth(value)[:augmented]
-    lowest = int(np.argmin(curve))
-    minimum, first, last = float(curve[lowest]), float(curve[0]), float(curve[-1])
-    end_level = float(np.median(value[max(0, augmented - max(3, len(value) // 6)) : augmented]))
+    first, last = float(curve[0]), float(curve[-1])
     values["val_fall"] = _change(first - last, first)
-    values["divergence"] = _change(end_level - minimum, minimum)
-    spans["divergence"] = (float(step[lowest]), float(step[augmented - 1]))
+    turned = turn(value[:augmented], curve, highest=False)
+    values["val_turn"] = _change(turned.worse, turned.before)
+    values["val_turn_significance"] = turned.significance
+    spans["val_turn"] = (float(step[turned.first]), float(step[augmented - 1]))
     if len(value) >= ENOUGH_FOR_SPIKES:
         # A value that is not finite is a spike and no more: with 16-bit floats, whole good runs are NaN here.
         every = np.where(np.isfinite(series.value), series.value, np.inf)

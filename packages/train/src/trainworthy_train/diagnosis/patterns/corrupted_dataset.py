@@ -37,6 +37,17 @@ PATTERN = Pattern(
             (above("collapses", 0.10, 0.015), above("evaluations", 12, 1.5)),
         ),
         Indicator(
+            "swings",
+            "{swings:.0f} times mAP fell by a third or more and came back.",
+            4.0,
+            (
+                above("swings", 2.5, 0.4),
+                above("swing_share", 0.025, 0.004),
+                above("last_swing", 0.6, 0.06),
+                above("evaluations", 12, 1.5),
+            ),
+        ),
+        Indicator(
             "spikes",
             "{val_spikes:.0%} of the validation losses are more than 1.25 times those around them.",
             3.0,
@@ -46,19 +57,19 @@ PATTERN = Pattern(
             "loss-spikes",
             "{loss_spikes:.0%} of the training losses are more than 1.25 times those around them.",
             1.5,
-            (above("loss_spikes", 0.1, 0.02), above("evaluations", 12, 1.5)),
+            (above("loss_spikes", 0.1, 0.02), above("evaluations", 12, 1.5), above("noise", 0.015, 0.003)),
         ),
         Indicator(
             "not-finite",
             "{not_finite:.0%} of the training losses are NaN or infinite.",
             12.0,
-            (above("not_finite", 0.02, 0.005),),
+            (above("not_finite", 0.03, 0.004),),
         ),
         Indicator(
             "noisy-loss",
             "The training loss varies by {loss_noise:.0%} from one epoch to the next.",
             2.0,
-            (above("loss_noise", 0.10, 0.02), above("evaluations", 12, 1.5)),
+            (above("loss_noise", 0.10, 0.02), above("evaluations", 12, 1.5), above("noise", 0.015, 0.003)),
         ),
         Indicator(
             "training-images-not-learned",

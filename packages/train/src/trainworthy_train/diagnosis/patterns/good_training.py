@@ -27,13 +27,18 @@ PATTERN = Pattern(
             "high-plateau",
             "Smoothed mAP ends at {level:.2f}; its best was {peak:.2f}.",
             3.5,
-            (above("level", 0.46, 0.04), above("evaluations", 11, 0.6), below("drawdown", 0.1, 0.015)),
+            (above("level", 0.46, 0.04), above("evaluations", 11, 0.6), below("decline_clear", 1.0, 0.08)),
         ),
         Indicator(
             "settled",
             "In the last third of the run smoothed mAP {rising:rose|of its best}.",
             1.0,
-            (below("rising", 0.1, 0.03), above("level", 0.46, 0.04), above("evaluations", 11, 0.6)),
+            (
+                below("rising", 0.1, 0.03),
+                above("level", 0.46, 0.04),
+                above("evaluations", 11, 0.6),
+                below("decline_clear", 1.0, 0.08),
+            ),
         ),
         Indicator(
             "sound-dataset",

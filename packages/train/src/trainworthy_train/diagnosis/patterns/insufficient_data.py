@@ -55,8 +55,8 @@ PATTERN = Pattern(
         Indicator(
             "unfinished",
             "Smoothed mAP {rising:rose|of its best} in the last third: the run has not converged.",
-            2.5,
-            (above("rising", 0.3, 0.05), above("late_fall", 0.25, 0.04), below("level", 0.35, 0.05)),
+            3.5,
+            (above("rising", 0.1, 0.02), above("late_rising", 0.035, 0.008), below("level", 0.42, 0.03)),
             too_short=True,
         ),
         Indicator(

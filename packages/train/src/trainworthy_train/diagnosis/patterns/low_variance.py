@@ -10,6 +10,8 @@ _LOW = (
     above("level", 0.08, 0.015),
     ENOUGH,
     below("collapses", 0.1, 0.015),
+    below("late_rising", 0.035, 0.008),
+    below("decline_clear", 1.2, 0.1),
 )
 
 PATTERN = Pattern(
@@ -70,7 +72,7 @@ PATTERN = Pattern(
             1.5,
             (
                 above("train_gap", 0.35, 0.06),
-                below("drawdown", 0.08, 0.015),
+                below("decline_clear", 1.0, 0.08),
                 below("rising", 0.3, 0.06),
                 ENOUGH,
             ),

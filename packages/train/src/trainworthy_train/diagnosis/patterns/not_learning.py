@@ -56,7 +56,7 @@ PATTERN = Pattern(
             "flat-loss",
             "The smoothed training loss {loss_fall:fell only} over the run.",
             1.5,
-            (below("loss_fall", 0.12, 0.03), below("peak", 0.15, 0.03)),
+            (below("loss_fall", 0.12, 0.03), below("peak", 0.15, 0.03), below("rising", 0.12, 0.02)),
         ),
         Indicator(
             "no-labels",

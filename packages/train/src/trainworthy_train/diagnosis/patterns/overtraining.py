@@ -29,12 +29,11 @@ PATTERN = Pattern(
     indicators=(
         Indicator(
             "decline",
-            "Smoothed mAP {drawdown:fell} from its best, {drawdown_noise:.0f} times its noise, while the smoothed "
+            "Smoothed mAP {decline:fell} from its best, {decline_noise:.0f} times its noise, while the smoothed "
             "training loss {fall_after_best:fell another}.",
-            6.0,
+            8.0,
             (
-                above("drawdown", 0.09, 0.015),
-                above("drawdown_noise", 2.5, 0.5),
+                above("decline_clear", 1.0, 0.08),
                 above("fall_after_best", 0.03, 0.01),
                 ENOUGH,
                 above("peak", 0.2, 0.03),
@@ -42,14 +41,16 @@ PATTERN = Pattern(
         ),
         Indicator(
             "divergence",
-            "The smoothed validation loss {divergence:rose} from its minimum, and smoothed mAP {drawdown:fell} from "
+            "The smoothed validation loss {val_turn:rose} from its minimum, and smoothed mAP {decline:fell} from "
             "its best.",
             2.0,
             (
-                above("divergence", 0.10, 0.02),
+                above("val_turn", 0.10, 0.015),
+                above("val_turn_significance", 3.5, 0.5),
                 above("fall_after_best", 0.05, 0.015),
                 above("peak", 0.12, 0.02),
-                above("drawdown", 0.05, 0.015),
+                above("decline", 0.03, 0.005),
+                above("decline_significance", 2.5, 0.5),
             ),
         ),
         Indicator(
@@ -58,17 +59,17 @@ PATTERN = Pattern(
             2.0,
             (
                 above("train_gap", 0.3, 0.06),
-                above("drawdown", 0.05, 0.015),
+                above("decline", 0.03, 0.007),
                 above("peak", 0.12, 0.02),
                 ENOUGH,
             ),
         ),
         Indicator(
             "strong-divergence",
-            "The smoothed validation loss {divergence:rose} from its minimum, and the ratio of validation to training "
+            "The smoothed validation loss {val_turn:rose} from its minimum, and the ratio of validation to training "
             "loss grew by a factor of {loss_ratio_growth:.1f}.",
             4.0,
-            (above("divergence", 0.33, 0.04), above("loss_ratio_growth", 5, 1), above("peak", 0.25, 0.03)),
+            (above("val_turn", 0.33, 0.04), above("loss_ratio_growth", 5, 1), above("peak", 0.25, 0.03)),
         ),
         Indicator(
             "growing-loss-ratio",
