@@ -695,6 +695,24 @@ def test_an_oriented_box_without_extent_is_flawed(tmp_path: Path) -> None:
     assert dataset.shape_flaws.select("row", "flaw").rows() == [(1, "not-a-rectangle")]
 
 
+@pytest.mark.parametrize(("outside", "read"), [(2, 4), (3, 0)])
+def test_oriented_boxes_that_mostly_leave_their_image_are_not_read(
+    tmp_path: Path, outside: int, read: int
+) -> None:
+    """A few at the edge are right; where most would leave it, the angle means something else, and each is kept."""
+    inside = [turned(angle=0.3) for _ in range(4 - outside)]
+    size = "<size><width>120</width><height>100</height></size>"
+    dataset = one(tmp_path, xml(*inside, *(turned(cx=5, angle=1.5) for _ in range(outside)), size=size))
+    assert dataset.boxes.height == read
+    unread = dataset.unread.select("box", "reason", "text").rows()
+    assert [box for box, _, _ in unread] == list(range(4 - read))
+    for _, reason, text in unread:
+        assert reason.startswith(
+            "<robndbox> is not read: turned by its angle in radians, 3 of 4 oriented boxes"
+        )
+        assert text.startswith("<object><type>robndbox</type>")
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"), [({"w": "wide"}, "<w> is not a number: wide"), ({"angle": ""}, "no <angle>")]
 )

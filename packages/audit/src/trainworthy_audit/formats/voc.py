@@ -23,7 +23,7 @@ from trainworthy_audit.formats.shared.selection import (
 from trainworthy_audit.formats.shared.shape_flaws import ShapeFlaws
 from trainworthy_audit.formats.shared.voc_images import ImageFinder, declared_images
 from trainworthy_audit.formats.shared.voc_lists import add_splits, leaves_dataset
-from trainworthy_audit.formats.shared.voc_xml import FLAGS, MAX_XML, ParsedXml, XmlBox
+from trainworthy_audit.formats.shared.voc_xml import FLAGS, MAX_XML, ParsedXml, XmlBox, XmlProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +77,7 @@ def _read(source: Source, within: str) -> Dataset:
     everything = source.images()
     candidates = [path for path in everything if not any(map(_MASK_FOLDERS.fullmatch, path.split("/")))]
     files, notes = _parsed_files(source, within, candidates)
+    _leave_doubtful_angles(files)
     if source.annotations_only:
         everything = candidates = declared_images(files)
     finder = ImageFinder(candidates)
@@ -148,6 +149,33 @@ def _refuse_competing_folders(source: Source, images_of: Mapping[str, list[str]]
     refuse_competing_sets(source, "voc", FORMAT.title, by_folder)
 
 
+def _leave_doubtful_angles(files: list[ParsedXml]) -> None:
+    """Read no oriented box where most of them, turned as they say, leave their image: the angle is in doubt.
+
+    roLabelImg turns by radians, from x towards y; other tools write such elements with other angles. Right boxes reach
+    beyond their image at its edges only.
+    """
+    sized = [
+        (corners, parsed.width, parsed.height)
+        for parsed in files
+        if parsed.width and parsed.height
+        for corners, _ in parsed.oriented.values()
+    ]
+    outside = sum(oriented.leaves(*one) for one in sized)
+    if outside * 2 <= len(sized):
+        return
+    reason = (
+        f"<robndbox> is not read: turned by its angle in radians, {outside:,} of {len(sized):,} oriented boxes would "
+        "leave their image, so the angle seems to mean something else"
+    )
+    for parsed in files:
+        turned = {box.box: box.line for box in parsed.boxes if box.shape == "oriented"}
+        parsed.boxes = [box for box in parsed.boxes if box.shape != "oriented"]
+        parsed.problems += [
+            XmlProblem(line, box, parsed.oriented[box].text, reason) for box, line in turned.items()
+        ]
+
+
 def _add_file(builder: DatasetBuilder, parsed: ParsedXml, images: list[str]) -> None:
     """What one xml says, its boxes aside."""
     written = parsed.filename or stem(parsed.path)
@@ -202,8 +230,8 @@ def _flaws_of_oriented(files: list[ParsedXml], columns: Mapping[str, Sequence[An
     corners_of = {parsed.path: parsed.oriented for parsed in files if parsed.oriented}
     if corners_of:
         for row, (path, box) in enumerate(zip(columns["annotation"], columns["box"], strict=True)):
-            if (corners := corners_of.get(path, {}).get(box)) is not None:
-                flaws.add("oriented", row, corners)
+            if (turned := corners_of.get(path, {}).get(box)) is not None:
+                flaws.add("oriented", row, turned.corners)
     return flaws.frame()
 
 

@@ -32,6 +32,13 @@ def upright(corners: Sequence[float]) -> tuple[float, float, float, float]:
     return min(x), min(y), max(x), max(y)
 
 
+def leaves(corners: Sequence[float], width: float, height: float) -> bool:
+    """Whether a corner lies outside an image of this size, by more than rounding explains."""
+    left, top, right, bottom = upright(corners)
+    slack = 2 * ROUNDING_PIXELS
+    return left < -slack or top < -slack or right > width + slack or bottom > height + slack
+
+
 def note(oriented: int, objects: int) -> str:
     """What is audited of a dataset in which so many of the objects have an oriented box."""
     return f"Oriented boxes: {oriented:,} of {objects:,} objects have one. The upright box around is what is audited."

@@ -62,6 +62,13 @@ class XmlBox(NamedTuple):
     shape: str = "box"  # or "oriented": the edges are of the upright box around, in pixels from 0
 
 
+class XmlOriented(NamedTuple):
+    """An oriented box as it stands in the file."""
+
+    corners: list[float]  # four, x y each, in pixels from 0
+    text: str  # its <object>, as the parser puts it
+
+
 class XmlProblem(NamedTuple):
     """A part that could not be read, verbatim."""
 
@@ -82,7 +89,7 @@ class ParsedXml:
     width: float | None = None  # declared, in pixels
     height: float | None = None
     boxes: list[XmlBox] = field(default_factory=list)
-    oriented: dict[int, list[float]] = field(default_factory=dict)  # {box: its four corners}
+    oriented: dict[int, XmlOriented] = field(default_factory=dict)  # by the box's index in the file
     problems: list[XmlProblem] = field(default_factory=list)
     foreign: bool = False  # well-formed, but its root is another element
     broken: bool = False  # nothing of it could be parsed
@@ -192,14 +199,17 @@ class _Quotes:
         tag = element.tag
         if tag not in self._by_tag:
             self._by_tag[tag] = self._all(tag)
-        quote = self._by_tag[tag].get(element) or etree.tostring(element, encoding="unicode", with_tail=False)
-        return str(quote)[:MAX_TEXT]
+        return (self._by_tag[tag].get(element) or _as_parsed(element))[:MAX_TEXT]
 
     def _all(self, tag: str) -> dict[Any, str]:
         elements = self._root.findall(tag)
         whole = _in_declared_encoding(self._data) or decode_text(self._data)
         parts = re.findall(rf"<{tag}\b[^>]*/>|<{tag}\b.*?</{tag}\s*>", whole, re.DOTALL)
         return dict(zip(elements, parts, strict=True)) if len(elements) == len(parts) else {}
+
+
+def _as_parsed(element: Any) -> str:  # noqa: ANN401
+    return str(etree.tostring(element, encoding="unicode", with_tail=False))[:MAX_TEXT]
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -268,7 +278,8 @@ def _add_box(parsed: ParsedXml, element: Any, box: Any, label: str, flags: dict[
     shape, edges = "box", None
     if box.tag == "robndbox":
         shape, corners = "oriented", oriented_corners(box)
-        parsed.oriented[parsed.box_count], edges = corners, oriented.upright(corners)
+        parsed.oriented[parsed.box_count] = XmlOriented(corners, _as_parsed(element))
+        edges = oriented.upright(corners)
     edges = edges or _corners(box)
     truncated, difficult, occluded = (flags[name] for name in FLAGS)
     parsed.boxes.append(
