@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 from blake3 import blake3
 
-from trainworthy_audit import __version__, formats, waivers
+from trainworthy_audit import __version__, formats, probes, waivers
 from trainworthy_audit.config import SEARCH
+from trainworthy_audit.errors import ConfigError
 from trainworthy_audit.evidence.findings import NONE
 from trainworthy_audit.evidence.scenes import boxes_in_shares
 from trainworthy_audit.formats.shared.fractions import in_pixels, in_shares
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.config import Config
     from trainworthy_audit.measure import Measurer
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import Dataset, Rule, Verdict, Waiver
+    from trainworthy_audit.types import Dataset, Probe, Rule, Verdict, Waiver
 
 
 #: The rule whose limit decides what counts as a copy of a known image.
@@ -46,15 +47,19 @@ def audit(
     accepted: Sequence[Waiver] = (),
     name: str = "",
     command: str = "",
+    reports: Path | None = None,
 ) -> AuditResult:
     """Read, measure and judge the dataset in `source`. Raises `DatasetError` where it cannot be read at all.
 
-    Where the source has `annotations_only`, nothing is measured, and rules that need pixels do not apply.
+    Where the source has `annotations_only`, nothing is measured, and rules that need pixels do not apply. `reports` is
+    the folder of its report, where a probe may lie; by default the usual one.
     """
     config = config.enforce()
+    probe, probe_note = _probe(source, config, reports or source.reports / (name or source.name))
     known = None if source.annotations_only else _known_hashes(source, config)
     evidence, digests = _evidence(source, config, measurer)
     evidence = _with_unheeded(evidence, config)
+    evidence = _with_probe(evidence, probe, probe_note, fingerprint(digests))
     if known is not None:
         evidence = _with_known_copies(evidence, known, source, config, measurer)
     outcomes: dict[str, Outcome] = {}
@@ -158,6 +163,38 @@ def _known_hashes(source: Source, config: Config) -> pl.DataFrame | None:
     return known.read(folder / config.known_hashes)
 
 
+def _probe(source: Source, config: Config, reports: Path) -> tuple[Probe | None, str]:
+    """What a probe said of the labels, and a note where the one beside the report cannot be read.
+
+    Raises `ConfigError` where a probe that was named cannot be read.
+    """
+    shown = shlex.quote(str(source.path))
+    if config.probe:
+        folder = source.path if isinstance(source.path, Path) and not source.zipped else source.folder
+        return probes.read(folder / config.probe, shown), ""
+    file = reports / probes.FILE
+    if source.annotations_only or not file.exists():
+        return None, ""
+    try:
+        return probes.read(file, shown), ""
+    except ConfigError as error:
+        return None, f"Not used: {error.args[0]}. `{error.next_step}` makes a new one."
+
+
+def _with_probe(evidence: Evidence, probe: Probe | None, note: str, content: str) -> Evidence:
+    """The evidence with the probe, where it is of this very content; else with a note on why not."""
+    if probe is not None and probe.fingerprint != content:
+        note = (
+            f"Not used: {probe.file} is of other content than lies here now; "
+            f"`trainworthy probe {shlex.quote(evidence.dataset.root)}` makes a new one."
+        )
+        probe = None
+    if note:
+        dataset = dataclasses.replace(evidence.dataset, notes=(*evidence.dataset.notes, note))
+        evidence = dataclasses.replace(evidence, dataset=dataset)
+    return dataclasses.replace(evidence, probe=probe)
+
+
 def _with_known_copies(
     evidence: Evidence, known: pl.DataFrame, source: Source, config: Config, measurer: Measurer
 ) -> Evidence:
@@ -259,6 +296,10 @@ NEEDS: Mapping[str, tuple[Callable[[Evidence], bool], str]] = {
     ),
     "known-hashes": (lambda e: e.known_copies is not None, "there is no list of known hashes"),
     "labels": (lambda e: bool(e.labels or e.dataset.names), "no labels are declared or asked for"),
+    "probe": (
+        lambda e: e.probe is not None,
+        "there is no probe of this content: `trainworthy probe DATASET`",
+    ),
 }
 
 
@@ -298,12 +339,19 @@ def _verdict(findings: pl.DataFrame, outcomes: Iterable[Outcome]) -> Verdict:
 
 
 def switched_off(outcomes: Mapping[str, Outcome], config: Config) -> tuple[str, ...]:
-    """The codes of rules that would block training and did not run: without them nobody can certify."""
+    """The codes of rules that would block training and did not run: without them nobody can certify.
+
+    Those about labels block only where the configuration says so; then they need a probe.
+    """
     return tuple(
         code
         for code, rule in catalogue().items()
-        if code not in outcomes and config.severity_of(rule) == "error"
+        if config.severity_of(rule) == "error" and (code not in outcomes or _lacks_probe(outcomes[code]))
     )
+
+
+def _lacks_probe(outcome: Outcome) -> bool:
+    return outcome.status == "not-applicable" and outcome.reason == NEEDS["probe"][1]
 
 
 def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[str, ...]:
@@ -312,6 +360,9 @@ def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[s
     deselected = [code for code in catalogue() if code not in outcomes]
     if deselected:
         said.append(f"Rules that were switched off: {', '.join(deselected)}.")
+    unprobed = [code for code, one in outcomes.items() if one.severity == "error" and _lacks_probe(one)]
+    if unprobed:
+        said.append(f"Rules that are to block and need a probe (`trainworthy probe`): {', '.join(unprobed)}.")
     said += [
         f"{code} crashed: {outcome.reason}"
         for code, outcome in outcomes.items()
@@ -322,7 +373,8 @@ def _not_checked(outcomes: Mapping[str, Outcome], evidence: Evidence) -> tuple[s
         images = "image" if unmeasured == 1 else "images"
         said.append(f"The pixels of {unmeasured:,} {images} that could not be decoded.")
     look = "images" if evidence.dataset.annotations_only else "the spot check"
-    said.append(f"Whether boxes fit their objects and labels are right: look at {look}.")
+    doubted = ", beyond what the probe doubts" if evidence.probe else ""
+    said.append(f"Whether boxes fit their objects and labels are right{doubted}: look at {look}.")
     return tuple(said)
 
 

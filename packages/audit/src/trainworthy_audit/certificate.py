@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainworthy_audit.source import Source
-    from trainworthy_audit.types import AuditResult, Dataset, Evidence
+    from trainworthy_audit.types import AuditResult, Dataset, Evidence, Probe
 
 SCHEMA = "trainworthy.certificate/1"
 VERIFICATION_SCHEMA = "trainworthy.verification/1"
@@ -115,9 +115,9 @@ def certify(audit: AuditResult) -> dict[str, Any] | None:
 
     `files` holds the digest of every file that training reads, `images` the width, the height and the scene of
     each picture (pictures of one scene have the same number, and belong in one split), `quarantined` those that
-    training never loads and why, `rules` and `settings` what was asked of them,
-    `not_checked` what nobody looked at (rules that were switched off among it), and `seal` is a digest over
-    all of the rest: it shows an edit, but it is no signature.
+    training never loads and why, `rules` and `settings` what was asked of them, `probe` what a detector said of the
+    labels (null where none was asked), `not_checked` what nobody looked at (rules that were switched off among it),
+    and `seal` is a digest over all of the rest: it shows an edit, but it is no signature.
     """
     if not due(audit):
         return None
@@ -166,6 +166,7 @@ def certify(audit: AuditResult) -> dict[str, Any] | None:
             for waiver in audit.waivers
             if waiver.status == "used"
         ],
+        "probe": _probe(audit.evidence.probe),
         "not_checked": list(audit.not_checked),
         "images": _images(audit.evidence),
         "quarantined": _quarantined(audit.evidence),
@@ -185,6 +186,22 @@ def _images(evidence: Evidence) -> dict[str, list[int]]:
     scene = scenes.scene_of(evidence, scenes.links(evidence, recordings=True))
     sized = evidence.images.join(scene, on="image", maintain_order="left").drop_nulls(["width", "height"])
     return {path: list(row) for path, *row in sized.select("path", "width", "height", "scene").iter_rows()}
+
+
+def _probe(probe: Probe | None) -> dict[str, Any] | None:
+    """Whether labels were probed, by what, and with which result."""
+    if probe is None:
+        return None
+    return {
+        "digest": f"blake3:{probe.digest}",
+        "seed": probe.seed,
+        "folds": probe.folds,
+        "image_size": probe.image_size,
+        "images": probe.images,
+        "boxes": probe.boxes,
+        "map50": probe.map50,
+        "expected_errors": dict(probe.expected_errors),
+    }
 
 
 def _quarantined(evidence: Evidence) -> dict[str, str]:

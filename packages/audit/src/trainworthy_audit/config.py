@@ -30,7 +30,7 @@ FILE_NAME = "trainworthy.toml"
 
 #: The keys of the file that are no tables; those that are lists hold strings.
 LISTS = ("select", "ignore", "labels")
-TEXTS = ("group-regex", "format", "annotations", "images", "known-hashes")
+TEXTS = ("group-regex", "format", "annotations", "images", "known-hashes", "probe")
 FLAGS = ("follow-links",)
 TABLES = ("severity", "rules")
 
@@ -62,6 +62,7 @@ class Config:
     labels: tuple[str, ...] = ()
     group_regex: str = ""
     known_hashes: str = ""  # a file; where its path is relative, the dataset's folder is its start
+    probe: str = ""  # a probe.json, likewise; "" for the one beside the report, if there is one
     follow_links: bool = False  # also links that leave the dataset's folder
     inside: str = ""  # the configuration file, where it lies inside the dataset
     #: The settings without `inside`; None where there is no such file.
@@ -220,8 +221,9 @@ def _values(mapping: Mapping[str, Any], where: str, folder: Path) -> dict[str, A
     """
     _check(mapping, where)
     values = dict(mapping)
-    if values.get("known-hashes"):
-        values["known-hashes"] = _from(folder, values["known-hashes"])
+    for key in ("known-hashes", "probe"):
+        if values.get(key):
+            values[key] = _from(folder, values[key])
     return values
 
 
@@ -243,24 +245,32 @@ def _config(values: Mapping[str, Any]) -> Config:
         labels=tuple(values.get("labels", ())),
         group_regex=values.get("group-regex", ""),
         known_hashes=values.get("known-hashes", ""),
+        probe=values.get("probe", ""),
         follow_links=values.get("follow-links", False),
     )
 
 
 def _guarded(config: Config, outside: Config, file: Path, dataset: Path | Url) -> Config:
     """The settings with a `file` inside the dataset, and those without it, which it may not make milder."""
-    hashes = Path(config.known_hashes)
-    if config.known_hashes and not outside.known_hashes and not _lies_inside(hashes, dataset):
-        raise ConfigError(
-            f"known-hashes = {spelled(config.known_hashes)} in {file}\n"
-            "  A configuration inside a dataset may only name files of the dataset.",
-            next_step=f"trainworthy audit DATASET --known-hashes {shlex.quote(config.known_hashes)}",
-        )
+    for key, named, given in (
+        ("known-hashes", config.known_hashes, outside.known_hashes),
+        ("probe", config.probe, outside.probe),
+    ):
+        if named and not given and not _lies_inside(Path(named), dataset):
+            raise ConfigError(
+                f"{key} = {spelled(named)} in {file}\n"
+                "  A configuration inside a dataset may only name files of the dataset.",
+                next_step=f"trainworthy audit DATASET --{key} {shlex.quote(named)}",
+            )
+    probe_decides = any(
+        "probe" in rule.needs and outside.own_severity(rule) == "error" for rule in catalogue().values()
+    )
     return dataclasses.replace(
         config,
         labels=outside.labels or config.labels,
         group_regex=outside.group_regex or config.group_regex,
         known_hashes=outside.known_hashes or config.known_hashes,
+        probe=outside.probe or ("" if probe_decides else config.probe),
         follow_links=outside.follow_links,
         inside=str(file),
         outside=outside,

@@ -276,6 +276,74 @@ KNOWN_COPIES = pl.Schema(
 )
 
 
+#: One row a label that a probe doubts, the surest first: as probe.json has them.
+SUSPECTS = pl.Schema(
+    {
+        "kind": pl.String,  # "missing", "spurious", "moved", "label" or "double"
+        "path": pl.String,  # of the image
+        "annotation": pl.String,  # the file; null for an object without a box
+        "line": pl.UInt32,
+        "box": pl.UInt32,  # its index in the file, as in `BOXES`; null for an object without a box
+        "label": pl.String,  # of the box
+        "suggested_label": pl.String,  # null where the box should go
+        "x1": pl.Float64,  # the edges that a detector suggests, in pixels of the image as stored; null likewise
+        "y1": pl.Float64,
+        "x2": pl.Float64,
+        "y2": pl.Float64,
+        "score": pl.Float64,  # the probability that the label is wrong, 0..1
+    }
+)
+
+
+@dataclass(frozen=True)
+class ProbedLabel:
+    """What a detector learnt of one label, on images that it never saw."""
+
+    ap50: float | None  # average precision at IoU 0.5, 0..1; None without a box
+    boxes: int
+    images: int
+    learnable: bool
+    confused_with: tuple[tuple[str, float], ...] = ()  # (label, share of its boxes that are taken for it)
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """mAP@50 by the number of images; nine of ten figures lie between `low` and `high`."""
+
+    images: int  # in a forecast: how many more
+    map50: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a detector that was trained in folds says of the labels: a probe.json."""
+
+    file: str  # as the user would write its path
+    digest: str  # blake3 of the file, 64 hex digits
+    fingerprint: str  # of the content that was probed
+    suspects: pl.DataFrame  # SUSPECTS
+    seed: int = 0
+    folds: int = 0
+    image_size: int = 0  # pixels a side of the square that the detector saw
+    images: int = 0  # that were judged
+    boxes: int = 0
+    map50: float | None = None  # on images that the detector never saw, 0..1
+    labels: Mapping[str, ProbedLabel] = field(default_factory=dict)
+    expected_errors: Mapping[str, float] = field(
+        default_factory=dict
+    )  # {kind: labels that are wrong, in expectation}
+    #: How far labels are what a detector takes the objects for: "kappa", "boxes", "p_value"; {} with one label.
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    learning: tuple[LearningPoint, ...] = ()
+    forecast: LearningPoint | None = None
+    splits: Mapping[str, float] = field(default_factory=dict)  # {"validation_unlike_training": p-value, ...}
+    outliers: tuple[str, ...] = ()  # paths of images that look like no other
+    not_judged: tuple[tuple[str, int], ...] = ()  # (why, boxes)
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What rules look at: the dataset, its pixels and its duplicates, and frames joined from them once."""
@@ -298,6 +366,7 @@ class Evidence:
     known_copies: pl.DataFrame | None = None  # `KNOWN_COPIES`; None where there is no list of known hashes
     #: No size of an image is known (YOLO's annotations alone): edges are shares, as if each image measured 1 by 1.
     in_shares: bool = False
+    probe: Probe | None = None  # None where there is none, or it is of other content
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -376,6 +445,8 @@ class Example:
     files: Mapping[str, str | bytes | Callable[[bytes], bytes] | None] = field(default_factory=dict)
     #: Fields of `config.Config`, e.g. {"options": {"N001": {...}}}.
     settings: Mapping[str, Any] = field(default_factory=dict)
+    #: What a probe.json says of it, beside its schema and the fingerprint of what is written; None for no probe.
+    probe: Mapping[str, Any] | None = None
     #: For a dirty example: parts of the rule's findings, one mapping for each of them, in order, e.g.
     #: ({"image": "images/train/a.jpg", "box": 0},).
     expect: tuple[Mapping[str, Any], ...] = ()
@@ -413,6 +484,7 @@ GROUPS = {
     "B": "Boxes",
     "P": "Polygons, keypoints and oriented boxes",
     "C": "Classes",
+    "L": "Labels as a detector sees them",
     "D": "Duplicates and variety",
     "O": "Flags",
     "N": "Numbers",

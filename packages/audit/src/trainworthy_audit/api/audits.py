@@ -223,6 +223,7 @@ def audit(
             accepted=[waiver for waiver in accepted if waiver.rule in chosen],
             name=named,
             command=options.get("command") or "",
+            reports=folder,
         )
         if folder is not None:
             _write_report(result, source, measurer, folder, listed=report is True)

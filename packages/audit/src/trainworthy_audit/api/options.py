@@ -73,6 +73,8 @@ class Settings(Measuring, total=False):
     """An expression whose first group names the recording that a path belongs to."""
     known_hashes: str | os.PathLike[str] | None
     """A CSV of hashes of images that the dataset must not hold, as `hashes` writes it; see rule D006."""
+    probe: str | os.PathLike[str] | None
+    """A probe.json of `trainworthy probe`, in place of the one in the folder of the report; see the rules L."""
 
 
 class Running(Settings, total=False):
@@ -101,7 +103,7 @@ def place(dataset: Location) -> Path | Url:
 def load_config(where: Path | Url, options: Mapping[str, Any]) -> Config:
     """The settings that `options` give for the dataset, over those of its configuration file."""
     given = {
-        name.replace("_", "-"): str(value) if name == "known_hashes" else value
+        name.replace("_", "-"): str(value) if name in {"known_hashes", "probe"} else value
         for name, value in options.items()
         if value is not None and name not in _OTHERS and not (name == "images" and value is False)
     }

@@ -312,6 +312,14 @@ known_hashes = click.option(
     help="Report copies of images in this list of hashes, such as a benchmark's test images (D006).",
 )
 
+#: What a detector said of the labels: probe.
+probe = click.option(
+    "--probe",
+    type=PATH,
+    metavar="FILE",
+    help="The probe.json of `trainworthy probe`, in place of the one in the folder of the report (rules L).",
+)
+
 #: Accepted findings: waivers.
 waivers = click.option(
     "--waivers",

@@ -10,10 +10,16 @@ from xml.sax.saxutils import escape
 
 from PIL import Image
 
+from trainworthy_audit import auditing, formats, probes
 from trainworthy_audit.demo.painting import paint
+from trainworthy_audit.source import digest, open_source
 
 if TYPE_CHECKING:
     from trainworthy_audit.types import Example, Picture
+
+
+#: Where an example's probe lies, as its settings name it.
+PROBE = "probe.json"
 
 
 def write(example: Example, folder: Path) -> None:
@@ -31,6 +37,16 @@ def write(example: Example, folder: Path) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
+    if example.probe is not None:
+        (folder / PROBE).write_text(json.dumps(_probe(example, folder)), "utf-8")
+
+
+def _probe(example: Example, folder: Path) -> dict[str, Any]:
+    """The content of a probe.json of what was written to `folder`."""
+    source = open_source(folder)
+    content = formats.read(source).content
+    digests = {path: digest(source.entries[path].locator) for path in content}
+    return {"schema": probes.SCHEMA, "fingerprint": auditing.fingerprint(digests), **(example.probe or {})}
 
 
 def image_path(example: Example, picture: Picture) -> str:

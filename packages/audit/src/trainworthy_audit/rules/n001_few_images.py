@@ -3,7 +3,8 @@
 ## What it does
 Counts in how many images each label occurs, and finds the labels that occur in fewer than the limit. It
 counts images, not boxes: a hundred boxes in one image are one scene. Labels that are declared and never
-used are reported by C004.
+used are reported by C004. Where there is a probe of this content (`trainworthy probe`), the finding says what it
+expects of more images.
 
 ## Why it hurts training
 With few images, chance decides what the network considers typical of a label: it memorises these images and fails
@@ -41,15 +42,24 @@ def check(evidence: Evidence, options: Mapping[str, Any]) -> pl.DataFrame:
         .filter(pl.col("images") < options["images-per-label"])
         .sort("images", "label")
     )
+    forecast = evidence.probe.forecast if evidence.probe else None
+    expected = ""
+    if forecast is not None and evidence.probe is not None and evidence.probe.map50 is not None:
+        gains = [value - evidence.probe.map50 for value in (forecast.map50, forecast.low, forecast.high)]
+        expected = (
+            f"; the probe expects {gains[0]:+.2f} ({gains[1]:+.2f} to {gains[2]:+.2f}) of mAP@50 over all labels from "
+            f"{forecast.images:,} more images"
+        )
     noun = pl.when(pl.col("images") == 1).then(pl.lit("image")).otherwise(pl.lit("images"))
     return findings.rows(
         few,
         pl.format(
-            '"{}" occurs in {} {}; at least {} are asked for',
+            '"{}" occurs in {} {}; at least {} are asked for{}',
             "label",
             "images",
             noun,
             options["images-per-label"],
+            pl.lit(expected),
         ),
         measured=pl.col("images"),
         limit=options["images-per-label"],

@@ -30,6 +30,7 @@ NAMED = 10  # new findings that are named before the rest is only counted
 @options.judging
 @options.selecting
 @options.known_hashes
+@options.probe
 @options.waivers
 @options.measuring
 @options.running

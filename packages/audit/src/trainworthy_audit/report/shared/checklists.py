@@ -6,7 +6,7 @@ look at. An item without codes is one that only a person can judge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from trainworthy_audit.report.shared.groups import count
@@ -41,9 +41,16 @@ class Answer:
 
 
 STARTER = (
-    Item("Labels are consistent: one name for one thing, spelled one way", ("C003", "C005", "C006", "B005")),
-    Item("Boxes enclose their objects tightly, and no object is left out", look="spot-check"),
-    Item("Enough examples of each label", ("N001",), look="labels"),
+    Item(
+        "Labels are consistent: one name for one thing, spelled one way",
+        ("C003", "C005", "C006", "B005", "L004", "L006"),
+    ),
+    Item(
+        "Boxes enclose their objects tightly, and no object is left out",
+        ("L001", "L002", "L003", "L005"),
+        look="spot-check",
+    ),
+    Item("Enough examples of each label", ("N001", "L007"), look="labels"),
     Item("Labels are balanced", ("N002", "C004"), look="labels"),
     Item("Variety: light, angles, distances and backgrounds as in use", ("D001", "D002", "D005")),
     Item("Images without objects are among them, as in use", ("N003", "A004")),
@@ -52,7 +59,9 @@ STARTER = (
         ("O001", "O002", "O003", "O004"),
         look="labels",
     ),
-    Item("A validation split, large enough, with every label", ("S001", "S002", "S003"), look="splits"),
+    Item(
+        "A validation split, large enough, with every label", ("S001", "S002", "S003", "L008"), look="splits"
+    ),
     Item("Images are sharp, lit, and alike in size to those in use", ("I008", "I009", "I010"), look="shapes"),
 )
 
@@ -87,6 +96,21 @@ def _answer(audit: AuditResult, item: Item) -> Answer:
     if not item.codes:
         return Answer(item, "judge", "Yours to judge.", ())
     asked = [audit.outcomes[code] for code in item.codes if code in audit.outcomes]
+    unprobed = [one for one in asked if "probe" in one.rule.needs and one.status == "not-applicable"]
+    if unprobed and not audit.evidence.dataset.annotations_only:
+        told = f"`trainworthy probe` would answer it ({_codes(unprobed)})"
+        asked = [one for one in asked if one not in unprobed]
+        if not asked:
+            return Answer(item, "judge", f"Yours to judge; {told}.", ())
+        known = _answered(audit, item, asked)
+        return replace(
+            known, told=f"{known.told.removesuffix('.')}; {told.replace('answer it', 'say more')}."
+        )
+    return _answered(audit, item, asked)
+
+
+def _answered(audit: AuditResult, item: Item, asked: list[Outcome]) -> Answer:
+    """What these rules say of an item."""
     ran = [outcome for outcome in asked if outcome.status in {"passed", "failed"}]
     found = tuple(outcome for outcome in asked if outcome.findings or outcome.status == "crashed")
     if any(outcome.status == "crashed" for outcome in asked):
