@@ -25,7 +25,8 @@ import numpy as np
 
 from trainworthy_audit.errors import TrainworthyError
 from trainworthy_train.diagnosis import alarms, logs, model, patterns, stopping, unsupported
-from trainworthy_train.diagnosis.features import Features, mean_ap, measure, smooth
+from trainworthy_train.diagnosis.features import Features, mean_ap, measure
+from trainworthy_train.diagnosis.series import smooth
 from trainworthy_train.types import Curves, Series
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -58,6 +59,9 @@ SURE = 0.7
 #: Logs whose labels come from misread columns (the number of labels taken for the loss, mAP at IoU 0.75 for mAP):
 #: nothing is fitted to them, and figures with them are given separately.
 DOUBTFUL = {f"v5txt_ruiruiy_{name}" for name in ("0a9daa", "435b5b", "ac2f2d", "f4e2eb")}
+
+#: The cause whose runs are told not to be trusted, whatever their pattern.
+LEAKED = "leaked"
 
 #: How strongly fitting is regularized towards the weights in the pattern files.
 REGULARIZATION = 0.001
@@ -157,6 +161,10 @@ def caused(file: Path, *, label: str, informed: bool) -> list[Case]:
         if not line.get(label):
             continue
         groups = {name: line[name] for name in ("cause", "detector", "dataset")}
+        if label == "pattern" and line["cause"] == LEAKED and line.get("look"):
+            line["pattern"] = line[
+                "look"
+            ]  # a leak is told apart from the pattern, which is that of the curve
         confidence = (line.get("look_confidence") or 0.9) if label == "look" else 0.95
         target = _target([line[label]], confidence)
         curves = curves_of(line, probes=informed)

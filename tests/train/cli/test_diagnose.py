@@ -65,7 +65,7 @@ def test_json_is_the_contracts(pattern: str) -> None:
     assert found["source"].keys() >= {"path", "format", "points"}
     assert set(found["patterns"]) == set(PATTERNS)
     assert math.isclose(sum(found["patterns"].values()), 1, abs_tol=1e-4)
-    assert all(one.keys() == {"what", "measured", "limit", "span"} for one in found["evidence"])
+    assert all(one.keys() == {"what", "measured", "limit", "span", "figures"} for one in found["evidence"])
     assert found["best"].keys() == {"step", "map"}
     assert found["stop"].keys() == {"should", "why", "at"}
 
@@ -202,9 +202,11 @@ def audit_json(folder: Path) -> Path:
 
 
 def test_the_audits_findings_are_cited(tmp_path: Path) -> None:
-    """With --audit a perfect curve over a leaked validation is overtraining, and the finding is cited as waived."""
+    """With --audit a perfect curve over a leaked validation is not to be trusted, though the finding was waived."""
     found = document(log(families.good(level=0.99)), "--audit", audit_json(tmp_path))
-    assert found["pattern"] == "overtraining"
+    assert found["pattern"] == "good-training"
+    assert found["distrust"]["title"] == "This mAP cannot be trusted"
+    assert "9 of them waived" in found["distrust"]["why"]
     assert found["audit"][0] == {
         "rule": "D003",
         "name": "scene-in-two-splits",

@@ -209,19 +209,17 @@ def test_a_dataset_that_leaks_and_repeats_says_so() -> None:
     """Medical waste: 587 images of some 60 scenes, of which 15 are in training and validation."""
     found = {"D001": (28, 1), "D002": (53, 9), "D003": (15, 30), "D005": (1, 0)}
     said = diagnose(families.good(60), facts_of(587, {"train": 512, "valid": 50, "test": 25}, found))
-    assert said.pattern in {"overtraining", "low-variance"}
-    assert any("scenes" in one.what for one in said.evidence)
+    assert said.distrust is not None
+    assert "D003 in 15 findings" in said.distrust.why
+    assert said.cited[0].rule == "D003"
 
 
-@pytest.mark.parametrize(
-    ("rule", "says"), [("D003", "scenes of the training split among"), ("D001", "are exact copies")]
-)
-def test_leaks_and_copies_say_so(rule: str, says: str) -> None:
-    """A perfect curve on leaked or copied images is overtraining, and the evidence is the audit's."""
-    facts = facts_of(400, {"train": 300, "val": 100}, {rule: (60, 4)})
+def test_copies_say_so() -> None:
+    """A perfect curve on copied images is overtraining, and the evidence is the audit's."""
+    facts = facts_of(400, {"train": 300, "val": 100}, {"D001": (60, 4)})
     found = diagnose(families.good(60), facts)
     assert found.pattern == "overtraining"
-    assert says in found.evidence[0].what
+    assert "are exact copies" in found.evidence[0].what
 
 
 WORST = {

@@ -45,7 +45,7 @@ def test_a_plateau_is_named_by_its_level(level: float, pattern: str) -> None:
     ("facts", "pattern"),
     [
         ({"leaked": 0.08}, "good-training"),
-        ({"leaked": 0.35}, "overtraining"),
+        ({"leaked": 0.35}, "good-training"),
         ({"copied": 0.08}, "good-training"),
         ({"copied": 0.35}, "overtraining"),
         ({"val_images": 14.0}, "good-training"),

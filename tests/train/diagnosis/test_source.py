@@ -73,7 +73,8 @@ def test_an_audit_is_cited() -> None:
     assert tt.diagnose(file)[0].cited == ()
     given = write_audit(Path("elsewhere/audit.json"), *LEAKS)
     [diagnosis] = tt.diagnose(file, audit=str(given))
-    assert diagnosis.pattern == "overtraining"
+    assert diagnosis.distrust is not None
+    assert diagnosis.distrust.audit == str(given)
     assert [(one.rule, one.findings) for one in diagnosis.cited] == [("D003", 9)]
     write_audit(Path("run/audit.json"))
     assert tt.diagnose(file)[0].cited == ()

@@ -201,6 +201,17 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A number in a sentence, and what it is: anybody can count it again from the log."""
+
+    kind: str  # a key of `diagnosis.figures.KINDS`
+    series: str  # a name of `SERIES`; of a fact its name
+    span: tuple[float, float] | None  # the first and the last step that it is counted over
+    value: float
+    shown: str  # as the sentence has it; "" where it has it in words only
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One measured reason for a diagnosis."""
 
@@ -208,6 +219,7 @@ class Evidence:
     measured: float | str | None = None
     limit: float | str | None = None  # what it was compared with
     span: tuple[float, float] | None = None  # the first and the last step that it is about
+    figures: tuple[Figure, ...] = ()  # every number in the sentence
 
 
 @dataclass(frozen=True)
@@ -229,6 +241,18 @@ class CitedRule:
     findings: int
     waived: int  # how many of them
     message: str  # of the first finding, waived ones first
+
+
+@dataclass(frozen=True)
+class Distrust:
+    """Why the mAP of a run cannot be trusted, whatever its curve looks like."""
+
+    title: str
+    why: str  # sentences
+    compared: tuple[str, ...]  # validation beside images that training cannot have seen, a sentence each
+    audit: str  # the audit.json
+    link: str  # to the findings in the audit's report; "" where there is none
+    command: str  # what mends it
 
 
 @dataclass(frozen=True)
@@ -254,3 +278,4 @@ class Diagnosis:
     cited: tuple[
         CitedRule, ...
     ] = ()  # findings of the dataset's audit that may be the cause, waived ones first
+    distrust: Distrust | None = None  # of a leak between training and validation

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainworthy_train.diagnosis import model, patterns, stopping
+from trainworthy_train.diagnosis import explaining, leak, model, patterns, stopping
 from trainworthy_train.diagnosis.audit_facts import AuditFacts
-from trainworthy_train.diagnosis.features import MAP50_OVER_MAP, logged_map, map_title, measure
+from trainworthy_train.diagnosis.features import logged_map, measure
+from trainworthy_train.diagnosis.figures import state
+from trainworthy_train.diagnosis.notes import notes
 from trainworthy_train.types import Curves, Diagnosis, Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainworthy_train.diagnosis.features import Features
-    from trainworthy_train.diagnosis.indicators import Explanation, Indicator, Pattern
-    from trainworthy_train.types import CitedRule, Stop
+    from trainworthy_train.diagnosis.indicators import Indicator, Pattern
+    from trainworthy_train.types import CitedRule, Figure, Stop
 
 #: A verdict that is less probable than this is not given.
 MIN_CONFIDENCE = 0.30
@@ -29,8 +31,12 @@ SUSPICIOUS_MAP_ADVICE = (
     "images from elsewhere give it too."
 )
 
-#: An indicator that adds less than this to the pattern's score is not shown as evidence, and no more than so many are.
-MIN_CONTRIBUTION, MAX_EVIDENCE = 0.4, 6
+#: An indicator is shown as evidence where it holds to this degree and adds so much to the pattern's score; at most so
+#: many are.
+MIN_DEGREE, MIN_CONTRIBUTION, MAX_EVIDENCE = 0.5, 0.3, 6
+
+#: A pattern that is less probable is not named beside the verdict.
+LEAST_ALTERNATIVE = 0.1
 
 #: A log of losses alone says no more than that the run was short, with fewer points than this.
 MIN_POINTS = 11
@@ -66,42 +72,49 @@ def diagnose(curves: Curves, facts: AuditFacts | None = None, *, source: str = "
         )
         advice = tuple(f"If it is {one.title}: {_experiment(one, stop)}" for one in (best, second))
     step, value = _best_evaluation(curves)
-    notes = _notes(curves, features)
+    common: dict[str, Any] = {
+        "patterns": probability,
+        "best_step": step,
+        "best_map": value,
+        "curves": curves,
+        "source": source,
+        "distrust": leak.distrust(curves, facts),
+    }
     if reason:
         return Diagnosis(
             pattern=None,
             confidence=0.0,
-            patterns=probability,
-            evidence=(Evidence(reason), *notes),
-            best_step=step,
-            best_map=value,
+            evidence=(Evidence(reason), *notes(curves, features)),
             stop=stop,
             meaning="",
             causes=(),
             advice=advice,
-            curves=curves,
-            source=source,
+            **common,
         )
     indicators = _deciding(best, features)
-    explanation = _explanation(best, indicators, stop)
-    if stop.should and explanation is best and best.if_long_enough:
+    told = explaining.explanation(best, indicators, features, stop)
+    if stop.should and told is best and best.if_long_enough:
         stop = replace(stop, should=False, why=f"{stop.why}; but the run is too short to trust that")
+    against = _against(second, features) if probability[second.id] >= LEAST_ALTERNATIVE else ()
     return Diagnosis(
         pattern=best.id,
         confidence=probability[best.id],
-        patterns=probability,
-        evidence=(*(_evidence(one, features, map_title(curves)) for one in indicators), *notes),
-        best_step=step,
-        best_map=value,
+        evidence=_distinct(
+            [
+                *(_evidence(indicators, curves, features) or _summary(curves, features)),
+                *(_instead(one, second) for one in _evidence(against, curves, features)),
+                *notes(curves, features),
+            ]
+        ),
         stop=stop,
-        meaning=explanation.meaning,
-        causes=explanation.causes,
-        advice=explanation.advice + ((SUSPICIOUS_MAP_ADVICE,) if features["peak"] >= SUSPICIOUS_MAP else ()),
-        refuted_by=explanation.refuted_by,
-        experiment=explanation.experiment,
-        curves=curves,
-        source=source,
-        cited=_cited(best, facts),
+        meaning=told.meaning,
+        causes=explaining.causes(told.causes, curves, features),
+        advice=explaining.advice(told.advice, curves, features)
+        + ((SUSPICIOUS_MAP_ADVICE,) if features["peak"] >= SUSPICIOUS_MAP else ()),
+        refuted_by=told.refuted_by,
+        experiment=told.experiment,
+        cited=_cited(best, facts, leaked=common["distrust"] is not None),
+        **common,
     )
 
 
@@ -133,19 +146,17 @@ def length(curves: Curves) -> float:
 
 
 def _deciding(pattern: Pattern, features: Features) -> Sequence[Indicator]:
-    """The indicators that decided for the pattern, the strongest first; some may be those of other patterns."""
-    added = model.contributions(features, pattern.id)
-    every = model.indicators()
-    shown = [every[place] for place in np.argsort(-added) if added[place] > MIN_CONTRIBUTION][:MAX_EVIDENCE]
-    return shown or pattern.indicators[:1]
+    """The pattern's own indicators that decided for it, the strongest first."""
+    added = dict(zip(model.indicators(), model.contributions(features, pattern.id), strict=True))
+    own = [one for one in pattern.indicators if one.degree(features) >= MIN_DEGREE]
+    decided = [one for one in own if added[one] > MIN_CONTRIBUTION] or own
+    return sorted(decided, key=lambda one: -added[one])[:MAX_EVIDENCE]
 
 
-def _explanation(pattern: Pattern, indicators: Sequence[Indicator], stop: Stop) -> Explanation:
-    """The explanation to give: where a longer run would not help, the one that does not advise it."""
-    own = [one for one in indicators if one in pattern.indicators]
-    too_short = any(one.too_short for one in own) and not stop.should
-    other_reason = any(not one.too_short for one in own)
-    return pattern.if_long_enough if pattern.if_long_enough and other_reason and not too_short else pattern
+def _against(second: Pattern, features: Features) -> Sequence[Indicator]:
+    """What speaks most for the next pattern instead."""
+    held = [one for one in second.indicators if one.degree(features) >= MIN_DEGREE]
+    return sorted(held, key=lambda one: -one.degree(features) * one.weight)[:1]
 
 
 def _experiment(pattern: Pattern, stop: Stop) -> str:
@@ -153,67 +164,74 @@ def _experiment(pattern: Pattern, stop: Stop) -> str:
     return (pattern.if_long_enough or pattern).experiment if stop.should else pattern.experiment
 
 
-def _evidence(indicator: Indicator, features: Features, map_name: str) -> Evidence:
-    """What an indicator says of a run; its first condition is what was measured."""
-    first = indicator.conditions[0]
-    value = features[first.feature]
-    return Evidence(
-        what=_capitalized(indicator.describe(features).replace("mAP", map_name)),
-        measured=float(value) if np.isfinite(value) else None,
-        limit=first.limit,
-        span=features.spans.get(first.feature),
+#: What is said where no indicator holds clearly: how the run went.
+_SUMMARY = (
+    (
+        "No sign of it is clear. {metric} was best at {unit} {best_step} ({best}); the median of its last {end_count} "
+        "evaluations is {end}."
+    ),
+    "No sign of it is clear. Over the run the training loss {loss_over_run}.",
+    "No sign of it is clear.",
+)
+
+
+def _evidence(indicators: Sequence[Indicator], curves: Curves, features: Features) -> list[Evidence]:
+    """What indicators say of a run; the first condition of each is what was measured."""
+    found = []
+    for indicator in indicators:
+        said = state(indicator.sentence, curves, features)
+        first = indicator.conditions[0]
+        value = features[first.feature]
+        if said is not None:
+            found.append(
+                Evidence(
+                    what=said.text,
+                    measured=float(value) if np.isfinite(value) else None,
+                    limit=first.limit,
+                    span=features.spans.get(first.feature) or _span(said.figures),
+                    figures=said.figures,
+                )
+            )
+    return found
+
+
+def _summary(curves: Curves, features: Features) -> list[Evidence]:
+    """How the run went, where no indicator of its pattern holds clearly."""
+    said = next(one for template in _SUMMARY if (one := state(template, curves, features)))
+    return [Evidence(said.text, span=_span(said.figures), figures=said.figures)]
+
+
+def _span(figures: Sequence[Figure]) -> tuple[float, float] | None:
+    """All the steps that a sentence's figures are about."""
+    spans = [one.span for one in figures if one.span is not None]
+    return (min(one[0] for one in spans), max(one[1] for one in spans)) if spans else None
+
+
+def _instead(evidence: Evidence, second: Pattern) -> Evidence:
+    what = evidence.what if evidence.what.startswith("mAP") else evidence.what[0].lower() + evidence.what[1:]
+    return replace(evidence, what=f"For {second.title} instead: {what}")
+
+
+def _distinct(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Each sentence once: no note repeats what is said already."""
+    kept: list[Evidence] = []
+    for one in evidence:
+        if not any(one.what in other.what or _same(one, other) for other in kept):
+            kept.append(one)
+    return tuple(kept)
+
+
+def _same(one: Evidence, other: Evidence) -> bool:
+    return bool(one.figures) and set(one.figures) <= set(other.figures)
+
+
+def _cited(pattern: Pattern, facts: AuditFacts, *, leaked: bool) -> tuple[CitedRule, ...]:
+    """The audit's findings that may be the cause of the pattern, a leak and waived ones first."""
+    codes = dict.fromkeys([*([leak.RULE] if leaked else []), *pattern.rules])
+    found = [facts.cited[code] for code in codes if code in facts.cited]
+    return tuple(
+        sorted(found, key=lambda cited: (leaked and cited.rule == leak.RULE, cited.waived > 0), reverse=True)
     )
-
-
-def _capitalized(sentence: str) -> str:
-    return sentence if sentence.startswith("mAP") else sentence[0].upper() + sentence[1:]
-
-
-def _cited(pattern: Pattern, facts: AuditFacts) -> tuple[CitedRule, ...]:
-    """The audit's findings that may be the cause of the pattern, waived ones first."""
-    found = [facts.cited[code] for code in pattern.rules if code in facts.cited]
-    return tuple(sorted(found, key=lambda cited: cited.waived == 0))
-
-
-#: What is said of a loss without any finite value.
-_NEVER_FINITE = {
-    "loss": "No training loss is finite: boxes with NaN coordinates do this from the first epoch on, and so do 16-bit "
-    "floats on some GPUs. Audit the dataset, then train with 32-bit floats.",
-    "val_loss": "No validation loss is finite; mAP is judged without it. 16-bit floats do this on some GPUs: evaluate "
-    "with 32-bit floats.",
-}
-
-
-def _notes(curves: Curves, features: Features) -> list[Evidence]:
-    """What is worth knowing of this log whatever its pattern."""
-    notes = []
-    if curves.facts.get("mosaic_off") is not None:
-        notes.append(
-            Evidence(
-                f"Mosaic augmentation was switched off at {curves.unit} {curves.facts['mosaic_off']:g}: the step "
-                "that the losses make there is neither a spike nor overtraining."
-            )
-        )
-    if features["evaluations"] >= 5 and features["gain"] < 0.05 and features["start"] > 0.3:
-        start = f"{map_title(curves)} was {features['start']:.2f} from the start and stayed there"
-        notes.append(
-            Evidence(
-                f"{_capitalized(start)}: training probably started from weights that had already learned the task.",
-                features["start"],
-            )
-        )
-    if logged_map(curves) == "map":
-        notes.append(
-            Evidence(
-                f"The log has mAP@50-95 only. mAP@50 is estimated as {MAP50_OVER_MAP:g} times it, the median ratio of "
-                "logs with both."
-            )
-        )
-    for name, sentence in _NEVER_FINITE.items():
-        series = curves.series.get(name)
-        if series is not None and len(series.value) > 1 and not np.isfinite(series.value).any():
-            notes.append(Evidence(sentence))
-    return notes
 
 
 def _best_evaluation(curves: Curves) -> tuple[float | None, float | None]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from trainworthy_train.diagnosis.features import finite, mean_ap, smooth
+from trainworthy_train.diagnosis.features import mean_ap
 from trainworthy_train.diagnosis.indicators import CONFUSED
+from trainworthy_train.diagnosis.series import finite, smooth
 
 if TYPE_CHECKING:
     from trainworthy_train.types import Curves, Floats, Series

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainworthy_train.diagnosis.series import DEVIATION
+
 if TYPE_CHECKING:
     from trainworthy_train.types import Floats
-
-#: The standard deviation of a normal distribution over its median absolute deviation.
-DEVIATION = 1.4826
 
 #: Scatter below this share of the level is the rounding of what is logged: it is not taken for precision.
 LEAST_SCATTER = 0.004
@@ -87,22 +86,3 @@ def _memory(residual: Floats) -> float:
     together = float(residual[1:] @ residual[:-1]) / power if power > 0 else 0.0
     together = min(max(together, 0.0), MOST_MEMORY)
     return math.sqrt((1 + together) / (1 - together))
-
-
-def swings(value: Floats, size: float) -> list[tuple[int, int]]:
-    """Each fall by `size` or more from which the curve (n,) came back by as much: (last high, lowest place)."""
-    found = []
-    top = bottom = 0
-    falling = False
-    for place, now in enumerate(value):
-        if not falling:
-            if now >= value[top]:
-                top = place
-            elif value[top] - now >= size:
-                falling, bottom = True, place
-        elif now <= value[bottom]:
-            bottom = place
-        elif now - value[bottom] >= size:
-            found.append((top, bottom))
-            falling, top = False, place
-    return found

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.diagnosis.change import DEVIATION, swings, turn
+from trainworthy_train.diagnosis.change import turn
+from trainworthy_train.diagnosis.series import (
+    DEVIATION,
+    ENOUGH_FOR_SPIKES,
+    averaged,
+    collapsed,
+    finite,
+    smooth,
+    spiked,
+    swings,
+)
 from trainworthy_train.types import Curves, Series
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ FEATURES = {
     "noise": "median deviation of mAP from the smoothed mAP, as a share of its best",
     "decline": "fall of mAP from its best stretch to the last sixth of the run (medians), as a share of that best",
     "decline_points": "the same in mAP, 0..1",
+    "since_best": "share of the run after the best stretch of mAP, 0..1",
     "decline_noise": "the same in standard deviations of single evaluations",
     "decline_significance": "decimal places of the probability that noise makes such a decline",
     "decline_clear": "the decline in multiples of one that is just clear: see `CLEAR_SHARE` and `LEAST_DECLINE`",
@@ -48,6 +59,8 @@ FEATURES = {
     "loss_spikes": "share of training losses, after the first sixth, over 1.25 of their surroundings",
     "instability": "the largest of the noises and spikes above, each as a multiple of its entry in `NOTICEABLE`",
     "not_finite": "share of training losses that are NaN or infinite",
+    "blow_up": "last finite training loss before it became NaN or infinite for good, over the least before it",
+    "blow_up_steps": "share of the last three steps before that at which it rose, 0..1: 1 is steady growth",
     "zero_loss": "1 where the losses of boxes are exactly 0 throughout: no labels were loaded",
     "any_class_gap": "mAP with all classes treated as one minus mAP, at the end",
     "train_gap": "mAP on training images minus mAP on validation images, at the end",
@@ -69,12 +82,6 @@ MAX_CHANGE = 10.0
 #: The ratio of validation to training loss is taken to grow or shrink by no more than this factor.
 MAX_RATIO_GROWTH = 100.0
 
-#: A drop of mAP below this is hardly visible on a chart from 0 to 1, and is no collapse.
-VISIBLE_DROP = 0.08
-
-#: From this many evaluations on, spikes and collapses are looked for.
-ENOUGH_FOR_SPIKES = 8
-
 #: A decline of mAP is clear from this share of its best and this many deviations of single evaluations on. A larger
 #: share makes up for fewer deviations, and the other way round: their geometric mean counts.
 CLEAR_SHARE, CLEAR_NOISE = 0.05, 3.5
@@ -83,9 +90,6 @@ CLEAR_SHARE, CLEAR_NOISE = 0.05, 3.5
 #: probability), is not clear whatever else it is.
 LEAST_DECLINE = {"decline": 0.04, "decline_points": 0.025, "decline_significance": 4.0}
 
-#: A swing is a fall of mAP by this share of its level, and a rise by as much after it.
-SWING = 0.3
-
 
 @dataclass(frozen=True)
 class Features:
@@ -93,6 +97,7 @@ class Features:
 
     values: Mapping[str, float] = field(default_factory=dict)
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    series: Mapping[str, str] = field(default_factory=dict)  # which mAP the decline is of
 
     def __getitem__(self, name: str) -> float:
         """The value of the feature, NaN where it is unknown."""
@@ -105,15 +110,16 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
     spans: dict[str, tuple[float, float]] = {}
     metric = mean_ap(curves)
     end = augmentation_end(curves)
+    fallen = ""
     if metric is not None:
         _measure_map(metric, values, spans)
-        _measure_decline(curves, end, values, spans)
+        fallen = _measure_decline(curves, end, values, spans)
     else:
         values["evaluations"] = 0.0
-    loss = _averaged(curves.series.get("loss"), metric)
+    loss = averaged(curves.series.get("loss"), metric)
     if loss is not None:
         _measure_loss(loss, end, metric, values, spans)
-    val_loss = _averaged(curves.series.get("val_loss"), metric)
+    val_loss = averaged(curves.series.get("val_loss"), metric)
     if val_loss is not None:
         _measure_val_loss(val_loss, end, values, spans)
     if loss is not None and val_loss is not None:
@@ -123,7 +129,7 @@ def measure(curves: Curves, facts: Mapping[str, float] | None = None) -> Feature
         values["instability"] = float(np.nanmax(multiples))
     values["zero_loss"] = float(_no_labels(curves))
     _measure_probes(curves, values)
-    return Features(values, spans)
+    return Features(values, spans, {"decline": fallen} if fallen else {})
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -152,56 +158,6 @@ def map_title(curves: Curves) -> str:
 
 # ------------------------------------------------------------------------------------------------------------
 # Series
-
-
-def finite(series: Series | None) -> Series | None:
-    """The points whose values are finite; None where there are none."""
-    if series is None:
-        return None
-    known = np.isfinite(series.value)
-    return Series(series.step[known], series.value[known]) if known.any() else None
-
-
-def smooth(values: Floats) -> Floats:
-    """Values (n,) without their noise: a running median, then a running mean, over a twelfth of the run."""
-    n = len(values)
-    if n < 6:
-        return values
-    width = 3 if n < 36 else n // 12 | 1
-    medians: Floats = np.median(_windows(values, width), axis=1)
-    means: Floats = np.mean(_windows(medians, width), axis=1)
-    return means
-
-
-def _windows(values: Floats, width: int) -> Floats:
-    """Each value and its neighbours (n, width), reflected at the ends; `width` is odd, below 2 n."""
-    half = width // 2
-    padded = np.concatenate([values[half:0:-1], values, values[-2 : -2 - half : -1]])
-    return np.lib.stride_tricks.sliding_window_view(padded, width)
-
-
-def _surroundings(values: Floats) -> Floats:
-    """Each value's surroundings (n, width): seven evaluations, or an eighth of a long run."""
-    return _windows(values, max(7, len(values) // 8) | 1)
-
-
-def _preceding(values: Floats) -> Floats:
-    """The values before each value (n, width): four, or a twelfth of a long run."""
-    width = max(4, len(values) // 12)
-    padded = np.concatenate([np.full(width, values[0]), values[:-1]])
-    return np.lib.stride_tricks.sliding_window_view(padded, width)
-
-
-def _averaged(series: Series | None, metric: Series | None) -> Series | None:
-    """A loss that was logged far more often than the mAP, averaged over blocks: as many as make a readable curve."""
-    if series is None or not len(series.value):
-        return None
-    blocks = max(60, 0 if metric is None else len(metric.value))
-    if len(series.value) <= 1.5 * blocks:
-        return series
-    edges = np.linspace(0, len(series.value), blocks + 1).astype(int)[:-1]
-    counts = np.diff(np.append(edges, len(series.value)))
-    return Series(np.maximum.reduceat(series.step, edges), np.add.reduceat(series.value, edges) / counts)
 
 
 def augmentation_end(curves: Curves) -> float:
@@ -269,11 +225,8 @@ def _measure_map(metric: Series, values: dict[str, float], spans: dict[str, tupl
     spans["rising"] = (float(step[-third]), whole[1])
     spans["reached"] = (whole[0], float(step[near]))
     if n >= ENOUGH_FOR_SPIKES:
-        before, after = _preceding(value), _preceding(value[::-1])[::-1]
-        around = np.minimum(np.percentile(before, 75, axis=1), np.percentile(after, 75, axis=1))
-        _count((value < 0.7 * around) & (around - value > VISIBLE_DROP), step, "collapses", values, spans)
-        size = max(SWING * float(np.percentile(value, 95)), VISIBLE_DROP)
-        late = [pair for pair in swings(np.median(_windows(value, 3), axis=1), size) if pair[1] >= n // 6]
+        _count(collapsed(value), step, "collapses", values, spans)
+        late = [pair for pair in swings(value) if pair[1] >= n // 6]
         values["swings"] = float(len(late))
         values["swing_share"] = len(late) / n
         values["last_swing"] = late[-1][1] / (n - 1) if late else 0.0
@@ -283,8 +236,9 @@ def _measure_map(metric: Series, values: dict[str, float], spans: dict[str, tupl
 
 def _measure_decline(
     curves: Curves, end: float, values: dict[str, float], spans: dict[str, tuple[float, float]]
-) -> None:
-    """The decline of the mAP (at IoU 0.5, or 0.5 to 0.95) that fell further beyond its noise."""
+) -> str:
+    """The decline of the mAP (at IoU 0.5, or 0.5 to 0.95) that fell further beyond its noise; which one that is."""
+    fallen = ""
     values |= dict.fromkeys(("decline_noise", *LEAST_DECLINE), 0.0)
     for name in ("map50", "map"):
         found = finite(curves.series.get(name))
@@ -292,16 +246,22 @@ def _measure_decline(
             continue
         value = found.value[: _augmented(found.step, end)]
         turned = turn(value, smooth(value), highest=True)
+        values.setdefault("since_best", 1 - (turned.last + 1) / len(found.value))
         if turned.worse > 0 and turned.worse / turned.scatter > values["decline_noise"]:
             values["decline"] = turned.worse / max(turned.before, 0.02)
             values["decline_points"] = turned.worse * (MAP50_OVER_MAP if name == "map" else 1.0)
             values["decline_noise"] = turned.worse / turned.scatter
             values["decline_significance"] = turned.significance
-            spans["decline"] = (float(found.step[turned.first]), float(found.step[len(value) - 1]))
+            fallen = name
+            last = float(found.step[len(value) - 1])
+            spans["best stretch"] = (float(found.step[turned.first]), float(found.step[turned.last]))
+            spans["end stretch"] = (float(found.step[turned.tail]), last)
+            spans["decline"] = (spans["best stretch"][0], last)
     values["decline_clear"] = min(
         float(np.sqrt(values["decline"] / CLEAR_SHARE * values["decline_noise"] / CLEAR_NOISE)),
         *(values[name] / limit for name, limit in LEAST_DECLINE.items()),
     )
+    return fallen
 
 
 def _measure_loss(
@@ -317,6 +277,9 @@ def _measure_loss(
     known = finite(series)
     if known is None or len(known.value) < 3:
         return
+    if not np.isfinite(series.value[-1]) and known.value.min() > 0:
+        values["blow_up"] = float(min(known.value[-1] / known.value.min(), MAX_RATIO_GROWTH))
+        values["blow_up_steps"] = float(np.mean(np.diff(known.value)[-3:] > 0))
     step, value = known.step, known.value
     augmented = _augmented(step, end)
     curve = smooth(value)[:augmented]
@@ -336,7 +299,7 @@ def _measure_loss(
         values["fall_after_best"] = _change(at_best - last, at_best)
         spans["fall_after_best"] = (float(best), float(step[augmented - 1]))
     if len(value) >= ENOUGH_FOR_SPIKES:
-        _count(value > 1.25 * np.median(_surroundings(value), axis=1), step, "loss_spikes", values, spans)
+        _count(spiked(value), step, "loss_spikes", values, spans)
 
 
 def _measure_val_loss(
@@ -354,11 +317,10 @@ def _measure_val_loss(
     values["val_turn"] = _change(turned.worse, turned.before)
     values["val_turn_significance"] = turned.significance
     spans["val_turn"] = (float(step[turned.first]), float(step[augmented - 1]))
+    spans["val end"] = (float(step[turned.tail]), float(step[augmented - 1]))
     if len(value) >= ENOUGH_FOR_SPIKES:
         # A value that is not finite is a spike and no more: with 16-bit floats, whole good runs are NaN here.
-        every = np.where(np.isfinite(series.value), series.value, np.inf)
-        spikes = every > 1.25 * np.median(_surroundings(every), axis=1)
-        _count(spikes, series.step, "val_spikes", values, spans)
+        _count(spiked(series.value), series.step, "val_spikes", values, spans)
 
 
 def _loss_ratio_growth(loss: Series, val_loss: Series, end: float) -> float:

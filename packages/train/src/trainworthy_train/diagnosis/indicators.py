@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -52,58 +50,37 @@ CONFUSED = 0.35
 ENOUGH = above("evaluations", 10.5, 0.6)
 
 
-class FormattedValue(float):
-    """A feature as a sentence states it: as a number (".2f", ".0%"), or as a change with its direction.
-
-    "rose only|of its best" gives "rose by only 4% of its best" for 0.04, "fell by 4% of its best" for -0.04 and "did
-    not change" for 0. "fell" is the reverse: "fell by 4%" for 0.04. A share above ten times the whole is "over 1000%".
-    """
-
-    def __format__(self, spec: str) -> str:
-        """The text that `str.format` inserts."""
-        change, _, whole = spec.partition("|")
-        verb, _, adverb = change.partition(" ")
-        if np.isnan(self):
-            return "an unknown amount" if verb not in _OPPOSITE else "changed by an unknown amount"
-        if verb not in _OPPOSITE:
-            return _number(self, spec)
-        share = _number(abs(self), ".0%")
-        if share == "0%":
-            return "did not change"
-        words = (verb, "by", adverb) if self > 0 else (_OPPOSITE[verb], "by")
-        return " ".join(filter(None, (*words, share, whole)))
-
-
-def _number(value: float, spec: str) -> str:
-    """A formatted number: "over ..." where the feature is clipped there, and no minus sign before a zero."""
-    most = 10.0 if spec.endswith("%") else 100.0  # the values that features are clipped to
-    if spec.endswith((".0%", ".1f")) and abs(value) >= most:
-        return f"{'under -' if value < 0 else 'over '}{format(most, spec)}"
-    return re.sub(r"^-(?=[0.]*%?$)", "", format(float(value), spec))
-
-
-#: The verb for a positive value, and the one for a negative value.
-_OPPOSITE = {"rose": "fell", "fell": "rose"}
-
-
 @dataclass(frozen=True)
 class Indicator:
     """Conditions that together speak for a pattern. The feature of the first one is reported in the evidence."""
 
     name: str  # its key in weights.json, unique over all patterns
-    sentence: str  # {feature:.0%} or {feature:rose} is filled in: see `FormattedValue`
+    sentence: str  # {name} is filled in with a figure of the log: see `figures.state`
     weight: float  # what it adds to the pattern's score where it holds fully, before fitting
     conditions: tuple[Condition, ...]
     too_short: bool = False  # whether it says that the run was too short
 
-    def describe(self, features: Features) -> str:
-        """The sentence, with the measured values filled in."""
-        values = {name: FormattedValue(value) for name, value in features.values.items()}
-        return self.sentence.format_map(defaultdict(lambda: FormattedValue("nan"), values))
-
     def degree(self, features: Features) -> float:
         """How far all conditions hold together, 0..1."""
         return float(np.prod([condition.degree(features) for condition in self.conditions]))
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A cause or an advice, and what in the log or the audit speaks for it.
+
+    It is left out where it is refuted: where a condition is known and does not hold. `why` says what was seen, where
+    all conditions hold; both are templates like those of indicators.
+    """
+
+    text: str
+    why: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+    def fits(self, features: Features) -> float | None:
+        """How far it holds, 0..1; None where nothing is known of it."""
+        known = [one.degree(features) for one in self.conditions if not np.isnan(features[one.feature])]
+        return float(np.prod(known)) if known else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +88,8 @@ class Explanation:
     """What a pattern means for the user, where it comes from and what to do."""
 
     meaning: str
-    causes: tuple[str, ...]
-    advice: tuple[str, ...]
+    causes: tuple[Hint, ...]  # those that fit come first
+    advice: tuple[Hint, ...]
     refuted_by: str  # what would show that it is another pattern
     experiment: str  # the one thing to try next
 
@@ -130,3 +107,6 @@ class Pattern(Explanation):
     indicators: tuple[Indicator, ...]
     score: float = 0.0  # where no indicator holds, before fitting
     if_long_enough: Explanation | None = None  # replaces the above where a longer run would not help
+    if_diverged: Explanation | None = (
+        None  # replaces the above where a loss grew steadily until it was no number
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.diagnosis.features import finite, smooth
+from trainworthy_train.diagnosis.series import finite, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainworthy_audit.errors import OutputError
 from trainworthy_train import runs
-from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.diagnosis.series import finite
 from trainworthy_train.report import charts, run_text
 from trainworthy_train.report.templating import page_style, template
 

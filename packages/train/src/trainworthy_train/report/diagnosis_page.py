@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from trainworthy_audit import output
 from trainworthy_audit.errors import OutputError
@@ -29,12 +30,17 @@ def write(diagnoses: Sequence[Diagnosis], folder: Path | None = None) -> Path:
     """
     folder = folder or Path("reports") / f"diagnosis-{_name(Path(diagnoses[0].source))}"
     _check_replaceable(folder)
-    output.write(folder, {PAGE: render(diagnoses), DOCUMENT: json.render(diagnoses)})
+    output.write(folder, {PAGE: render(diagnoses, folder), DOCUMENT: json.render(diagnoses)})
     return folder / PAGE
 
 
-def render(diagnoses: Sequence[Diagnosis]) -> str:
-    """The page of a log with one run or several."""
+def render(diagnoses: Sequence[Diagnosis], folder: Path = Path()) -> str:
+    """The page of a log with one run or several; links are relative to `folder`."""
+
+    def link(target: str) -> str:
+        path, _, anchor = target.partition("#")
+        return f"{quote(Path(os.path.relpath(path, folder)).as_posix())}#{anchor}"
+
     return template("diagnosis.html.j2").render(
         source=diagnoses[0].source,
         formats=sorted({diagnosis.curves.format.replace("_", " ") for diagnosis in diagnoses}),
@@ -43,6 +49,7 @@ def render(diagnoses: Sequence[Diagnosis]) -> str:
             for diagnosis in diagnoses
         ],
         style=page_style(),
+        link=link,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trainworthy_train.report.view import describe
@@ -45,6 +46,15 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
                 "measured": _number(one.measured),
                 "limit": _number(one.limit),
                 "span": None if one.span is None else [_number(edge) for edge in one.span],
+                "figures": [
+                    {
+                        "kind": figure.kind,
+                        "series": figure.series,
+                        "span": None if figure.span is None else [_number(edge) for edge in figure.span],
+                        "value": _number(figure.value),
+                    }
+                    for figure in one.figures
+                ],
             }
             for one in diagnosis.evidence
         ],
@@ -59,6 +69,7 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "advice": list(diagnosis.advice),
         "refuted_by": diagnosis.refuted_by,
         "experiment": diagnosis.experiment,
+        "distrust": None if diagnosis.distrust is None else asdict(diagnosis.distrust),
         "audit": [
             {
                 "rule": cited.rule,

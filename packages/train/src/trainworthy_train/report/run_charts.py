@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.diagnosis.series import finite
 from trainworthy_train.report import charts
 from trainworthy_train.report.charts import Trace
 from trainworthy_train.types import Series

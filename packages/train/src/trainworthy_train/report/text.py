@@ -9,18 +9,19 @@ import click
 import numpy as np
 
 from trainworthy_audit.report.shared.sanitize import clean
-from trainworthy_train.diagnosis.features import finite
+from trainworthy_train.diagnosis.series import finite
 from trainworthy_train.report.view import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trainworthy_train.report.view import DiagnosisView
-    from trainworthy_train.types import CitedRule, Curves, Diagnosis, Series
+    from trainworthy_train.types import CitedRule, Curves, Diagnosis, Distrust, Series
 
 WIDTH = 100
 DETAILED = 3  # the most runs of a log that are printed in full
 CHART_WIDTH = 60
+ENOUGH_TO_FIT = 5  # points of a chart from which on it is fitted without the first
 BAR_WIDTH = 30  # of a probability of 1
 BLOCKS = " ▁▂▃▄▅▆▇█"
 COLORS = {"passed": "green", "warning": "yellow", "error": "red"}
@@ -68,6 +69,9 @@ def _lines(view: DiagnosisView, *, color: bool) -> Iterator[str]:
     name = f" · {clean(curves.name)}" if curves.name else ""
     yield f"{clean(diagnosis.source)}{name} · {curves.format}"
     yield ""
+    if diagnosis.distrust is not None:
+        yield from _distrusted(diagnosis.distrust, color=color)
+        yield ""
     for line in textwrap.wrap(view.sentence, WIDTH):
         yield click.style(line, fg=COLORS[view.severity], bold=True) if color else line
     yield from textwrap.wrap(diagnosis.meaning, WIDTH)
@@ -89,6 +93,16 @@ def _lines(view: DiagnosisView, *, color: bool) -> Iterator[str]:
     if view.best:
         yield f"best: {view.best}"
     yield from (f"note: {clean(note)}" for note in view.notes)
+
+
+def _distrusted(distrust: Distrust, *, color: bool) -> Iterator[str]:
+    """What comes before everything else where the mAP cannot be trusted."""
+    title = f"{distrust.title}."
+    yield click.style(title, fg=COLORS["error"], bold=True) if color else title
+    for sentence in (distrust.why, *distrust.compared):
+        yield from textwrap.wrap(clean(sentence), WIDTH, break_long_words=False)
+    yield f"findings: {clean(distrust.link or distrust.audit)}"
+    yield f"mend it: {distrust.command}, and train again"
 
 
 def _citation(cited: CitedRule) -> str:
@@ -121,6 +135,9 @@ def _blocks(series: Series) -> str:
     if len(value) > CHART_WIDTH:
         edges = np.linspace(0, len(value), CHART_WIDTH + 1).astype(int)[:-1]
         value = np.add.reduceat(value, edges) / np.diff(np.append(edges, len(value)))
-    low, high = min(0.0, float(value.min())), float(value.max())
+    # A first value that is far from all others flattens the rest: the blocks show the range of the others.
+    rest = value[1:] if len(value) > ENOUGH_TO_FIT else value
+    low, high = float(rest.min()), float(rest.max())
+    value = np.clip(value, low, high)
     scaled = (value - low) / max(high - low, 1e-12) * (len(BLOCKS) - 1)
     return "".join(BLOCKS[round(float(one))] for one in scaled)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from trainworthy_train.diagnosis import patterns
+from trainworthy_train.diagnosis import LEAST_ALTERNATIVE, patterns
 from trainworthy_train.diagnosis.features import logged_map
 
 if TYPE_CHECKING:
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 #: What the mAP that a log holds is called.
 MAP_TITLES = {"map50": "mAP@50", "map": "mAP@50-95"}
 
-#: From this probability on, the sentence does not name the next pattern.
+#: From this probability on, the sentence gives no exact figure.
 CERTAIN = 0.99
+
+#: A verdict is stated from the one probability on, is probable from the other on, and unsure below it.
+STATED, PROBABLE = 0.85, 0.6
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,18 @@ def _sentence(diagnosis: Diagnosis) -> str:
     title = known[diagnosis.pattern].title.capitalize()
     if diagnosis.confidence >= CERTAIN:
         return f"{title} (over {CERTAIN:.0%})."
-    others = {name: share for name, share in diagnosis.patterns.items() if name != diagnosis.pattern}
-    second = max(others, key=others.__getitem__)
-    return f"{title} ({diagnosis.confidence:.0%}); next {known[second].title} ({others[second]:.0%})."
+    named = f"{title} ({diagnosis.confidence:.0%})"
+    others = sorted(diagnosis.patterns.items(), key=lambda pair: -pair[1])
+    also = [
+        f"{known[name].title} ({share:.0%})"
+        for name, share in others
+        if name != diagnosis.pattern and share >= LEAST_ALTERNATIVE
+    ]
+    if diagnosis.confidence >= PROBABLE:
+        start = named if diagnosis.confidence >= STATED else f"Probably {named[0].lower()}{named[1:]}"
+        return f"{start}; next {also[0]}." if also else f"{start}."
+    choices = [f"{named[0].lower()}{named[1:]}", *also]
+    return f"Unsure: {' or '.join(choices)}."
 
 
 def _best(diagnosis: Diagnosis) -> str:

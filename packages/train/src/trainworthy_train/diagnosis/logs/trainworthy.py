@@ -54,6 +54,9 @@ def _add_facts(run: CurvesBuilder, entry: dict[str, Any]) -> None:
         facts.setdefault("findings", []).append(str(entry.get("kind", "")))
     elif entry["event"] == "end":
         facts["ended"] = str(entry.get("why", ""))
+        test = entry.get("test")
+        if isinstance(test, dict) and (map50 := number(test.get("map50"))) is not None:
+            facts["test_map50"] = map50
         if facts["ended"] in {"finished", "stopped"}:
             facts["finished"] = True
         else:

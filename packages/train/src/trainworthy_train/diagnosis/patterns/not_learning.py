@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from trainworthy_train.diagnosis.indicators import CONFUSED, ENOUGH, VARIED, Indicator, Pattern, above, below
+from trainworthy_train.diagnosis.indicators import (
+    CONFUSED,
+    ENOUGH,
+    VARIED,
+    Hint,
+    Indicator,
+    Pattern,
+    above,
+    below,
+)
 
 PATTERN = Pattern(
     id="not-learning",
@@ -12,15 +21,42 @@ PATTERN = Pattern(
     severity="error",
     meaning="Training makes no meaningful progress: the labels cannot be learned from the images.",
     causes=(
-        "Wrong labels, or class ids that do not match the list of names.",
-        "A broken annotation format: boxes that are not where the objects are, or labels that were not loaded.",
-        "Settings that cannot work, above all the learning rate.",
+        Hint(
+            "Wrong labels, or class ids that do not match the list of names.",
+            "The audit found class ids without a name, or names that disagree.",
+            (above("wrong_classes", 0.02, 0.005),),
+        ),
+        Hint(
+            "The names of the labels are mixed up.",
+            "With all classes treated as one mAP@50 ends at {any_class_end}, with their classes at {map50_end}.",
+            (above("any_class_gap", CONFUSED, 0.05),),
+        ),
+        Hint(
+            "Labels that were not loaded.",
+            "The box losses are exactly zero throughout.",
+            (above("zero_loss", 0.5, 0.05),),
+        ),
+        Hint(
+            "Images without annotations.",
+            "The audit found none for {unlabelled} of the images.",
+            (above("unlabelled", 0.3, 0.05),),
+        ),
+        Hint(
+            "A broken annotation format: boxes that are not where the objects are.",
+            "The audit found unwaived wrong boxes or broken annotations in {unwaived_broken_labels} of the images.",
+            (above("unwaived_broken_labels", 0.02, 0.005),),
+        ),
+        Hint(
+            "Settings that cannot work, above all the learning rate.",
+            "Over the run the training loss {loss_over_run}.",
+            (below("loss_fall", 0.12, 0.03),),
+        ),
     ),
     advice=(
-        "Check the order of the names (`.names`, `data.yaml`) against the ids in the labels.",
-        "Look at twenty images with their boxes drawn on them.",
-        "Confirm that the annotation format is the one that the trainer expects.",
-        "Then change settings: a learning rate ten times higher, and ten times lower.",
+        Hint("Check the order of the names (`.names`, `data.yaml`) against the ids in the labels."),
+        Hint("Look at twenty images with their boxes drawn on them."),
+        Hint("Confirm that the annotation format is the one that the trainer expects."),
+        Hint("Then change settings: a learning rate ten times higher, and ten times lower."),
     ),
     refuted_by="An mAP that rises on the training images themselves: then the model learns, but not what validation "
     "needs.",
@@ -30,20 +66,21 @@ PATTERN = Pattern(
     indicators=(
         Indicator(
             "near-zero",
-            "After {evaluations:.0f} evaluations the best smoothed mAP is {peak:.3f}.",
+            "After {evaluations} evaluations the best {metric} is {best}.",
             7.0,
             (below("peak", 0.075, 0.012), ENOUGH),
         ),
         Indicator(
             "ends-near-zero",
-            "Smoothed mAP ends at {level:.3f}, and was never above {peak:.2f}.",
+            "The median of the last {end_count} evaluations of {metric} is {end}; its best was {best} at "
+            "{unit} {best_step}.",
             3.0,
             (below("level", 0.075, 0.012), below("peak", 0.2, 0.02), ENOUGH),
         ),
         Indicator(
             "memorized-only",
-            "mAP is {train_level:.2f} on training images and {level:.3f} on validation images: what was learned holds "
-            "for no other image.",
+            "On training images mAP@50 ends at {train_end}, on validation images at {map50_end}: what "
+            "was learned holds for no other image.",
             2.0,
             (
                 above("train_level", 0.4, 0.06),
@@ -54,20 +91,20 @@ PATTERN = Pattern(
         ),
         Indicator(
             "flat-loss",
-            "The smoothed training loss {loss_fall:fell only} over the run.",
+            "Over the run the training loss {loss_over_run}.",
             1.5,
             (below("loss_fall", 0.12, 0.03), below("peak", 0.15, 0.03), below("rising", 0.12, 0.02)),
         ),
         Indicator(
             "no-labels",
-            "The box losses are exactly 0 throughout: no labels were loaded.",
+            "The box losses are exactly zero throughout: no labels were loaded.",
             12.0,
             (above("zero_loss", 0.5, 0.05),),
         ),
         Indicator(
             "classes-confused",
-            "mAP with all classes treated as one is {any_class_gap:.2f} higher: boxes are found, but with "
-            "wrong classes.",
+            "With all classes treated as one mAP@50 ends at {any_class_end}, with their classes at "
+            "{map50_end}: boxes are found, but with wrong classes.",
             8.0,
             (above("any_class_gap", CONFUSED, 0.03), ENOUGH),
         ),
@@ -79,7 +116,7 @@ PATTERN = Pattern(
         ),
         Indicator(
             "unlabelled",
-            "The audit found no annotation for {unlabelled:.0%} of the images.",
+            "The audit found no annotation for {unlabelled} of the images.",
             7.0,
             (above("unlabelled", 0.4, 0.05), below("peak", 0.2, 0.03), ENOUGH),
         ),
