@@ -328,8 +328,51 @@ def tensorboard(n: int) -> bytes:
 
 
 #: By format: what the file is called, and what makes it.
+def wandb_record(data: bytes, place: int) -> bytes:
+    """A record of a log of LevelDB, from this place on: in several parts where it does not fit into its block."""
+    made = b""
+    first = True
+    while True:
+        left = 32768 - (place + len(made)) % 32768
+        if left < 7:
+            made += bytes(left)
+            continue
+        part, data = data[: left - 7], data[left - 7 :]
+        kind = (1 if first else 4) if not data else (2 if first else 3)
+        made += struct.pack("<IHB", 0, len(part), kind) + part
+        first = False
+        if not data:
+            return made
+
+
+def wandb(n: int, padding: str = "") -> bytes:
+    made = b":W&B\xe1\xbe\x00"
+    for e, box, cls, m in rounds(n):
+        values = {
+            "epoch": e - 1, "train/box_loss": box, "train/cls_loss": cls, "val/loss": 4 / e, "note": padding,
+            "metrics/mAP50(B)": m, "metrics/mAP50-95(B)": m / 2,
+        }  # fmt: skip
+        items = [
+            message(1, message(1, k.encode()) + message(16, json.dumps(v).encode()))
+            for k, v in values.items()
+        ]
+        made += wandb_record(message(2, b"".join(items)), len(made))
+    return made
+
+
+def lightning_console(n: int) -> str:
+    return "".join(
+        f"Epoch {e - 1}:  50%|#####     | 5/10 [00:01<00:01,  9.22it/s, v_num=0, train_loss=9.0]\n"
+        f"Epoch {e - 1}: 100%|##########| 10/10 [00:02<00:00,  9.22it/s, v_num=0, train_box_loss={box}, "
+        f"train_cls_loss={cls}, val_loss={4 / e}, val_map50={m}, val_map={m / 2}]\n"
+        for e, box, cls, m in rounds(n)
+    )
+
+
 SAMPLES: dict[str, tuple[str, Callable[[int], str | bytes]]] = {
     "trainworthy": ("log.jsonl", trainworthy),
+    "wandb": ("run-1a2b3c4d.wandb", wandb),
+    "lightning_console": ("out.log", lightning_console),
     "tensorboard": ("events.out.tfevents.1700000000.host.1.0", tensorboard),
     "huggingface": ("trainer_state.json", huggingface),
     "mmdetection": ("20260102_030405.log.json", mmdetection),
@@ -354,7 +397,7 @@ BY_ITERATION = {"detectron2", "detectron2_text", "darknet"}
 #: Formats of which a sample's validation loss is logged.
 WITH_VAL_LOSS = {
     "trainworthy", "tensorboard", "huggingface", "detr", "ultralytics_csv", "yolov5_csv", "yolov5_txt",
-    "lightning_csv", "plain_csv",
+    "lightning_csv", "plain_csv", "wandb", "lightning_console",
 }  # fmt: skip
 
 

@@ -237,14 +237,16 @@ def diagnose(
     *,
     audit: StrPath | None = None,
     columns: Mapping[str, str] | None = None,
+    pattern: str | None = None,
     on_message: Callable[[str], object] | None = None,
 ) -> list[Diagnosis]:
-    """Which pattern each run of a training log shows: `diagnose("results.csv")[0].pattern`.
+    r"""Which pattern each run of a training log shows: `diagnose("results.csv")[0].pattern`.
 
     `log` is a log of almost any trainer (docs/logs.md), a folder that holds one, or a run of ours: NAME, NAME:vN. A log
     with several runs gives one `Diagnosis` each; in a notebook it shows itself with its charts. `audit` is the
     audit.json of the dataset that was trained on; for a run of ours it is found without it. `columns` says which column
     of a table holds which series of `trainworthy_train.types.SERIES`: {"loss": "train_loss", "epoch": "ep"}.
+    `pattern` is a regular expression that finds them in the lines of any text: "ep (?P<epoch>\d+) ap (?P<map50>\S+)".
     `on_message` is called with what the command line would print on standard error. Nothing is written.
 
     Raises `TrainworthyError` where there is no log, it has no curve, or the audit cannot be read.
@@ -252,5 +254,5 @@ def diagnose(
     from trainworthy_train.diagnosis.source import diagnose_log
 
     file = None if audit is None else Path(audit)
-    found = diagnose_log(Path(log), audit=file, columns=columns, on_message=on_message)
+    found = diagnose_log(Path(log), audit=file, columns=columns, pattern=pattern, on_message=on_message)
     return [Diagnosis(**vars(one)) for one in found]

@@ -36,6 +36,11 @@ class _Diagnose(options.Command):
     help="Which columns of a table hold what: loss=train_loss,map50=ap50.",
 )
 @click.option(
+    "--pattern",
+    metavar="REGEX",
+    help="Where no format fits: what lines of a text hold, by named groups: 'ep (?P<epoch>\\d+) ap (?P<map50>\\S+)'.",
+)
+@click.option(
     "--audit", type=options.PATH, metavar="FILE", help="The audit.json of the dataset that was trained on."
 )
 @click.option(
@@ -50,6 +55,7 @@ def diagnose(
     *,
     log: Path,
     columns: dict[str, str] | None,
+    pattern: str | None,
     audit: Path | None,
     out: Path | None,
     no_color: bool,
@@ -63,7 +69,7 @@ def diagnose(
     from trainworthy_train import api
     from trainworthy_train.report import diagnosis_page, json, text
 
-    diagnoses = api.diagnose(log, audit=audit, columns=columns, on_message=console.note)
+    diagnoses = api.diagnose(log, audit=audit, columns=columns, pattern=pattern, on_message=console.note)
     page = diagnosis_page.write(diagnoses, out) if out or not as_json else None
     if as_json:
         console.echo(json.render(diagnoses), newline=False)

@@ -22,16 +22,17 @@ def diagnose_log(
     *,
     audit: Path | None = None,
     columns: Mapping[str, str] | None = None,
+    pattern: str | None = None,
     on_message: Callable[[str], object] | None = None,
 ) -> list[Diagnosis]:
     """The diagnosis of each run of a log: a file, a folder, or the name of one of our runs.
 
     `audit` is the audit.json of the dataset; without it, the one that the run was trained under is looked for.
-    `columns` says which column of a table holds which series. `on_message` is called with what is worth knowing beside
-    the result. Raises `TrainworthyError`.
+    `columns` says which column of a table holds which series, `pattern` what lines of a text hold. `on_message`
+    is called with what is worth knowing beside the result. Raises `TrainworthyError`.
     """
     log = _resolve(log)
-    curves = logs.read(log, columns)
+    curves = logs.read(log, columns, pattern)
     folder = log if log.is_dir() else log.parent
     certificates = [run.facts["certificate"] for run in curves if run.facts.get("certificate")]
     file = audit or find_audit(folder, *certificates)

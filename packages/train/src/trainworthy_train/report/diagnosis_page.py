@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from json import loads as decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,7 +29,7 @@ def write(diagnoses: Sequence[Diagnosis], folder: Path | None = None) -> Path:
 
     An older diagnosis there is replaced. Raises `OutputError`, also where the folder holds anything else.
     """
-    folder = folder or Path("reports") / f"diagnosis-{_name(Path(diagnoses[0].source))}"
+    folder = folder or _own_folder(Path(diagnoses[0].source))
     _check_replaceable(folder)
     output.write(folder, {PAGE: render(diagnoses, folder), DOCUMENT: json.render(diagnoses)})
     return folder / PAGE
@@ -53,6 +54,22 @@ def render(diagnoses: Sequence[Diagnosis], folder: Path = Path()) -> str:
     )
 
 
+def _own_folder(log: Path) -> Path:
+    """The folder of a log's page: named after its run; with the file's name where that is another log's page."""
+    folder = Path("reports") / f"diagnosis-{_name(log)}"
+    try:
+        known = decode((folder / DOCUMENT).read_text("utf-8"))
+        first = known[0] if isinstance(known, list) else known
+        taken = Path(first["source"]["path"]).resolve() != log.resolve()
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        taken = False
+    return folder.with_name(f"{folder.name}-{_plain(log.name)}") if taken else folder
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name)[:80]
+
+
 def _name(log: Path) -> str:
     """A name for the log: most trainers call the file `results.csv`, and its folder like the run.
 
@@ -62,7 +79,7 @@ def _name(log: Path) -> str:
     folder = path if log.is_dir() else path.parent
     run = Run(folder)
     name = run.name.replace(":", "-") if run.number else folder.name or path.stem
-    return re.sub(r"[^\w.-]+", "-", name)[:80] or "log"
+    return _plain(name) or "log"
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from trainworthy_train.diagnosis.logs.shared.builder import CurvesBuilder
 from trainworthy_train.diagnosis.logs.shared.format import LogFormat, ManyFiles
 from trainworthy_train.diagnosis.logs.shared.log import LogError
+from trainworthy_train.diagnosis.logs.shared.messages import fields
 from trainworthy_train.diagnosis.logs.shared.names import series_name
 
 if TYPE_CHECKING:
@@ -137,56 +138,23 @@ _CASTAGNOLI = [_castagnoli(byte) for byte in range(256)]
 # Protocol buffers
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-        shift += 7
-        if shift > 63:
-            raise ValueError("an integer of more than 64 bits")
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Each field's number and value: an integer for a varint, bytes for every other kind."""
-    place, end = 0, len(data)
-    while place < end:
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            length, place = _varint(data, place)
-        else:
-            length = {1: 8, 5: 4}.get(kind, -1)
-        if length < 0 or place + length > end:
-            raise ValueError("a field that is longer than its message")
-        yield key >> 3, data[place : place + length]
-        place += length
-
-
 def _read_event(data: bytes, scalars: Scalars) -> None:
     step, summary = 0, b""
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == 2 and isinstance(value, int):
             step = value
         elif number == 5 and isinstance(value, bytes):
             summary = value
     if step >= 1 << 63:  # a negative step, from before the first one
         return
-    for number, value in _fields(summary):
+    for number, value in fields(summary):
         if number == 1 and isinstance(value, bytes):
             _read_value(value, float(step), scalars)
 
 
 def _read_value(data: bytes, step: float, scalars: Scalars) -> None:
     tag, scalar = "", None
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if not isinstance(value, bytes):
             continue
         if number == 1:
@@ -206,7 +174,7 @@ _LISTS = {5: "<f", 6: "<d"}  # by field: float_val, double_val
 def _read_tensor(data: bytes) -> float | None:
     """The value of a tensor that holds exactly one number."""
     kind, content, value = 0, b"", None
-    for number, field in _fields(data):
+    for number, field in fields(data):
         if number == 1 and isinstance(field, int):
             kind = field
         elif number == 4 and isinstance(field, bytes):
@@ -281,6 +249,7 @@ def _curves(run: CurvesBuilder, notes: list[str], name: str) -> list[Curves]:
         return []
     for text in notes:
         run.note(text)
+    _losses_by_epoch(run)
     losses = [max(points) for series, points in run.points.items() if series.startswith("loss")]
     if _by_epoch(run) and losses:
         run.unit = "epoch"
@@ -288,6 +257,27 @@ def _curves(run: CurvesBuilder, notes: list[str], name: str) -> list[Curves]:
         if min(min(points) for points in run.points.values()) == 0:
             run.points = {s: {step + 1: v for step, v in points.items()} for s, points in run.points.items()}
     return [run.curves(name)]
+
+
+def _losses_by_epoch(run: CurvesBuilder) -> None:
+    """RT-DETR logs losses by iteration and metrics by epoch: losses are put at fractions of epochs."""
+    scores = sorted(
+        {step for name, points in run.points.items() if name.startswith("map") for step in points}
+    )
+    losses = [points for name, points in run.points.items() if name.startswith(("loss", "lr"))]
+    if len(scores) < 2 or not losses or scores[0] != 0 or set(np.diff(scores)) != {1.0}:
+        return
+    last = max(max(points) for points in losses)
+    if last < 3 * len(scores):
+        return
+    length = (last + 1) / len(scores)
+    for name, points in run.points.items():
+        unit = length if name.startswith(("loss", "lr")) else 1.0
+        run.points[name] = {(step + 1) / unit: value for step, value in points.items()}
+    run.unit = "epoch"
+    run.note(
+        f"Losses are logged by iteration and metrics by epoch: an epoch is taken for {length:.0f} iterations."
+    )
 
 
 def _by_epoch(run: CurvesBuilder) -> bool:

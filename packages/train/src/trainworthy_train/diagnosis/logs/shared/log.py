@@ -32,6 +32,9 @@ _MAGIC = {
 #: The share of unreadable characters, among this many first ones, above which a file is not text.
 _CHECKED, _UNREADABLE = 4096, 0.1
 
+#: The share of zeros among the upper bytes of a text in UTF-16.
+_HALF_EMPTY = 0.7
+
 # ESC [ ... letter (colors, cursor), and ESC ] ... BEL (the window title, which darknet sets at each iteration).
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 
@@ -53,10 +56,17 @@ class Log:
 
     @cached_property
     def encoding(self) -> str:
-        """UTF-8, or UTF-16, in which Windows PowerShell redirects output to a file."""
-        if self.head_bytes.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        """UTF-8; UTF-16, in which Windows PowerShell redirects output to a file; or GB 18030, of Chinese Windows."""
+        head = self.head_bytes
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        return "utf-8-sig"
+        pairs = head[: _CHECKED & ~1]
+        if len(pairs) >= 16 and b"\0" in pairs:  # latin letters in UTF-16: every other byte is 0
+            for name, places in (("utf-16-le", slice(1, None, 2)), ("utf-16-be", slice(0, None, 2))):
+                if pairs[places].count(0) > _HALF_EMPTY * len(pairs[places]):
+                    return name
+            return "utf-8-sig"
+        return next((name for name in ("utf-8-sig", "gb18030") if _decodes(head, name)), "utf-8-sig")
 
     @cached_property
     def head(self) -> str:
@@ -105,6 +115,15 @@ class Log:
             return (self.path.parent / name).read_text("utf-8", "replace")
         except OSError:
             return ""
+
+
+def _decodes(head: bytes, encoding: str) -> bool:
+    """Whether the first part of a file is text in this encoding; its last character may be cut off."""
+    try:
+        codecs.getincrementaldecoder(encoding)("strict").decode(head, final=False)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def number(text: object) -> float | None:

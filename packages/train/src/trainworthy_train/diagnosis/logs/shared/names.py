@@ -15,10 +15,19 @@ _MAP = re.compile(r"(bbox|coco)*m?ap(@?\[?(iou=)?0?\.?50?[:\-]?(to)?0?\.?95\]?(i
 _LR = re.compile(r"(lr|learning_?rate)([/\-_].*|\d+)?|x/lr\d+|.*[/_\-]lr|base_lr")
 
 
+#: RT-DETR logs COCO's twelve figures by their number.
+_NUMBERED = {"test/coco_eval_bbox_0": "map", "test/coco_eval_bbox_1": "map50", "lr/pg_0": "lr"}
+
+
 @functools.cache
 def series_name(name: str) -> str:
     """The name in `types.SERIES` for a column, key or tag, or "" if it is not read."""
-    name = name.strip().lower()
+    name = re.sub(r"\s*/\s*", "/", name.strip().lower())  # ClearML puts spaces around the slash
+    name = re.sub(
+        r"^(metrics/(?:map50(?:-95)?|precision|recall))b$", r"\1", name
+    )  # MLflow allows no parentheses
+    if name in _NUMBERED:
+        return _NUMBERED[name]
     if name.startswith(
         "ema_"
     ):  # of the averaged weights, logged beside the metrics of the weights themselves
