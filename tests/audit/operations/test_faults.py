@@ -12,7 +12,8 @@ import pytest
 from support.helpers import ROOT, measurer, run_audit, write
 from trainworthy_audit.config import Config
 from trainworthy_audit.errors import ConfigError, DatasetError, NoDatasetError
-from trainworthy_audit.operations import convert, fix, resize, split
+from trainworthy_audit.operations import convert, fix, merge, resize, split
+from trainworthy_audit.operations.fix import repairs
 from trainworthy_audit.rules import catalogue
 from trainworthy_audit.source import open_source
 
@@ -28,6 +29,8 @@ BLOCKING = sorted(
     for code, rule in catalogue().items()
     if rule.severity == "error" and "known-hashes" not in rule.needs
 )
+
+EDGES = ("x1", "y1", "x2", "y2")
 
 #: Small datasets with the faults of public bug reports, where they are.
 SUITE = ROOT.parent / "shared" / "cases"
@@ -106,3 +109,94 @@ def test_an_error_of_a_bug_report_is_carried_or_listed(case: str, name: str, tmp
     dataset = built(case, tmp_path / "dirty")
     with contextlib.suppress(NoDatasetError, DatasetError):
         assert invisible(name, dataset, tmp_path / "new") == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases())
+def test_an_error_of_a_bug_report_is_carried_or_listed_by_a_merge(case: str, tmp_path: Path) -> None:
+    """Likewise where a sound dataset is merged with it: neither side's errors are gone without a word."""
+    dataset = built(case, tmp_path / "dirty")
+    sound = write(catalogue()["B001"].clean, tmp_path / "sound")
+    try:
+        before = errors(run_audit(dataset))
+        changes = merge.run(
+            [open_source(sound), open_source(dataset)], [Config(), Config()], measurer(), out=tmp_path / "new"
+        )
+    except (DatasetError, ConfigError):  # refused
+        return
+    listed = changes.to_json().decode()
+    gone = before - errors(run_audit(tmp_path / "new"))
+    assert {code for code in gone if code not in listed} == set()
+
+
+# ------------------------------------------------------------------------------------------------------------
+# What was right stays
+
+
+def right_boxes(result: AuditResult) -> list[tuple[str, str, str, tuple[float, ...]]]:
+    """(image, its digest, label, edges) of the boxes about which nothing was found that `fix` repairs.
+
+    A finding about a file or an image as a whole concerns all boxes of it.
+    """
+    repaired = [repair.rule for repair in repairs.catalogue()]
+    found = result.findings.filter(result.findings["rule"].is_in(repaired))
+    whole = found.filter(found["row"].is_null())
+    files, images = set(whole["annotation"]) - {None}, set(whole["image"]) - {None}
+    related = {path for paths in whole["related"] for path in paths}
+    rows, digests = set(found["row"]), dict(result.evidence.images.select("path", "digest").iter_rows())
+    return [
+        (
+            box["path"],
+            digests[box["path"]],
+            box["label"],
+            tuple(box[edge] for edge in ("x1", "y1", "x2", "y2")),
+        )
+        for box in result.evidence.boxes.filter("finite").drop_nulls(["label", "path", "x1", "x2"]).to_dicts()
+        if box["row"] not in rows
+        and box["annotation"] not in files | related
+        and box["path"] not in images | related
+    ]
+
+
+def changed(dataset: Path, out: Path, **settings: Any) -> list[Any]:
+    """The right boxes that are not as they were after `fix`: in an image that is still there, or is gone unlisted."""
+    before = run_audit(dataset, **settings)
+    try:
+        changes = fix.run(open_source(dataset), Config(**settings), measurer(), out=out)
+        after = run_audit(out, **settings)
+    except (DatasetError, ConfigError):  # refused, or nothing was left
+        return []
+    relabelled = bool({"C007", "C003", "C002"} & set(before.findings["rule"]))
+    digests = dict(after.evidence.images.select("path", "digest").iter_rows())
+    there: dict[str, list[tuple[str, tuple[float, ...]]]] = {digest: [] for digest in digests.values()}
+    for box in after.evidence.boxes.filter("finite").drop_nulls(["path", "x1", "x2"]).to_dicts():
+        there[digests[box["path"]]].append((box["label"], tuple(box[edge] for edge in EDGES)))
+    listed = changes.to_json().decode()
+
+    def is_there(label: str, edges: tuple[float, ...], kept: list[tuple[str, tuple[float, ...]]]) -> bool:
+        return any(
+            (relabelled or label == other) and edges == pytest.approx(place, abs=0.01, rel=1e-4)
+            for other, place in kept
+        )
+
+    return [
+        (path, label, edges)
+        for path, digest, label, edges in right_boxes(before)
+        if not (is_there(label, edges, there[digest]) if digest in there else path in listed)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases())
+def test_fix_leaves_right_boxes_of_a_bug_report_as_they_were(case: str, tmp_path: Path) -> None:
+    """Each box about which nothing was found keeps its label and edges in `fix`, or its image is out, and listed."""
+    with contextlib.suppress(NoDatasetError, DatasetError):
+        assert changed(built(case, tmp_path / "dirty"), tmp_path / "new") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", sorted(catalogue()))
+def test_fix_leaves_right_boxes_as_they_were(code: str, tmp_path: Path) -> None:
+    """The same on each rule's own example."""
+    example = catalogue()[code].dirty
+    assert changed(write(example, tmp_path / "dirty"), tmp_path / "new", **example.settings) == []
