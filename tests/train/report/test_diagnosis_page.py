@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 from support import families
 from support.browser import IN_BROWSER, violations
 from trainworthy_train.diagnosis import diagnose
+from trainworthy_train.diagnosis.audit_facts import AuditFacts
 from trainworthy_train.report import diagnosis_page
 from trainworthy_train.types import Curves
 
@@ -40,3 +41,45 @@ def test_the_page_can_be_read_by_everybody(chromium: Browser, written: Path, sch
     assert tab.locator("svg[role=img]").count() >= 10
     tab.close()
     assert wrong == []
+
+
+def test_charts_answer_the_pointer(chromium: Browser, tmp_path: Path) -> None:
+    """Values under the pointer are those of the log; a sentence marks its own steps; an axis becomes logarithmic."""
+    run = families.declining()
+    file = tmp_path / "index.html"
+    file.write_text(diagnosis_page.render([diagnose(run, source="results.csv")]), encoding="utf-8")
+    tab = chromium.new_page(viewport={"width": 1280, "height": 1800})
+    tab.goto(file.as_uri())
+    chart = tab.locator("svg[role=img]").nth(1)
+    box = chart.bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + box["width"] * 0.999, box["y"] + box["height"] / 2)
+    told = tab.locator(".readout").nth(1).inner_text()
+    last = run.series["map50"].value[-1]
+    assert told.startswith(f"epoch {run.series['map50'].step[-1]:g}: mAP@50 {float(f'{last:.4g}'):g}")
+
+    assert tab.locator(".marked").count() == 0
+    tab.locator("tr[data-span]").first.hover()
+    assert tab.locator(".marked").count() == tab.locator("figure[data-panel]").count()
+
+    before = chart.locator(".smooth").first.get_attribute("points")
+    tab.locator("figure[data-panel]").nth(1).locator("input[type=checkbox]").check()
+    assert chart.locator(".smooth").first.get_attribute("points") != before
+    tab.close()
+
+
+def test_a_leak_comes_before_the_verdict(chromium: Browser, tmp_path: Path) -> None:
+    """That the mAP cannot be trusted is above the pattern, with the findings and the command that mends it."""
+    file = tmp_path / "index.html"
+    facts = AuditFacts({"leaked": 0.4})
+    file.write_text(
+        diagnosis_page.render([diagnose(families.good(), facts, source="results.csv")]), encoding="utf-8"
+    )
+    tab = chromium.new_page()
+    tab.goto(file.as_uri())
+    verdicts = tab.locator(".verdict").all_inner_texts()
+    assert "This mAP cannot be trusted." in verdicts[0]
+    assert "Good training" in verdicts[1]
+    assert "trainworthy split DATASET" in tab.locator(".distrust code").inner_text()
+    assert violations(tab) == []
+    tab.close()

@@ -92,7 +92,7 @@ def test_charts_are_those_of_the_documentation(tmp_path: Path) -> None:
         "Learning rate",
     ]
     assert page.count('class="best"') == len(labels)
-    loss = page.split('<g class="loss">')[1]
+    loss = page.split('<g class="line loss">')[1]
     raw, smooth = (len(points.split()) for points in re.findall(r'points="([^"]*)"', loss)[:2])
     assert (raw, smooth) == (24 * 26, 24)
     assert re.search(r'class="axis faint"[^>]*>520<', page)  # the steps done by epoch 20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,9 @@ WIDTH, HEIGHT = 760, 230
 
 #: The most points of a smoothed line; more cannot be told apart.
 MAX_POINTS = 400
+
+#: The most points of a line whose values a page shows under the pointer.
+MAX_SHOWN = 1000
 
 #: Values that fall by more than this factor are drawn on a logarithmic scale.
 LOGARITHMIC_FROM = 30.0
@@ -60,6 +64,17 @@ class Panel:
     best: float | None  # the x of the best evaluation
     spans: tuple[tuple[float, float], ...]  # (x, width) of the steps that the evidence is about
     logarithmic: bool
+    marks: tuple[tuple[float, str, str], ...] = ()  # (x, what happened there, style)
+    data: str = ""  # the values as JSON, for the script of a page that has one
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A step at which something happened."""
+
+    step: float
+    title: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -109,11 +124,18 @@ def panel(
     limits: tuple[float, float],
     *,
     unit_scale: bool = False,
+    fitted: bool = False,
+    linear: bool = False,
     best: float | None = None,
     spans: tuple[tuple[float, float], ...] = (),
+    marks: Sequence[Mark] = (),
 ) -> Panel:
-    """A panel of at least one trace over the steps `limits`; with `unit_scale` its scale is 0 to 1."""
-    scale = _Scale.of([trace.series.value for trace in lines], unit_scale=unit_scale)
+    """A panel of at least one trace over the steps `limits`; with `unit_scale` its scale is 0 to 1.
+
+    With `fitted` the scale begins at the least value, not at 0; with `linear` it is never logarithmic.
+    """
+    values = [trace.series.value for trace in lines]
+    scale = _Scale.of(values, unit_scale=unit_scale, fitted=fitted, linear=linear)
     return Panel(
         title=title,
         lines=tuple(_line(trace, limits, scale) for trace in lines),
@@ -122,7 +144,39 @@ def panel(
         best=None if best is None else float(_x(np.array([best]), limits)[0]),
         spans=tuple(_band(span, limits) for span in _merged(spans)),
         logarithmic=scale.logarithmic,
+        marks=tuple(
+            (float(_x(np.array([mark.step]), limits)[0]), mark.title, mark.style)
+            for mark in marks
+            if limits[0] <= mark.step <= limits[1]
+        ),
     )
+
+
+def data(lines: Sequence[Trace], limits: tuple[float, float], unit: str, *, linear: bool = False) -> str:
+    """The values of a panel as JSON, for the script of a page: at most `MAX_SHOWN` points of each line."""
+    values = [trace.series.value for trace in lines]
+    scale = _Scale.of(values, unit_scale=False, fitted=True, linear=linear)
+    rows = []
+    for trace in lines:
+        n = len(trace.series.step)
+        kept = np.unique(np.linspace(0, n - 1, min(n, MAX_SHOWN)).astype(int))
+        rows.append(
+            {
+                "title": trace.title,
+                "step": [float(f"{one:.6g}") for one in trace.series.step[kept]],
+                "value": [float(f"{one:.5g}") for one in trace.series.value[kept]],
+            }
+        )
+    drawn = {"limits": limits, "low": scale.low, "high": scale.high, "log": scale.logarithmic, "unit": unit}
+    return json.dumps(drawn | {"width": WIDTH, "height": HEIGHT, "lines": rows})
+
+
+def parts(curves: Curves, prefix: str) -> list[Trace]:
+    """The parts of a loss, if there is more than one."""
+    names = sorted(name for name in curves.series if name.startswith(prefix))
+    found = traces(curves, [(name, name.removeprefix(prefix)) for name in names])
+    styled = [replace(one, style=f"n{number % 6}") for number, one in enumerate(found)]
+    return styled if len(styled) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -132,7 +186,7 @@ class _Scale:
     logarithmic: bool
 
     @classmethod
-    def of(cls, values: list[Floats], *, unit_scale: bool) -> _Scale:
+    def of(cls, values: list[Floats], *, unit_scale: bool, fitted: bool, linear: bool) -> _Scale:
         """A scale on which single spikes do not flatten the rest of a curve."""
         if unit_scale:
             return cls(0.0, 1.0, logarithmic=False)
@@ -141,8 +195,11 @@ class _Scale:
             max(max(1.2 * np.percentile(smooth(value), 98), np.percentile(value, 97)) for value in values)
         )
         low = float(every.min())
-        if low > 0 and float(every.max()) / low > LOGARITHMIC_FROM:
+        if low > 0 and float(every.max()) / low > LOGARITHMIC_FROM and not linear:
             return cls(low, float(every.max()), logarithmic=True)
+        if fitted:
+            high = max(high, low + 1e-9)
+            return cls(low - 0.04 * (high - low), high + 0.04 * (high - low), logarithmic=False)
         return cls(min(0.0, low), max(high, low + 1e-9, 1e-9), logarithmic=False)
 
     def __call__(self, value: Floats) -> Floats:
@@ -166,7 +223,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first = np.ceil(low / step)
-    return [float(f"{k * step:.6g}") for k in np.arange(first, np.floor(high / step) + 1)]
+    return [float(f"{k * step:.6g}") + 0.0 for k in np.arange(first, np.floor(high / step) + 1)]
 
 
 def _step_ticks(limits: tuple[float, float]) -> list[float]:

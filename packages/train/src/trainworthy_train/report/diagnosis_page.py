@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from trainworthy_audit import output
 from trainworthy_audit.errors import OutputError
-from trainworthy_train.report import charts, json
-from trainworthy_train.report.templating import page_style, template
+from trainworthy_train.report import diagnosis_charts, json
+from trainworthy_train.report.templating import page_style, script, template
 from trainworthy_train.report.view import describe
 from trainworthy_train.runs import Run
 
@@ -45,11 +45,10 @@ def render(diagnoses: Sequence[Diagnosis], folder: Path = Path()) -> str:
     return template("diagnosis.html.j2").render(
         source=diagnoses[0].source,
         formats=sorted({diagnosis.curves.format.replace("_", " ") for diagnosis in diagnoses}),
-        runs=[
-            (describe(diagnosis), charts.panels(diagnosis.curves, diagnosis.best_step, diagnosis.evidence))
-            for diagnosis in diagnoses
-        ],
+        runs=[(describe(diagnosis), diagnosis_charts.panels(diagnosis)) for diagnosis in diagnoses],
+        overlaid=diagnosis_charts.overlaid(diagnoses),
         style=page_style(),
+        **script("charts.js"),
         link=link,
     )
 

@@ -41,8 +41,8 @@ def panels(
         "mAP": charts.traces(curves, MAP),
         "Precision, recall and IoU": charts.traces(curves, DETECTION),
         "Probes": charts.traces(curves, PROBES),
-        "Parts of the training loss": _parts(curves, "loss/"),
-        "Parts of the validation loss": _parts(curves, "val_loss/"),
+        "Parts of the training loss": charts.parts(curves, "loss/"),
+        "Parts of the validation loss": charts.parts(curves, "val_loss/"),
         "Learning rate": [Trace("lr", "learning rate", rate)] if rate is not None else [],
     }
     limits = charts.step_range([trace for group in groups.values() for trace in group])
@@ -78,11 +78,3 @@ def _losses(curves: Curves, of_steps: Series | None) -> list[Trace]:
     if not losses:
         return [Trace("loss", "training loss", of_steps)]
     return [dataclasses.replace(one, raw=of_steps) if one.style == "loss" else one for one in losses]
-
-
-def _parts(curves: Curves, prefix: str) -> list[Trace]:
-    """The parts of a loss, if there is more than one."""
-    names = sorted(name for name in curves.series if name.startswith(prefix))
-    parts = charts.traces(curves, [(name, name.removeprefix(prefix)) for name in names])
-    styled = [dataclasses.replace(one, style=f"n{number % 6}") for number, one in enumerate(parts)]
-    return styled if len(styled) > 1 else []

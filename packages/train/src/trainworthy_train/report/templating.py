@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from importlib import resources
 
 import jinja2
@@ -35,6 +37,14 @@ def page_style(*names: str) -> Markup:
     """The style of the audit's pages and of diagnoses, and further style sheets of this package."""
     audit = resources.files("trainworthy_audit.report") / "templates" / "style.css"
     return Markup(audit.read_text("utf-8")) + style_sheets("diagnosis.css", *names)  # noqa: S704 - our own file
+
+
+@functools.cache
+def script(name: str) -> dict[str, str]:
+    """A script of this package, and the hash by which a page's policy lets browsers run it."""
+    code = (resources.files("trainworthy_train.report") / "templates" / name).read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    return {"script": Markup(code), "script_hash": digest}  # noqa: S704 - our own file
 
 
 @functools.cache
