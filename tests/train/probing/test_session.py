@@ -61,6 +61,17 @@ def test_it_follows_its_schema_and_is_bound_to_the_content() -> None:
 
 
 @pytest.mark.slow
+def test_suspects_are_listed_for_a_review() -> None:
+    """--suspects writes a CSV that `fix` takes back, and never over a review that is there."""
+    tiny.dataset(Path("data"))
+    probed("--suspects", "review.csv")
+    assert Path("review.csv").read_text().startswith("accept,kind,probability,image,")
+    assert run("fix", "data", "--out", "fixed", "--suspects", "review.csv", "--workers", 1).exit_code == 0
+    again = run("probe", "data", *WORDS, "--suspects", "review.csv")
+    assert (again.exit_code, "review.csv exists" in again.stderr) == (2, True)
+
+
+@pytest.mark.slow
 def test_the_terminal_has_a_summary() -> None:
     """mAP@50 of each label, and where the rest is."""
     tiny.dataset(Path("data"))

@@ -205,12 +205,15 @@ def replace_text(file: Path, text: str) -> None:
         raise
 
 
+def check_new(file: Path) -> None:
+    """Raise `OutputError` where a file exists, which is not overwritten."""
+    if file.exists():
+        raise OutputError(f"{file} exists\n  It is not overwritten.", next_step="choose another file")
+
+
 def write_new(file: Path, text: str) -> None:
     """Write a file that does not exist yet. Raises `OutputError`."""
-    if file.exists():
-        raise OutputError(
-            f"{file} exists\n  It is not overwritten.", next_step="choose another file: --out FILE"
-        )
+    check_new(file)
     replace_text(file, text)
 
 

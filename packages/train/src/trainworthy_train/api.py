@@ -128,6 +128,7 @@ class ProbeOptions(TypedDict, total=False):
     )  #: Pixels a side of the square that a detector sees. Default: by the size of the boxes.
     seed: int  #: Default: 0.
     out: StrPath | None  #: The folder for probe.json, in place of reports/NAME.
+    suspects: StrPath | None  #: A new CSV of the suspects, which `trainworthy_audit.fix` takes back.
     config: StrPath | None  #: In place of the trainworthy.toml in or beside the dataset.
     format: str | None  #: "voc", "coco", "yolo" or another name of a format, where it is not recognised.
     annotations: str | None  #: The folder or file of annotations to read, relative to the dataset.

@@ -23,6 +23,7 @@ def fix(
     *,
     unsafe: bool = False,
     reading: str | None = None,
+    suspects: str | PathLike[str] | None = None,
     dry_run: bool = False,
     zipped: bool = False,
     **options: Unpack[Settings],
@@ -31,6 +32,7 @@ def fix(
 
     `unsafe` also moves class ids that look shifted by one, and gives boxes in doubt the meaning that fits best;
     `reading` gives them the one that it names: "corners", "sizes", "percent", "pixels", "turned" or "scaled".
+    `suspects` is the CSV of `trainworthy probe --suspects`: what was accepted in it is applied, too.
     `dry_run` writes nothing and needs no `out`; `zipped` writes a zip, and so does an `out` that ends in .zip. `select`
     and `ignore` choose by rule. What comes back lists each change in `rows`, and is what changes.json holds. Raises
     `DatasetError` where it cannot be read or a person has to choose first, and `OutputError`; then nothing is written.
@@ -50,6 +52,7 @@ def fix(
             zipped=zipped,
             unsafe=unsafe,
             reading=reading,
+            suspects=None if suspects is None else Path(suspects),
             dry_run=dry_run,
         )
 

@@ -37,6 +37,12 @@ PRINTED = 10
 @click.option(
     "--out", type=options.PATH, metavar="DIR", help="Where probe.json goes, in place of reports/NAME."
 )
+@click.option(
+    "--suspects",
+    type=options.PATH,
+    metavar="FILE",
+    help="Also write the suspects as a CSV, for a review; `trainworthy fix --suspects FILE` applies what is accepted.",
+)
 @options.reading
 @options.json_option
 def probe(*, dataset: Path | Url, as_json: bool, **given: Any) -> int:  # noqa: ANN401 - the keywords of `api.probe`

@@ -49,6 +49,12 @@ class _Fix(options.Command):
     type=click.Choice(READINGS),
     help="What the numbers of boxes mean that are in doubt; fix names the readings that fit.",
 )
+@click.option(
+    "--suspects",
+    type=options.PATH,
+    metavar="FILE",
+    help="Also apply what was accepted in this list of `trainworthy probe --suspects`.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, file by file, and write nothing.")
 @options.json_option
 @options.grouping

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trainworthy_audit import auditing, formats
+from trainworthy_audit import auditing, formats, suspect_list
 from trainworthy_audit.operations import faults, writing
 from trainworthy_audit.operations.changes import Changes
 from trainworthy_audit.operations.collection import collect, keep
-from trainworthy_audit.operations.fix import quarantine, readings, repairs, report
+from trainworthy_audit.operations.fix import accepted, quarantine, readings, repairs, report
 from trainworthy_audit.operations.fix.repair import Stage
 from trainworthy_audit.operations.fix.state import RepairState
 from trainworthy_audit.operations.sink import FolderSink, check, open_sink
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainworthy_audit.operations.collection import Collection
     from trainworthy_audit.operations.fix.repair import Repair
     from trainworthy_audit.source import Source
+    from trainworthy_audit.types import Evidence
 
 
 def run(
@@ -38,12 +39,14 @@ def run(
     zipped: bool = False,
     unsafe: bool = False,
     reading: str | None = None,
+    suspects: Path | None = None,
     dry_run: bool = False,
 ) -> Changes:
     """Write a repaired copy of the dataset to `out`, and what was set aside to the quarantine beside it.
 
     The rules that `config` selects are answered, with its thresholds. Boxes whose frame of reference is in doubt are
-    changed only by the `reading` that is named, or with `unsafe`: see `readings`. With `dry_run` nothing is written.
+    changed only by the `reading` that is named, or with `unsafe`: see `readings`. What people accepted in the list
+    `suspects` of a probe of this content is applied last. With `dry_run` nothing is written.
     Raises `DatasetError` where the dataset cannot be read, or where a person has to choose first, and `OutputError`.
     """
     place = quarantine.folder_for(out)
@@ -53,12 +56,15 @@ def run(
     dataset = formats.read(source, config.format, config.annotations, config.images)
     before = auditing.gather(source, dataset, config, measurer)
     changes = Changes("fix", sources=(str(source.path),), out=str(out))
+    reviewed = [] if suspects is None else suspect_list.read(suspects, _fingerprint(source, before))
     state = RepairState(before, config, changes, measurer.thumbnails)
     faults.require_decisions(before, config, but={"C007"} if unsafe else ())
     repairs_in_order = plan(state.selected, unsafe=unsafe)
     apply((repair for repair in repairs_in_order if repair.stage == Stage.ROWS), state)
     readings.settle(state, reading=reading, unsafe=unsafe)
     apply((repair for repair in repairs_in_order if repair.stage != Stage.ROWS), state)
+    if suspects is not None:
+        accepted.apply(state, reviewed, suspects)
     # What is not selected is not repaired; written anew, it would be gone all the same.
     for image, (code, why) in faults.unfit(state.evidence, config).items():
         state.quarantine_images(code, [(image, why)])
@@ -90,6 +96,10 @@ def apply(plan: Iterable[Repair], state: RepairState) -> None:
     """Apply repairs to a state, one after the other."""
     for repair in plan:
         repair.apply(state)
+
+
+def _fingerprint(source: Source, evidence: Evidence) -> str:
+    return auditing.fingerprint(auditing.content_digests(source, evidence, source.digests))
 
 
 def _collected(state: RepairState, source: Source) -> Collection:

@@ -67,7 +67,7 @@ class Originals:
 
     def annotation(self, row: Mapping[str, Any]) -> Entry:
         """The COCO annotation that a row of BOXES was read from; {} for other formats."""
-        if self._formats[row["source"]] != "coco":
+        if self._formats[row["source"]] != "coco" or row["annotation"] is None:  # a box that was added
             return {}
         return self.json(row["source"], row["annotation"]).annotation(self._path[row["image"]], row["box"])
 
