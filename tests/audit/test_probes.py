@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,82 @@ def test_what_the_contract_has_is_enough() -> None:
     assert probe.suspects.select("kind", "suggested_label", "x1", "score").rows() == [
         ("label", "cat", 80.0, 0.91)
     ]
+
+
+# ------------------------------------------------------------------------------------------------------------
+# In the report
+
+SEEN = {
+    "folds": 4,
+    "image_size": 320,
+    "images": 2,
+    "boxes": 3,
+    "map50": 0.81,
+    "labels": {
+        "cat": {
+            "ap50": 0.62,
+            "boxes": 2,
+            "images": 2,
+            "learnable": True,
+            "confused_with": [["<b>dog", 0.25]],
+        },
+        "dog": {"ap50": None, "boxes": 1, "images": 1, "learnable": False},
+    },
+    "expected_errors": {"label": 1.4, "missing": 7.6, "double": 0.2},
+    "label_agreement": {"kappa": 0.71, "boxes": 3, "p_value": 0.0},
+    "learning": [
+        {"images": 10, "map50": 0.5, "low": 0.4, "high": 0.6},
+        {"images": 20, "map50": 0.7, "low": 0.66, "high": 0.74},
+    ],
+    "forecast": {"more_images": 20, "map50": 0.8, "low": 0.7, "high": 0.9},
+    "splits": {"validation_unlike_training": 0.27},
+    "outliers": ["images/train/b.jpg"],
+    "not_judged": [{"why": "they are <too> small", "boxes": 5}],
+    "notes": ["a note & more"],
+}
+
+
+def page(*suspects: Any, **more: Any) -> str:
+    data, _ = write(*suspects, **more)
+    tw.audit(data, workers=1, report=True)
+    return Path("reports/data/index.html").read_text("utf-8")
+
+
+def test_the_report_says_what_a_detector_sees() -> None:
+    """Expected errors with a link to those that are named, labels, the least learnt first, and the learning curve."""
+    text = page(LABEL, **SEEN)
+    section = text[text.index('<section id="detector"') : text.index('<section id="checklists"')]
+    plain = " ".join(re.sub(r"<[^>]+>", " ", section).split())
+    assert "trained in 4 folds and judged 2 images with 3 boxes" in plain
+    assert "Wrong labels in expectation: 8 objects without a box, 1 doubtful labels ( 1 named )." in plain
+    assert '<a href="#rule-L004">1 named</a>' in section
+    assert plain.index("dog") < plain.index("cat")
+    assert "&lt;b&gt;dog" in section
+    assert "40 images: mAP@50 0.800 (0.700 to 0.900), expected" in section
+    assert "With 20 more images, a power law expects 0.800 (0.700 to 0.900)." in plain
+    assert "Validation unlike training: chance would make it so with a probability of 0.27." in plain
+    assert "5 boxes: they are &lt;too&gt; small" in plain
+    assert "a note &amp; more" in plain
+
+
+def test_a_suspect_is_drawn_with_the_box_that_is_suggested() -> None:
+    """The given box and the suggested one are in one picture, the latter with its label."""
+    moved = {**LABEL, "kind": "moved", "suggested": {"label": "dog", "bbox": [70, 25, 140, 95]}}
+    missing = {
+        "kind": "missing",
+        "image": "images/train/b.jpg",
+        "score": 0.8,
+        "suggested": {"label": "dog", "bbox": [70, 20, 99, 60]},
+    }
+    text = page(moved, missing)
+    assert '<rect class="suggested" x="70.0" y="25.0" width="70.0" height="70.0"/>' in text
+    assert '<rect class="subject" x="80.0" y="20.0" width="70.0" height="70.0"/>' in text
+    assert '<rect class="suggested" x="70.0" y="20.0" width="29.0" height="40.0"/>' in text
+    assert re.search(r'<text class="suggested"[^>]*>dog</text>', text)
+
+
+def test_without_a_probe_the_report_has_no_such_section() -> None:
+    """Nor a link to it."""
+    demo.write(Example(PICTURES), Path("data"))
+    tw.audit("data", workers=1, report=True)
+    assert "What a detector sees" not in Path("reports/data/index.html").read_text("utf-8")

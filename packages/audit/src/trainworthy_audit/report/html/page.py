@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from trainworthy_audit.evidence import scenes
+from trainworthy_audit.report.html.detector import detector
 from trainworthy_audit.report.html.pictures import hues_of, view_of
 from trainworthy_audit.report.shared import charts, checklists, groups, jinja, settings
 from trainworthy_audit.report.shared.sanitize import clean
@@ -57,6 +58,7 @@ def render(
             ("Before training", checklists.answer(audit, checklists.STARTER)),
             ("When training goes wrong", checklists.answer(audit, checklists.DEBUGGING)),
         ],
+        detector=detector(audit),
         labels=charts.labels(audit, variety),
         splits=charts.splits(evidence, variety),
         heat=charts.heat_map(evidence),

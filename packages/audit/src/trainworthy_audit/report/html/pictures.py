@@ -66,6 +66,7 @@ class View:
     view: tuple[float, float, float, float]  # x, y, width, height
     whole: tuple[float, float, float, float]  # the same once it is opened
     box: Drawn | None
+    suggested: Drawn | None = None  # what a detector sees in its place
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -190,9 +191,13 @@ def drawn(row: Mapping[str, Any], hues: Mapping[str, int]) -> Drawn | None:
     return Drawn(round(x[0], 1), round(y[0], 1), *sides, shown, hues.get(label or "", 0))
 
 
-def view_of(image: Image, box: Drawn | None) -> View:
-    """Look at the box and its surroundings, at least a third of the image; without one at all of it."""
+def view_of(image: Image, subject: Drawn | None, suggested: Drawn | None = None) -> View:
+    """Look at the box and its surroundings, at least a third of the image; without one at all of it.
+
+    `suggested` is a box that a detector suggests beside it or in its place.
+    """
     whole = (0.0, 0.0, image.width, image.height)
+    box = subject or suggested
     if box is None:
         return View(image, whole, whole, None)
     beyond = 0.02 * max(image.width, image.height)  # seen beyond a box that reaches out of the image
@@ -205,4 +210,4 @@ def view_of(image: Image, box: Drawn | None) -> View:
     tall = min(max(box.height * 1.8, wide * 3 / 4), opened[3])
     x = min(max(box.x + box.width / 2 - wide / 2, opened[0]), opened[0] + opened[2] - wide)
     y = min(max(box.y + box.height / 2 - tall / 2, opened[1]), opened[1] + opened[3] - tall)
-    return View(image, (x, y, wide, tall), opened, box)
+    return View(image, (x, y, wide, tall), opened, subject, suggested)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trainworthy_audit.report.html.cards import CARDS, pictured
+from trainworthy_audit.report.html.detector import suggestions
 from trainworthy_audit.report.html.overlay import Overlay, overlay
 from trainworthy_audit.report.html.pictures import Drawn, Image, View, beside, drawn, hues_of, view_of
 from trainworthy_audit.report.shared import groups, markdown
@@ -69,6 +70,8 @@ class _Shown:
         tuple[Any, ...], Drawn
     ]  # the boxes that findings are about, by (image, annotation, index)
     relations: Relations
+    #: The boxes that a detector suggests, by (rule, image, annotation, index, probability).
+    suggested: Mapping[tuple[Any, ...], Drawn]
 
 
 def sections(
@@ -79,7 +82,7 @@ def sections(
     cut: int,
 ) -> list[Section]:
     """A section for each rule; all limits are divided by `cut`. What blocks comes first, also to the room for rows."""
-    shown = _Shown(images, _subjects(audit, rule_groups), relations)
+    shown = _Shown(images, _subjects(audit, rule_groups), relations, suggestions(audit, hues_of(audit)))
     room = ROWS_IN_ALL // cut
     result = []
     for group in rule_groups:
@@ -135,7 +138,9 @@ def _card(audit: AuditResult, row: dict[str, Any], shown: _Shown) -> Entry:
     image = shown.images[row["image"]]
     related = [path for path in beside(row, shown.relations) if path in shown.images]
     relations = [shown.relations.get(frozenset((row["image"], path))) for path in related]
-    views = [view_of(image, shown.subjects.get((row["image"], row["annotation"], row["box"])))]
+    place = (row["image"], row["annotation"], row["box"])
+    suggested = shown.suggested.get((row["rule"], *place, row["measured"]))
+    views = [view_of(image, shown.subjects.get(place), suggested)]
     views += [view_of(shown.images[path], None) for path in related]
     seen = {view.image.path for view in views[1:]}
     return dataclasses.replace(
