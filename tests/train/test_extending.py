@@ -15,7 +15,7 @@ from support.helpers import ROOT
 #: A pattern that holds where the best mAP@50 is between 0.6 and 0.7.
 PATTERN = '''"""mAP stops just short of what was asked for."""
 
-from trainworthy_train.diagnosis.indicators import Indicator, Pattern, above, below
+from trainworthy_train.diagnosis.indicators import Hint, Indicator, Pattern, above, below
 
 PATTERN = Pattern(
     id="nearly-there",
@@ -24,14 +24,14 @@ PATTERN = Pattern(
     look="mAP ends between 0.6 and 0.7.",
     severity="warning",
     meaning="A little more is needed.",
-    causes=("The run was a little too short.",),
-    advice=("Train a little longer.",),
+    causes=(Hint("The run was a little too short."),),
+    advice=(Hint("Train a little longer."),),
     refuted_by="Another mAP.",
     experiment="Train for ten more epochs.",
     rules=(),
     indicators=(
         Indicator(
-            "between", "The best mAP is {peak:.2f}.", 20.0, (above("peak", 0.6, 0.005), below("peak", 0.7, 0.005))
+            "between", "The best {metric} is {best}.", 20.0, (above("peak", 0.6, 0.005), below("peak", 0.7, 0.005))
         ),
     ),
 )
@@ -129,7 +129,7 @@ def test_a_pattern_is_one_file(source: Path, tmp_path: Path) -> None:
     finally:
         file.unlink()
     assert close["pattern"] == "nearly-there"
-    assert close["evidence"][0]["what"] == "The best mAP@50 is 0.65."  # type: ignore[index]
+    assert close["evidence"][0]["what"] == "The best mAP@50 is 0.650."  # type: ignore[index]
     expected = before["patterns"] | {"nearly-there": 0}  # type: ignore[operator]
     assert after["patterns"] == pytest.approx(expected, abs=1e-12)
     assert page.stdout.splitlines()[2].startswith("Nearly there (")

@@ -88,7 +88,7 @@ def test_every_schema_is_documented_and_tested() -> None:
     """docs/json.md names each schema, and each has a command above."""
     page = (ROOT / "docs" / "json.md").read_text("utf-8")
     files = sorted(SCHEMAS.glob("*.schema.json"))
-    elsewhere = {"training", "probe"}  # above, and in tests/train/probing/test_session.py
+    elsewhere = {"training", "probe", "supervision"}  # above, and in the tests of probing and watching
     assert {file.name.removesuffix(".schema.json") for file in files} == {*DOCUMENTS, *elsewhere}
     for file in files:
         assert json.loads(file.read_text())["$id"] in page

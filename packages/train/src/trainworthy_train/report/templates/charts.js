@@ -1,7 +1,7 @@
 "use strict";
 // Charts of a diagnosis: values under the pointer, a linear or logarithmic axis, smoothing, and the steps of a sentence.
 (() => {
-  const SVG = "http://www.w3.org/2000/svg";
+  const SVG = document.querySelector("svg")?.namespaceURI;
   const make = (name, attributes, parent) => {
     const element = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
