@@ -16,10 +16,31 @@ LEFT_HALF = (0.5, 0.0, 0.0, 0.0, 1.0, 0.0)  # the second shows the left half of 
 A, B, C = (0.1, 0.1, 0.3, 0.3), (0.6, 0.2, 0.8, 0.5), (0.4, 0.6, 0.5, 0.9)
 
 
-def agreement(first: Sequence[Edges], second: Sequence[Edges], affine: Sequence[float]) -> BoxAgreement:
+def agreement(
+    first: Sequence[Edges], second: Sequence[Edges], affine: Sequence[float], labels: str = ""
+) -> BoxAgreement:
     rows = [(number, *edges) for number, boxes in enumerate((first, second)) for edges in boxes]
     frame = pl.DataFrame(rows, schema=["image", "x1", "y1", "x2", "y2"], orient="row")
-    return Boxes(frame).agreement(0, 1, affine)
+    named = pl.Series("label", list(labels) or ["a"] * len(rows), dtype=pl.String)
+    return Boxes(frame.with_columns(named)).agreement(0, 1, affine)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "labels", "complete"),
+    [
+        ((A, B), (B, A), "abba", True),
+        ((A, B), (A, B), "abaa", False),
+        ((A, B, C), (A, B), "aaaaa", False),
+        ((A, B), (A, C), "aaaa", False),
+        ((), (), "", False),
+    ],
+    ids=["same", "another label", "one more", "one elsewhere", "none"],
+)
+def test_boxes_are_complete_where_each_has_its_own(
+    first: tuple[Edges, ...], second: tuple[Edges, ...], labels: str, *, complete: bool
+) -> None:
+    """Every box of either picture needs a counterpart of the same label."""
+    assert agreement(first, second, SAME, labels).complete is complete
 
 
 def test_the_same_boxes_agree_under_the_map() -> None:

@@ -62,11 +62,11 @@ def search(
     if boxes is not None:
         shares = pl.DataFrame(
             [
-                (number, x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height)
+                (number, x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height, str(label))
                 for number, (image, own) in enumerate(zip(pictures, boxes, strict=True))
-                for x1, y1, x2, y2 in own
+                for x1, y1, x2, y2, *label in own
             ],
-            schema=["image", "x1", "y1", "x2", "y2"],
+            schema=["image", "x1", "y1", "x2", "y2", "label"],
             orient="row",
         )
     return find(
@@ -116,6 +116,29 @@ def test_frames_of_a_camera_that_does_not_move_are_one_place() -> None:
         pairs = search(pictures, given)
         assert [(pair["a"], pair["b"]) for pair in pairs if pair["relation"] != "scene"] == [(4, 12)]
         assert len(pairs) == len(pictures) - 1
+
+
+def board(moved: int) -> tuple[Image.Image, list[Any]]:
+    """A place with twenty small pieces, of which the first `moved` lie on other squares."""
+    image = photo(7, (640, 480))
+    draw, boxes = ImageDraw.Draw(image), []
+    for number in range(20):
+        column, line = number % 5, number // 5
+        left, top = 60 + 110 * column + (50 if number < moved else 0), 50 + 100 * line
+        boxes.append((left, top, left + 16, top + 16, "pawn"))
+        draw.ellipse(boxes[-1][:4], fill=(250, 250, 250) if number % 2 else (5, 5, 5))
+    return image, boxes
+
+
+def test_one_piece_that_moved_is_another_moment() -> None:
+    """Under a camera that does not move, pictures are alike whatever they show: every object must be where it was."""
+    frames = [board(moved) for moved in range(8)]
+    pictures, boxes = [image for image, _ in frames], [own for _, own in frames]
+    pictures.append(pictures[4].point(lambda value: value * 9 // 10))
+    pairs = search(pictures, [*boxes, boxes[4]])
+    assert [(pair["a"], pair["b"]) for pair in pairs if pair["relation"] != "scene"] == [(4, 8)]
+    renamed = [(*box[:4], "queen" if number == 0 else "pawn") for number, box in enumerate(boxes[4])]
+    assert {pair["relation"] for pair in search(pictures, [*boxes, renamed])} == {"scene"}
 
 
 def test_boxes_decide_between_two_pictures() -> None:

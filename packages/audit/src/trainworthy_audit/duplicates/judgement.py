@@ -61,6 +61,11 @@ SCENE = 0.6
 _LEAST_OVERLAP = 0.75
 _PLAIN = 0.6
 
+#: Pictures that are alike by chance as much as this have the whole background in common. Of 2,000 pairs of six real
+#: datasets of photographs that looked like copies, chance was at most 0.63 where boxes differed and 0.79 where all
+#: agreed; of 231 pairs of one chess board under a fixed camera whose boxes differed it was 0.78 to 1.
+_FIXED = 0.7
+
 #: Boxes of this size, in shares of the picture's sides, can be seen in its thumbnail.
 _VISIBLE = 5 / 64
 
@@ -110,8 +115,11 @@ def refuted(look: Look, row: int, boxes: BoxAgreement) -> bool:
     """Whether the boxes of a pair refute that it is a copy: its objects lie elsewhere.
 
     Where there is little detail, the boxes must fit. They refute nothing where nothing in the pictures
-    differs though such objects could be seen: then the boxes are wrong.
+    differs though such objects could be seen: then the boxes are wrong. Under a camera that does not move, pictures are
+    alike whatever they show: there a single object elsewhere, or of another label, says that it is another moment.
     """
+    if look.chance[row] >= _FIXED and boxes.fewer and not boxes.complete:
+        return True
     by_chance = look.detail.blocks[row] < _BLOCKS[-1] or look.chance[row] >= _PLAIN
     if boxes.fewer and by_chance and boxes.overlap < _LEAST_OVERLAP:
         return True

@@ -71,7 +71,7 @@ def scene_of(evidence: Evidence, pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def boxes_in_shares(evidence: Evidence) -> pl.DataFrame:
-    """One row a box: `image`, and the edges `x1, y1, x2, y2` in shares of its sides."""
+    """One row a box: `image`, the edges `x1, y1, x2, y2` in shares of its sides, and its `label`."""
     shares = [
         (pl.col(edge) / pl.col(side)).alias(edge)
         for edge, side in zip(("x1", "y1", "x2", "y2"), ("image_width", "image_height") * 2, strict=True)
@@ -79,7 +79,7 @@ def boxes_in_shares(evidence: Evidence) -> pl.DataFrame:
     known = evidence.boxes.filter(
         "finite", pl.col("image").is_not_null(), pl.col("image_width") > 0, pl.col("image_height") > 0
     )
-    return known.select("image", *shares)
+    return known.select("image", *shares, "label")
 
 
 def left_out(evidence: Evidence) -> pl.Series:
