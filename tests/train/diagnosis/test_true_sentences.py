@@ -1,4 +1,7 @@
-"""Every number of every sentence is counted again from the log, without the code that found it."""
+"""The numbers of sentences are counted again from what was read of the log, without the code that found them.
+
+Not counted again are facts of an audit, and how many collapses, spikes and swings there are.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +52,8 @@ def counted(figure: Figure, curves: Curves, others: list[Figure]) -> float | Non
         first, last = others
         return (counted(last, curves, []) - counted(first, curves, [])) / abs(counted(first, curves, []))  # type: ignore[operator]
     if figure.kind == "ratio":
-        above = [value for _, value in points(curves, "val_loss", figure.span)]
-        return None if not above else figure.value
+        above, below = others
+        return counted(above, curves, []) / counted(below, curves, [])  # type: ignore[operator]
     known = points(curves, figure.series, figure.span)
     values = [value for _, value in known]
     top = max(values)

@@ -77,6 +77,8 @@ def state(template: str, curves: Curves, features: Features) -> Said | None:
         parts.append(found if isinstance(found, str) else found.shown)
         if isinstance(found, Figure):
             figures += [found]
+            if name in _RATIOS:
+                figures += log.ratio_parts(_RATIOS[name])
         elif name in _CHANGES:
             figures += log.change_parts(*_CHANGES[name])
     return Said("".join(parts), tuple(figures))
@@ -218,11 +220,17 @@ class _Log:
         shown = f"{value:.0f}" if name in _COUNTED else share(value) if 0 <= value <= 1 else f"{value:.2g}"
         return Figure("fact", name, self.features.spans.get(name), float(value), shown)
 
+    def ratio_parts(self, which: str) -> list[Figure]:
+        """The medians of the validation and of the training loss there, as far as the log has them."""
+        medians = (self.median(name, self.span(name, which)) for name in ("val_loss", "loss"))
+        return [one for one in medians if one is not None]
+
     def ratio(self, which: str) -> Figure | None:
         """The validation loss over the training loss there, by their medians."""
-        above, below = (self.median(name, self.span(name, which)) for name in ("val_loss", "loss"))
-        if above is None or below is None or below.value == 0:
+        parts = self.ratio_parts(which)
+        if len(parts) < 2 or parts[1].value == 0:
             return None
+        above, below = parts
         value = above.value / below.value
         return Figure("ratio", "val_loss/loss", above.span, value, f"{value:.2f}")
 
@@ -263,6 +271,10 @@ _CHANGES = {
     "loss_half": ("loss", "middle", "last points"),
     "val_over_run": ("val_loss", "start", "last points"),
 }
+
+
+#: Ratios, and where each is taken.
+_RATIOS = {"ratio_start": "start", "ratio_end": "last points"}
 
 
 def _late(hits: Hits) -> int:
@@ -402,8 +414,7 @@ _NAMED: Mapping[str, Callable[[_Log], Figure | str | None]] = {
     "loss_points": _points,
     "loss_step": lambda log: log.of("median step change", "loss", log.whole("loss")),
     "not_finite_count": _not_finite,
-    "ratio_start": lambda log: log.ratio("start"),
-    "ratio_end": lambda log: log.ratio("last points"),
+    **{name: (lambda log, which=which: log.ratio(which)) for name, which in _RATIOS.items()},  # type: ignore[misc]
     "map50_end": lambda log: log.median("map50", log.span("map50", "end")),
     "any_class_end": lambda log: log.median("map50_any_class", log.span("map50_any_class", "end")),
     "train_end": lambda log: log.median("map50_train", log.span("map50_train", "end")),

@@ -1,9 +1,8 @@
 "use strict";
 // Charts of a diagnosis: values under the pointer, a linear or logarithmic axis, smoothing, and the steps of a sentence.
 (() => {
-  const SVG = document.querySelector("svg")?.namespaceURI;
   const make = (name, attributes, parent) => {
-    const element = document.createElementNS(SVG, name);
+    const element = document.createElementNS(parent.namespaceURI, name);
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
     return parent.appendChild(element);
   };
