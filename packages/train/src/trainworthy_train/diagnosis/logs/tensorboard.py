@@ -254,6 +254,7 @@ def _curves(run: CurvesBuilder, notes: list[str], name: str) -> list[Curves]:
     if _by_epoch(run) and losses:
         run.unit = "epoch"
         _drop_extra_epoch(run, max(losses))
+        run.points = {series: points for series, points in run.points.items() if points}
         if min(min(points) for points in run.points.values()) == 0:
             run.points = {s: {step + 1: v for step, v in points.items()} for s, points in run.points.items()}
     return [run.curves(name)]
